@@ -11,7 +11,7 @@ use tokio::time::Instant;
 /// Everything that a step of a member needs to know.
 pub(super) struct Case<'a, N> {
     pub(super) context: &'a Context<N>,
-    /// Where everything about the unit is noted.
+    /// The log that records everything about the unit.
     pub(super) log: N,
     pub(super) task: &'a UnitTask,
     pub(super) member: &'a Member,
@@ -20,7 +20,7 @@ pub(super) struct Case<'a, N> {
 }
 
 impl<'a, N: WriteLog> Case<'a, N> {
-    /// Begins with a member of the task's unit.
+    /// Makes the case of a member of the task's unit.
     pub(super) fn new(
         context: &'a Context<N>,
         task: &'a UnitTask,
@@ -45,15 +45,15 @@ impl<'a, N: WriteLog> Case<'a, N> {
             .all(|change| self.task.is_done(change.line))
     }
 
-    /// Whether a line that is done has left the customer under an account ID that others wait for. It may have failed
-    /// and moved the customer all the same, where something else of it failed later.
+    /// Returns whether a line that is done has left the customer under an account ID that other members wait for. A
+    /// line can fail after it has renamed the customer, if another part of it failed later.
     pub(super) fn is_in_the_way(&self) -> bool {
         let asks = |line| {
             let mut changes = self.member.changes.iter();
             changes.any(|change| change.line == line && change.new_account.asks())
         };
         let renames = || self.task.done.iter().filter(|done| asks(done.line));
-        // Lines of one customer ask for the same ID, so one that succeeded speaks for them all.
+        // All lines of one customer request the same ID, so one line that succeeded is enough.
         let moved = renames().any(|done| {
             let Transition { before, after } = &done.account;
             (after.is_some() && after != before) || !done.status.is_open_or_failed()
@@ -61,7 +61,7 @@ impl<'a, N: WriteLog> Case<'a, N> {
         !moved && renames().any(|done| done.status.is_open_or_failed())
     }
 
-    /// Whether a line is one of this customer's.
+    /// Returns whether a line is one of this customer's lines.
     pub(super) fn is_mine(&self, line: Line) -> bool {
         self.member.changes.iter().any(|change| change.line == line)
     }
@@ -72,7 +72,7 @@ impl<'a, N: WriteLog> Case<'a, N> {
         recorded.filter(|write| self.is_mine(write.intent.line))
     }
 
-    /// Which write may have had to do with what this customer has now; `location`: with what that location has.
+    /// Returns which write may have caused the customer's present account ID or, with `location`, the values of that location.
     pub(super) fn prior_write(&self, location: Option<&LocationId>) -> PriorWrite<'_> {
         let of_same = |write: &Write| match write {
             Write::Account { .. } => location.is_none(),
@@ -89,7 +89,7 @@ impl<'a, N: WriteLog> Case<'a, N> {
         }
     }
 
-    /// The customer that the lines which are done have found.
+    /// Returns the customer that the finished lines have found.
     pub(super) fn found_before(&self) -> Option<&CustomerId> {
         let mut done = self.task.done.iter().filter(|done| self.is_mine(done.line));
         done.find_map(|done| done.customer.as_ref())

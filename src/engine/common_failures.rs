@@ -9,18 +9,18 @@ use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Of this many lines that sent a write, half may be refused.
+/// The number of first lines with a write that are counted; if more than half of them are refused, the run stops.
 const FIRST_WRITES: u32 = 100;
 /// The run stops when no customer was found for this many lines.
 const FIRST_LOOKED_FOR: u32 = 200;
 
-/// Lines that failed in the same way before, so that their failure says nothing about the others.
+/// Lines that have failed before, each with its reason: the same failure again says nothing about the other lines.
 pub type KnownFailures = Arc<HashMap<Line, Failed>>;
 
 /// Counts how the first lines end.
 #[derive(Debug)]
 pub(super) struct CommonFailures {
-    /// Both questions are answered, so nothing is counted any more.
+    /// Whether both questions are answered, so that nothing is counted any more.
     is_settled: AtomicBool,
     known: KnownFailures,
     counts: Mutex<Counts>,
@@ -28,20 +28,20 @@ pub(super) struct CommonFailures {
 
 #[derive(Debug, Default)]
 struct Counts {
-    /// The first lines that sent a write, as far as they have not ended.
+    /// Those of the first lines with a write that have not ended yet.
     open: HashSet<Line>,
-    /// How many of them have ended in a way that counts.
+    /// How many of the first lines with a write have ended in a way that counts.
     sent: u32,
     refused: u32,
     last_refused: String,
-    /// `None`: a customer was found, or need not be.
+    /// How many lines found no customer; `None`: a customer was found, or need not be.
     missing: Option<u32>,
-    /// Why the run stops, in words too.
+    /// Why the run stops: the reason, and the message.
     stops: Option<(StopReason, String)>,
 }
 
 impl CommonFailures {
-    /// `counts`: whether anything stops the run; `must_find`: whether it stops where no customer is found.
+    /// `counts`: whether anything stops the run; `must_find`: whether the run stops if no customer is found.
     pub(super) fn new(counts: bool, must_find: bool, known: KnownFailures) -> Self {
         Self {
             is_settled: AtomicBool::new(!counts),
@@ -53,7 +53,7 @@ impl CommonFailures {
         }
     }
 
-    /// A line sends a write.
+    /// Notes that a line sends a write.
     pub(super) fn sends(&self, line: Line) {
         if self.is_settled.load(Ordering::Relaxed) {
             return;
@@ -64,7 +64,7 @@ impl CommonFailures {
         }
     }
 
-    /// A line has come to its end.
+    /// Notes that a line has ended.
     pub(super) fn ended(&self, outcome: &Outcome) {
         if self.is_settled.load(Ordering::Relaxed) {
             return;
@@ -85,7 +85,7 @@ impl CommonFailures {
         }
     }
 
-    /// Why the run is to stop, if it is.
+    /// Returns why the run must stop, if it must.
     pub(super) fn stops(&self) -> Option<(StopReason, String)> {
         if self.is_settled.load(Ordering::Relaxed) {
             return None;

@@ -14,7 +14,7 @@ use std::fmt;
 use std::hash::Hash;
 use tracing::Instrument;
 
-/// What of a customer differs.
+/// The part of a customer that differs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Aspect {
     /// The customer as a whole: it is gone, or cannot be read.
@@ -30,7 +30,7 @@ pub enum Aspect {
 }
 
 impl Aspect {
-    /// As messages and JSON documents name it.
+    /// Returns the name in messages and JSON documents.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Customer => "customer",
@@ -48,7 +48,7 @@ impl fmt::Display for Aspect {
     }
 }
 
-/// Something that is not as the run left it.
+/// A value that is not as the run left it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Difference {
     /// The line that touched it.
@@ -57,9 +57,9 @@ pub struct Difference {
     pub customer: String,
     /// What differs.
     pub what: Aspect,
-    /// As the run left it; `None`: without a value.
+    /// The value that the run left; `None`: no value.
     pub expected: Option<String>,
-    /// As it is; `None`: without a value.
+    /// The present value; `None`: no value.
     pub found: Option<String>,
 }
 
@@ -77,7 +77,7 @@ impl Difference {
 }
 
 impl Difference {
-    /// For a customer that cannot be read, it is unknown whether it is as the run left it.
+    /// Makes the difference for a customer that cannot be read: it is unknown whether it is as the run left it.
     pub fn unreadable(outcome: &Outcome, trouble: &SystemError) -> Self {
         let found = format!("unreadable ({})", trouble.message);
         Self::of(outcome, Aspect::Customer, Some("there"), Some(&found))
@@ -98,7 +98,7 @@ impl fmt::Display for Difference {
     }
 }
 
-/// When a line came to its end; of two in one millisecond, the later in the file.
+/// When a line ended, in milliseconds; if two ended in one millisecond, the later line in the file counts as later.
 type When = (i64, Line);
 
 /// What was written last, and when.
@@ -128,7 +128,7 @@ impl FinalValues {
         }
     }
 
-    /// The outcome of a line, with what the run has left in the end.
+    /// Returns the outcome of a line, with the values that the run left in the end.
     pub fn apply_to(&self, mut outcome: Outcome, reseller: Option<&Reseller>) -> Outcome {
         let Some(customer) = outcome.customer.clone() else {
             return outcome;
@@ -167,7 +167,7 @@ fn note<K: Eq + Hash, V: Clone + PartialEq>(
     }
 }
 
-/// The outcome of a line for which the system confirmed the new value, but does not have it.
+/// Returns the outcome of a line for which the system confirmed the new value but does not have it.
 pub fn did_not_last(mut outcome: Outcome, difference: &Difference) -> Outcome {
     let found = difference.found.as_deref();
     outcome.status = Status::Failed(Failed::BadAnswer);
@@ -176,7 +176,7 @@ pub fn did_not_last(mut outcome: Outcome, difference: &Difference) -> Outcome {
         difference.what,
         found.unwrap_or("none")
     );
-    // Another value than the former one is not the run's: `verify` tells it as a difference.
+    // A value other than the former one was not written by the run: `verify` reports it as a difference.
     let before = outcome.account.before.as_ref().map(AccountId::as_str);
     if difference.what == Aspect::Account && found == before {
         outcome.account.after.clone_from(&outcome.account.before);
@@ -184,7 +184,7 @@ pub fn did_not_last(mut outcome: Outcome, difference: &Difference) -> Outcome {
     outcome
 }
 
-/// How a customer differs from what the run left of it. `found` is the customer where it was read just now.
+/// Returns how a customer differs from what the run left. `found` is the customer, if it was read just now.
 pub(super) async fn differences(
     system: &System,
     outcome: &Outcome,
@@ -268,7 +268,7 @@ mod tests {
 
     #[test]
     fn the_last_word_on_a_customer_is_that_of_the_line_that_changed_it() {
-        // Whether the line that only moves a location ends before the rename or after it.
+        // The line without a rename may end before the rename or after it.
         for at in [1, 9] {
             let (rename, other) = (outcome(2, 5, "A", "B"), outcome(5, at, "A", "A"));
             let mut values = FinalValues::default();

@@ -3,8 +3,8 @@
 use crate::system::System;
 use std::time::Duration;
 
-/// A system that answers this quickly, with a ledger as quick, is kept busy by [`NUMBER_NEAR`]; more would only wait in line,
-/// and cost memory.
+/// If the system and the ledger answer this quickly, [`NUMBER_NEAR`] units keep the system busy; more would only wait
+/// in a queue and use memory.
 const NEAR: Duration = Duration::from_millis(10);
 const NUMBER_NEAR: usize = 128;
 /// The maximum before the first good answer: until then, a wrong token or a dead system costs a handful of calls.
@@ -23,8 +23,8 @@ pub enum Concurrency {
 }
 
 impl Concurrency {
-    /// How many may be under way now, each of which makes one call at a time. `lead`: the time that each takes before its
-    /// call; `answered`: whether there was a good answer.
+    /// Returns how many units may be under way now, each of which makes one call at a time. `lead`: the time that each
+    /// needs before its call; `answered`: whether there was a good answer.
     pub(super) fn now(self, system: &System, lead: Duration, answered: bool) -> usize {
         let wanted = self.wanted(system, lead);
         if answered { wanted } else { wanted.min(FIRST) }

@@ -1,4 +1,4 @@
-//! What all executors of a run share: the system, the notes, the settings, and what is known of the token.
+//! What all executors of a run share: the system, the log, the settings, and what is known about the token.
 
 use super::common_failures::CommonFailures;
 use super::halt::{Halt, StepError, StepResult};
@@ -18,10 +18,10 @@ use tokio::sync::{Notify, broadcast};
 use tokio::time::Instant;
 use tracing::Instrument;
 
-/// How long one good answer vouches for the token.
+/// How long the token counts as valid after a good answer.
 const TOKEN_TRUST: Duration = Duration::from_secs(10);
-/// The maximum number of refusals in a row after a good answer for which the token still counts as valid. Without it,
-/// each call after a token became invalid in the middle of a run would count as a forbidden customer during that time.
+/// Maximum number of refusals in a row for which the token still counts as valid after a good answer. Without it, if a
+/// token became invalid in the middle of a run, each call during that time would count as a forbidden customer.
 const TRUSTED_REFUSALS: u64 = 3;
 
 /// What all executors of a run share.
@@ -32,9 +32,9 @@ pub struct Context<N> {
     pub log: N,
     /// How the run is carried out.
     pub settings: Settings,
-    /// Counts for whoever looks.
+    /// Counts that a display can read.
     pub tally: Arc<Tally>,
-    /// Rare events for whoever listens.
+    /// Rare events for listeners.
     pub events: broadcast::Sender<Event>,
     pub(super) stopping: AtomicBool,
     pub(super) bulk: AtomicBool,
@@ -44,7 +44,7 @@ pub struct Context<N> {
     /// Answers of 401 since the last good one.
     refused_in_a_row: AtomicU64,
     token_check: tokio::sync::Mutex<()>,
-    /// Writes of this process of which the system stored another value than was asked.
+    /// How many writes of this process the system stored with another value than requested.
     pub(super) altered: AtomicU64,
     /// How long it takes to record an intent.
     pub(super) lead: Lead,
@@ -52,7 +52,7 @@ pub struct Context<N> {
     pub(super) common_failures: CommonFailures,
     pub(super) ramp: Ramp,
     given: Mutex<HashMap<AccountId, Vec<CustomerId>>>,
-    /// Why the ledger cannot be used, where that was found out outside of the engine.
+    /// Why the ledger cannot be used, if that was found out outside of the engine.
     ledger_failure: Mutex<Option<LedgerError>>,
     ledger_fails: Notify,
 }
@@ -95,7 +95,7 @@ impl<N: WriteLog> Context<N> {
         }
     }
 
-    /// The ledger cannot be used: no unit is begun any more, as where the engine finds that out.
+    /// Notes that the ledger cannot be used: no further unit is begun, as when the engine finds that out.
     pub fn ledger_failed(&self, error: LedgerError) {
         let mut failure = self
             .ledger_failure
@@ -105,7 +105,7 @@ impl<N: WriteLog> Context<N> {
         self.ledger_fails.notify_one();
     }
 
-    /// Returns once that was said.
+    /// Returns the error once [`Context::ledger_failed`] was called.
     pub(super) async fn ledger_failure(&self) -> LedgerError {
         loop {
             self.ledger_fails.notified().await;
@@ -120,7 +120,7 @@ impl<N: WriteLog> Context<N> {
         self.settings.mode == Mode::Plan
     }
 
-    /// Whether only what became of earlier writes is found out.
+    /// Returns whether the run only finds out what became of earlier writes.
     pub(super) fn only_resolves(&self) -> bool {
         self.settings.mode == Mode::Resolve
     }
@@ -207,7 +207,7 @@ impl<N: WriteLog> Context<N> {
         }
     }
 
-    /// Tells a trouble of the line from the end of the run.
+    /// Separates a failure of the line from the end of the run.
     pub(super) async fn classify<T>(&self, answer: Result<T, SystemError>) -> StepResult<T> {
         match answer {
             Ok(answer) => {
@@ -218,7 +218,7 @@ impl<N: WriteLog> Context<N> {
         }
     }
 
-    /// Passes a trouble of the line on, unless it is the run's.
+    /// Returns a failure of the line, unless it ends the run.
     pub(super) async fn trouble(&self, trouble: SystemError) -> Result<SystemError, Halt> {
         if let Some(fatal) = trouble.fatal {
             return Err(Halt::Fatal(fatal, trouble.message));
@@ -229,20 +229,20 @@ impl<N: WriteLog> Context<N> {
         Ok(trouble)
     }
 
-    /// A write took effect as it was asked, which was sent with this number.
+    /// Notes that the write that was sent with this number took effect as requested.
     pub(super) fn write_accepted(&self, write: &Write, number: u64) {
         self.ramp.took_effect();
         self.write_stored_otherwise(write, number);
     }
 
-    /// A write took effect, and the system stored another value than was asked. It was accepted, but is no reason to send
-    /// more writes together: the next one may be altered, too.
+    /// Notes that a write took effect, but that the system stored another value than requested. It was accepted, but is
+    /// no reason to send more writes together: the next one may be altered, too.
     pub(super) fn write_stored_otherwise(&self, write: &Write, number: u64) {
         self.write_breaker.accepted(Refusable::of(write), number);
         self.token_is_good();
     }
 
-    /// This run gives a customer this account ID, or tries to.
+    /// Notes that this run gives a customer this account ID, or tries to.
     pub(super) fn gave(&self, account: &AccountId, customer: &CustomerId) {
         if self.system.capabilities().unique_accounts {
             return;
@@ -254,7 +254,7 @@ impl<N: WriteLog> Context<N> {
             .push(customer.clone());
     }
 
-    /// Whether this run has given this account ID to a customer, where that is not told from the ID alone.
+    /// Returns whether this run has given this account ID to a customer, on systems where several customers may have one.
     pub(super) fn has_given(&self, account: &AccountId) -> bool {
         let given = self.given.lock().unwrap_or_else(PoisonError::into_inner);
         given.contains_key(account)
@@ -282,12 +282,13 @@ impl<N: WriteLog> Context<N> {
             .store(self.elapsed_ms().max(1), Ordering::Relaxed);
     }
 
-    /// Whether any call was answered well so far.
+    /// Returns whether any call had a good answer so far.
     pub(super) fn has_been_answered(&self) -> bool {
         self.token_good_at_ms.load(Ordering::Relaxed) > 0
     }
 
-    /// Whether lines have failed for a 401 shortly before the end, and the token is refused: then no line is to blame.
+    /// Returns why the run ends, if lines failed with a 401 shortly before its end and the token is refused: then no
+    /// line is wrong.
     pub(super) async fn ends_with_a_refused_token(&self) -> Option<Halt> {
         if !self.write_breaker.doubts_the_token() {
             return None;
@@ -310,9 +311,9 @@ impl<N: WriteLog> Context<N> {
         u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// A 401 may mean this customer or this token. Where no call has succeeded lately, or several in a row were
-    /// refused, something that every
-    /// good token may ask is asked: refused too means that the run has to end, and no line is to blame.
+    /// Handles a 401, which may be about this customer or about the token. If no call has succeeded lately, or several
+    /// in a row were refused, it sends a request that every valid token may send. If that is refused too, the run has
+    /// to end, and no line is wrong.
     async fn confirm_token(&self) -> Result<(), Halt> {
         self.refused_in_a_row.fetch_add(1, Ordering::Relaxed);
         if self.token_was_good_lately() {
@@ -333,7 +334,7 @@ impl<N: WriteLog> Context<N> {
 
 #[cfg(test)]
 thread_local! {
-    /// How far the wall clock was set, in milliseconds: no decision may rest on it.
+    /// The offset of the wall clock in milliseconds: no decision may depend on the wall clock.
     pub(super) static CLOCK_IS_OFF_BY: std::cell::Cell<i64> = const { std::cell::Cell::new(0) };
 }
 

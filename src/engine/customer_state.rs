@@ -1,4 +1,4 @@
-//! How a customer stands, and what its lines wish of it.
+//! The present state of a customer, and the state that its lines request.
 
 use crate::domain::{
     AccountId, Change, CustomerId, Failed, LocationId, LocationState, NewAccount, Reseller,
@@ -9,7 +9,7 @@ use smol_str::SmolStr;
 use std::collections::HashMap;
 use tokio::time::Instant;
 
-/// How a member's customer stands.
+/// The present state of a member's customer.
 #[derive(Debug, Clone)]
 pub(super) struct CustomerState {
     pub(super) id: CustomerId,
@@ -19,16 +19,16 @@ pub(super) struct CustomerState {
     /// The account ID before the first write of this run.
     pub(super) original: Option<AccountId>,
     pub(super) locations: Locations,
-    /// Locations as they were before the first write of this run, where there was one.
+    /// The values of locations before the first write of this run to them; only for locations with such a write.
     pub(super) original_locations: HashMap<LocationId, LocationState>,
     pub(super) read_at: Instant,
     /// When the locations were read.
     pub(super) locations_read_at: Instant,
     pub(super) contacts: Option<u32>,
     pub(super) owner: Option<SmolStr>,
-    /// The parking ID that the customer carries now, if it does.
+    /// The temporary ID that the customer has now, if any.
     pub(super) parked: Option<AccountId>,
-    /// Why the rename has failed, where this run has written it and the system stored another value.
+    /// Why the rename has failed, if this run wrote the new ID and the system stored another value.
     pub(super) altered: Option<SystemError>,
 }
 
@@ -38,7 +38,7 @@ pub(super) struct DesiredState<'a> {
     pub(super) customer: Option<&'a CustomerId>,
     pub(super) reseller: Option<&'a Reseller>,
     pub(super) new_account: &'a NewAccount,
-    /// The line that the rename is noted under.
+    /// The line under which the rename is recorded.
     pub(super) rename_line: u32,
     pub(super) locations: bool,
 }
@@ -57,12 +57,12 @@ impl<'a> DesiredState<'a> {
         }
     }
 
-    /// The ID that the customer is to carry in the end, where one is asked for.
+    /// Returns the ID that the customer is to have in the end, if one is requested.
     pub(super) fn target(&self) -> Option<&'a AccountId> {
         self.new_account.id()
     }
 
-    /// Whether this account ID is what the lines ask for.
+    /// Returns whether this account ID is what the lines request.
     pub(super) fn is_fulfilled_by(&self, now: Option<&AccountId>) -> bool {
         match self.new_account {
             NewAccount::Keep => true,
@@ -73,7 +73,7 @@ impl<'a> DesiredState<'a> {
 }
 
 impl CustomerState {
-    /// As it was found.
+    /// Makes the state of a customer as it was found.
     pub(super) fn of(customer: Customer, reseller: Option<&Reseller>, at: Instant) -> Self {
         Self {
             id: customer.id,
@@ -91,8 +91,8 @@ impl CustomerState {
         }
     }
 
-    /// After an interruption the customer must have an account ID that one of this run's writes gave it; any other
-    /// was written by another user or program.
+    /// Checks, after an interruption, that the customer has an account ID that one of this run's writes gave it. Any
+    /// other ID was written by another user or program.
     pub(super) fn check_left_by_this_run(
         &self,
         desired: &DesiredState<'_>,
@@ -110,14 +110,14 @@ impl CustomerState {
     }
 }
 
-/// Which write may have had to do with a value that is not as expected.
+/// The write that may have caused a value that is not as expected.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum PriorWrite<'a> {
-    /// None: nothing was sent.
+    /// No write: nothing was sent.
     None,
-    /// One of this run, which may have taken effect.
+    /// A write of this run, which may have taken effect.
     ThisRun,
-    /// One of the run that this one undoes.
+    /// A write of the run that this run undoes.
     Undone(&'a str),
 }
 

@@ -1,8 +1,8 @@
 //! Account IDs that are exchanged in a cycle: one customer is parked under a temporary ID, the others get their new
 //! IDs, then the parked one gets its own. Where that cannot be completed, all customers are rolled back.
 //!
-//! The only state between steps is that of the system and of the ledger, so a run that was killed at any point
-//! continues from here: the customers are read, and each one that can get its new ID gets it.
+//! The only state between steps is in the system and in the ledger. So a run that was killed at any point continues
+//! here: it reads the customers, and gives its new ID to each customer that can get it.
 
 use super::case::Case;
 use super::customer_state::{CustomerState, DesiredState};
@@ -18,11 +18,11 @@ use crate::ledger::Write;
 use crate::system::SystemError;
 use std::collections::{HashMap, HashSet};
 
-/// The maximum number of times that customers that a late write has parked are given their final account IDs again.
+/// Maximum number of times that customers get their final account IDs again after a late write has parked one of them.
 const MOST_ROUNDS: u32 = 3;
 
-/// The outcomes that an earlier process of this run gave to lines of the cycle; they must stay true. Lines get their
-/// outcomes when all customers have their new IDs, or when all are rolled back.
+/// The outcomes that an earlier process of this run recorded for lines of the cycle; this process must not contradict
+/// them. Lines get their outcomes when all customers have their new IDs, or when all are rolled back.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum PriorOutcomes {
     Nothing,
@@ -41,13 +41,13 @@ impl PriorOutcomes {
             let renames = member.changes.iter().filter(|one| one.new_account.asks());
             is_over.extend(renames.map(|change| (change.line, over)));
         }
-        // A line that failed in a plan decides nothing for its customer: its other lines are still to be carried out.
+        // A line that failed in a plan decides nothing for its customer while other lines of the customer are still open.
         let says = |done: &&Outcome| {
             let over = is_over.get(&done.line);
             over.is_some_and(|over| *over || done.attempts > 0)
         };
         let recorded = || task.done.iter().filter(says);
-        // It may have its new ID and have failed, where something of its location has failed.
+        // A line can fail although its customer has the new ID: when its location could not be written.
         let renamed_before = |done: &Outcome| match done.status {
             Status::Changed => true,
             Status::Failed(_) => {
@@ -109,7 +109,7 @@ pub(super) async fn carry_out<N: WriteLog>(
     };
     match broken {
         None => finish(&mut cycle.members, None).await,
-        // No rollback before all present IDs are known: it would give two customers one ID, or only cost calls.
+        // Do not roll back while a present ID is unknown: that could give two customers one ID, or only cost calls.
         Some(broken @ Broken::Now(Stuck { in_doubt: true, .. })) => {
             finish(&mut cycle.members, Some((broken, None))).await
         }
@@ -130,8 +130,8 @@ pub(super) async fn carry_out<N: WriteLog>(
     }
 }
 
-/// All lines of the cycle have their outcomes, but a write that parks a customer may have taken effect since. A parked
-/// customer gets the ID that its lines report, and no other customer is changed.
+/// Gives parked customers the account IDs that their lines report. All lines of the cycle have their outcomes, but a
+/// write that parks a customer may have taken effect since. No other customer is changed.
 async fn restore_parked<N: WriteLog>(task: &UnitTask, cases: Vec<Case<'_, N>>) -> Result<(), Halt> {
     let earlier = PriorOutcomes::of(task);
     for case in cases {
@@ -158,7 +158,7 @@ async fn restore_parked<N: WriteLog>(task: &UnitTask, cases: Vec<Case<'_, N>>) -
     Ok(())
 }
 
-/// Finds all customers before any is changed. `None`: one was not found, and all lines have got that outcome.
+/// Finds all customers before any is changed. Returns `None` if one was not found; all lines then have that outcome.
 async fn locate_members<'a, N: WriteLog>(
     context: &'a Context<N>,
     task: &UnitTask,
@@ -199,13 +199,13 @@ async fn locate_members<'a, N: WriteLog>(
         .map(|(case, _)| DesiredState::of(case.member).rename_line.to_string())
         .collect::<Vec<_>>()
         .join(", ");
-    // An earlier attempt may have moved some of them already.
+    // An earlier attempt may already have moved some of the customers that were found.
     let mut cycle = CycleState::of(members, &context.settings.run);
     let unseen = lost.iter().find(|(case, why)| case.leaves_in_doubt(why));
     let unsettled = if context.is_plan() || PriorOutcomes::of(task) == PriorOutcomes::Completed {
         None
     } else if let Some((_, trouble)) = unseen {
-        // No customer is rolled back before all present IDs are known.
+        // Do not roll back while the present ID of a customer is unknown.
         Some(trouble.clone())
     } else {
         cycle.roll_back().await?
@@ -230,8 +230,8 @@ async fn locate_members<'a, N: WriteLog>(
     Ok(None)
 }
 
-/// Whether an earlier process of this run has rolled the customer back, to the spelling in which the system stores the
-/// former account ID.
+/// Returns whether an earlier process of this run has rolled the customer back, to the former account ID in the
+/// spelling in which the system stores it.
 fn is_rolled_back(task: &UnitTask, state: &CustomerState) -> bool {
     let seen = StoredValue::Account(state.now.clone());
     task.recorded.iter().any(|recorded| {
@@ -269,7 +269,7 @@ async fn finish<N: WriteLog>(
 }
 
 impl<N: WriteLog> CycleMember<'_, N> {
-    /// The outcome of the rename for a line of a cycle that was not completed.
+    /// Returns the outcome of the rename for a line of a cycle that was not completed.
     fn after(&self, broken: &Broken, unsettled: Option<&SystemError>) -> StepOutcome {
         if let Some(trouble) = unsettled
             && self.is_displaced()
@@ -290,7 +290,7 @@ impl<N: WriteLog> CycleMember<'_, N> {
                 }
             }
             Broken::Now(stuck) if stuck.in_doubt => {
-                // Nothing is decided yet: once that line can be asked about, the swap goes on.
+                // Nothing is decided yet: the swap continues once the effect of that line's write can be read.
                 let line = stuck.line;
                 let words = format!("waits for line {line} of the swap, whose write is in doubt");
                 StepOutcome::InDoubt(SystemError::new(Failed::Blocked, words), self.sent.clone())

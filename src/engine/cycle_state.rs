@@ -12,33 +12,33 @@ use std::collections::HashSet;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// How long to wait for a write that had no answer.
+/// How long to wait before reading whether a write without an answer took effect late.
 const LATE: Duration = Duration::from_secs(3);
-/// A customer of a cycle, and where it stands.
+/// A customer of a cycle, and its present state.
 pub(super) struct CycleMember<'a, N> {
     pub(super) case: Case<'a, N>,
     pub(super) desired: DesiredState<'a>,
     pub(super) state: CustomerState,
     /// The last write that moved this customer.
     pub(super) sent: Sent,
-    /// A write before that may still take effect.
+    /// Whether an earlier write had no answer and may still take effect.
     pub(super) may_land_late: bool,
-    /// Rolled back, to the spelling in which the system stores the former account ID.
+    /// Whether the customer is rolled back, to the former account ID in the spelling in which the system stores it.
     pub(super) is_rolled_back: bool,
 }
 
-/// A move that was not made.
+/// A rename of one customer that did not succeed.
 pub(super) struct Stuck {
-    /// The line of whoever was to move.
+    /// The line of the customer that was to be renamed.
     pub(super) line: Line,
     pub(super) trouble: SystemError,
     pub(super) sent: Sent,
-    /// It is unknown whether it took effect.
+    /// Whether it is unknown if the rename took effect.
     pub(super) in_doubt: bool,
 }
 
 impl Stuck {
-    /// Nothing was sent.
+    /// Makes the value for a rename that was not sent.
     fn unsent(line: Line, trouble: SystemError) -> Self {
         Self {
             line,
@@ -53,7 +53,7 @@ impl Stuck {
 pub(super) enum Broken {
     /// A customer could not be given an ID.
     Now(Stuck),
-    /// An earlier process of this run gave up, and has told some of the lines so.
+    /// An earlier process of this run gave up, and has recorded that as the outcome of some of the lines.
     Before,
 }
 
@@ -66,13 +66,13 @@ impl<N: WriteLog> CycleMember<'_, N> {
         self.state.now != self.state.original
     }
 
-    /// Whether it has to be rolled back still.
+    /// Returns whether the customer still has to be rolled back.
     fn is_to_restore(&self) -> bool {
         self.is_displaced() && !self.is_rolled_back
     }
 }
 
-/// The customers of a cycle, and which account IDs they occupy among themselves.
+/// The customers of a cycle, and the account IDs that they have now.
 pub(super) struct CycleState<'a, N> {
     pub(super) members: Vec<CycleMember<'a, N>>,
     pub(super) occupied: HashSet<AccountId>,
@@ -99,7 +99,7 @@ impl<'a, N: WriteLog> CycleState<'a, N> {
         account.is_some_and(|account| self.occupied.contains(account))
     }
 
-    /// Whether another customer of the cycle has this account ID in the spelling of a system that stores IDs otherwise.
+    /// Returns whether another customer of the cycle has this account ID, stored by the system in another spelling.
     fn is_taken_otherwise(&self, at: usize, account: Option<&AccountId>) -> bool {
         let alters =
             |one: &CycleMember<'_, N>| one.state.altered.is_some() || one.sent.effect.is_some();
@@ -116,9 +116,10 @@ impl<'a, N: WriteLog> CycleState<'a, N> {
             .any(|occupied| is_respelling(account.as_str(), occupied.as_str()))
     }
 
-    /// Gives all customers their new IDs, and parks one where no customer can get its ID. Returns what cannot be done.
+    /// Gives all customers their new IDs. If no customer can get its ID, parks one first. Returns the rename that did
+    /// not succeed.
     pub(super) async fn assign(&mut self) -> Result<Option<Stuck>, Halt> {
-        // Before any customer is parked: one cannot get its ID if a customer outside of the cycle has it.
+        // Checked before any customer is parked: a customer cannot get its ID if a customer outside of the cycle has it.
         for one in self.members.iter().filter(|one| !one.is_renamed()) {
             let line = one.desired.rename_line;
             if let Some(trouble) = &one.state.altered {
@@ -135,7 +136,7 @@ impl<'a, N: WriteLog> CycleState<'a, N> {
         }
         loop {
             let mut moved = false;
-            // The plan's order: the first is parked, so it comes last.
+            // In the order of the plan. The first customer is the one that is parked, so it comes last.
             for at in (1..self.members.len()).chain([0]) {
                 let target = self.members[at].desired.target();
                 if self.members[at].is_renamed() || self.is_taken(target) {
@@ -165,7 +166,7 @@ impl<'a, N: WriteLog> CycleState<'a, N> {
         }
     }
 
-    /// Rolls all customers back to the IDs that this run found. Returns the error, where that is not possible for one.
+    /// Rolls all customers back to the IDs that this run found. Returns the error if that is not possible for a customer.
     pub(super) async fn roll_back(&mut self) -> Result<Option<SystemError>, Halt> {
         loop {
             let mut moved = false;
@@ -185,7 +186,7 @@ impl<'a, N: WriteLog> CycleState<'a, N> {
                 }
                 match self.step(at, original, false).await? {
                     None => moved = true,
-                    // As near to where it was as the system allows.
+                    // The system stored another spelling of the former ID, which is as close to it as the system allows.
                     Some(Stuck { sent, .. }) if sent.effect.is_some() => {
                         moved = true;
                         self.members[at].is_rolled_back = true;
@@ -207,8 +208,8 @@ impl<'a, N: WriteLog> CycleState<'a, N> {
         }
     }
 
-    /// Whether a write that never had an answer took effect after the writes that were sent after it. One that parks a
-    /// customer and takes effect late would leave it parked.
+    /// Returns whether a write that parks a customer had no answer and took effect after later writes, so that its
+    /// customer is parked again.
     pub(super) async fn is_parked_late(&mut self) -> Result<bool, Halt> {
         if !self.members.iter().any(|one| one.may_land_late) {
             return Ok(false);
@@ -248,7 +249,7 @@ impl<'a, N: WriteLog> CycleState<'a, N> {
         Ok(parked_late)
     }
 
-    /// Gives one customer an account ID. Returns what did not succeed.
+    /// Gives one customer an account ID. Returns the rename if it did not succeed.
     async fn step(
         &mut self,
         at: usize,
@@ -266,7 +267,7 @@ impl<'a, N: WriteLog> CycleState<'a, N> {
                 member.sent = sent.clone();
                 true
             }
-            // It has moved, to a place that the system chose.
+            // The customer was renamed, but to a spelling that the system chose.
             StepOutcome::Failed(_, sent) if sent.effect.is_some() => {
                 member.sent = sent.clone();
                 true

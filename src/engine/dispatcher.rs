@@ -1,4 +1,4 @@
-//! Admits units, counts, and stops: the only one that hears signals, guards and the system's health.
+//! Admits units, counts outcomes, and stops the run. Only this module handles signals, guards and the system's health.
 //!
 //! Shutdown has two steps. First no new unit is begun, and units under way finish (chains stop between two
 //! members, where they can continue later). In the second step the process ends immediately: the ledger makes
@@ -29,21 +29,21 @@ const UNTIL: &str = "--until was reached";
 struct Dispatcher<N> {
     context: Arc<Context<N>>,
     tasks: mpsc::Receiver<Vec<UnitTask>>,
-    /// Jobs that are not of the present wave. No others are taken before its end.
+    /// Tasks that are not part of the present wave. No further tasks are taken before the wave ends.
     held: Option<Vec<UnitTask>>,
     ready: VecDeque<(UnitTask, Arc<LookupCache>)>,
     lookups: JoinSet<Result<(Vec<UnitTask>, LookupCache), Halt>>,
     units: JoinSet<Result<(), Halt>>,
     ending: Option<Ending>,
-    /// Ends every wait of a call.
+    /// Cancelling it ends every wait of the system's calls.
     stop: CancellationToken,
     deadline: Option<Instant>,
     fed: bool,
 }
 
-/// Carries out all units that `tasks` brings, until it ends or something stops the run: first in waves, each of which is
-/// read back before the next unit is begun, then the rest. No batch has units of two waves. `stop` is the token that ends
-/// the waits of the system's calls: it is cancelled here too where the run ends because no further call is of use.
+/// Carries out all units that `tasks` brings, until `tasks` ends or something stops the run: first in waves, each of which
+/// is read back before the next unit is begun, then the rest. No batch has units of two waves. `stop` is the token that
+/// ends the waits of the system's calls; it is also cancelled here when the run ends because no further call is useful.
 pub async fn run<N: WriteLog>(
     context: Arc<Context<N>>,
     tasks: mpsc::Receiver<Vec<UnitTask>>,
@@ -64,7 +64,7 @@ pub async fn run<N: WriteLog>(
     with_health(health, &events, passes).await
 }
 
-/// What a task has returned. A task that panicked is our bug.
+/// Returns the result of a task. A panic in a task is a bug of idshift.
 fn result_of<T>(task: Result<Result<T, Halt>, JoinError>) -> Result<T, Halt> {
     task.unwrap_or_else(|bug| Err(Halt::Bug(bug.to_string())))
 }
@@ -95,7 +95,7 @@ impl<N: WriteLog> Dispatcher<N> {
         }
     }
 
-    /// Carries the waves out, each once the one before it was found to be right.
+    /// Carries out the waves. Each wave begins only after the wave before it was found to be right.
     async fn waves(&mut self, record: &impl WaveLog) {
         let waves = Arc::clone(&self.context.settings.waves);
         for wave in waves.iter() {
@@ -123,7 +123,7 @@ impl<N: WriteLog> Dispatcher<N> {
         }
     }
 
-    /// Reads a wave back; ends the run where it is not right, or where that is not found out.
+    /// Reads a wave back. Ends the run if the wave is not right, or if it cannot be read back.
     async fn read_back(&mut self, record: &impl WaveLog, wave: &Wave, is_over: bool) {
         let (context, stop) = (Arc::clone(&self.context), self.stop.clone());
         let read = tokio::select! {
@@ -140,13 +140,13 @@ impl<N: WriteLog> Dispatcher<N> {
         }
     }
 
-    /// Whether something was recorded; where not, the run ends.
+    /// Returns whether something was recorded; if not, ends the run.
     fn noted(&mut self, recorded: Result<(), LedgerError>) -> bool {
         let failed = recorded.map_err(|error| self.end(Ending::Ledger(error)));
         failed.is_ok()
     }
 
-    /// Carries out the units of a wave, or all others; all of them have ended when it returns. Whether there were any.
+    /// Carries out the units of a wave, or all others, and waits until they have ended. Returns whether there were any.
     async fn carry_out(&mut self, wave: Option<&Wave>) -> bool {
         let mut has_begun_any = false;
         if let Some(held) = self.held.take() {
@@ -156,7 +156,7 @@ impl<N: WriteLog> Dispatcher<N> {
         let stop = self.stop.clone();
         let (context, tally) = (Arc::clone(&self.context), Arc::clone(&self.context.tally));
         loop {
-            // Before anything is begun: a wait that ends because the run is being stopped must not let others go on.
+            // Checked before a unit is begun: a wait that ends because the run is being stopped must not let other units begin.
             let is_over = self.units.is_empty() && self.has_begun_all();
             if stop.is_cancelled() && self.ending.is_none() && !is_over {
                 self.end(Ending::Interrupted);
@@ -167,7 +167,7 @@ impl<N: WriteLog> Dispatcher<N> {
                 return has_begun_any;
             }
             let wants_more = self.wants_more();
-            // Once all units are begun, a stop has no effect: each unit that is begun is finished.
+            // Once all units are begun, a stop has no effect: all of them are finished.
             let stops = self.ending.is_none() && !self.has_begun_all();
             let until = self.deadline.filter(|_| stops);
             tokio::select! {
@@ -175,13 +175,13 @@ impl<N: WriteLog> Dispatcher<N> {
                 () = stop.cancelled(), if self.ending.is_none() => {
                     self.end(Ending::Interrupted);
                 }
-                // Units that have ended would hide it, one after another.
+                // Polled before the units: many units that end one after another would hide the failure of the ledger.
                 error = context.ledger_failure(), if self.ending.is_none() => {
                     self.end(Ending::Ledger(error));
                 }
                 Some(done) = self.units.join_next(), if !self.units.is_empty() => {
                     self.ended(result_of(done));
-                    // Those that ended meanwhile, without asking everything else in between.
+                    // Also takes the units that ended meanwhile, without polling the other branches in between.
                     while let Some(done) = self.units.try_join_next() {
                         self.ended(result_of(done));
                     }
@@ -204,7 +204,7 @@ impl<N: WriteLog> Dispatcher<N> {
         }
     }
 
-    /// A token that was refused at the very end shows in no later call.
+    /// Checks the token at the end: if only the last calls were refused, no later call shows it.
     async fn check_token(&mut self) {
         if self.ending.is_none()
             && let Some(halt) = self.context.ends_with_a_refused_token().await
@@ -213,14 +213,14 @@ impl<N: WriteLog> Dispatcher<N> {
         }
     }
 
-    /// Begins units, as many as may be under way at the same time. Whether it has begun any.
+    /// Begins units, as many as may be under way at the same time. Returns whether it has begun any.
     fn admit(&mut self) -> bool {
         let mut has_begun_any = false;
         if self.deadline.is_some_and(|until| Instant::now() >= until) && !self.has_begun_all() {
             self.end(Ending::Stopped(StopReason::Until, UNTIL.to_owned()));
         }
         while self.ending.is_none() && self.units.len() < self.concurrency() {
-            // Other processes have the rest of what may fail.
+            // The rest of the lines that may fail is assigned to other processes.
             let tally = &self.context.tally;
             if !self.ready.is_empty() && !tally.budget.may_begin(tally.failed()) {
                 break;
@@ -263,7 +263,7 @@ impl<N: WriteLog> Dispatcher<N> {
         self.fed && self.held.is_none() && self.has_begun_wave()
     }
 
-    /// Whether all of the present wave is begun.
+    /// Returns whether all units of the present wave are begun.
     fn has_begun_wave(&self) -> bool {
         let has_all = self.fed || self.held.is_some();
         has_all && self.ready.is_empty() && self.lookups.is_empty()
@@ -312,7 +312,8 @@ impl<N: WriteLog> Dispatcher<N> {
         }
     }
 
-    /// A system that stores other values than it is asked to store makes every further write a wrong one.
+    /// Stops the run after several altered values: if the system stores other values than requested, every further
+    /// write is wrong.
     fn count_altered(&mut self) {
         let altered = self.context.altered.load(Ordering::Relaxed);
         if self.ending.is_none() && altered >= MOST_ALTERED {
@@ -347,10 +348,10 @@ impl<N: WriteLog> Dispatcher<N> {
         }
     }
 
-    /// From now on no new unit is begun. The first reason counts, but for a ledger that fails.
+    /// Stops admitting units. The first reason is kept, unless a later one is a failure of the ledger.
     fn end(&mut self, ending: Ending) {
         let first = self.ending.is_none();
-        // Units under way would wait for nothing, each until it fails in the same way.
+        // Units under way would otherwise wait in vain, until each of them fails in the same way.
         let ends_waits = match &ending {
             Ending::Outage(fatal, _) => fatal.ends_all_calls(),
             Ending::Interrupted | Ending::Ledger(_) | Ending::Bug(_) => true,
@@ -374,7 +375,7 @@ impl<N: WriteLog> Dispatcher<N> {
             });
             self.context.stopping.store(true, Ordering::Relaxed);
             self.context.ramp.stop();
-            // Dropped and not only aborted: a task that was aborted would be told as one that ended by a bug.
+            // Dropped, not only aborted: `result_of` would take an aborted task for a bug.
             self.lookups = JoinSet::new();
             self.ready.clear();
             self.held = None;
@@ -384,10 +385,10 @@ impl<N: WriteLog> Dispatcher<N> {
         }
     }
 
-    /// Lines that have failed for the reason for which the run ends are as if they had not been begun.
+    /// Opens the lines again that failed for the reason that ends the run, as if they had not been begun.
     async fn reopen(&self, why: Fatal) -> Result<(), LedgerError> {
         let mut tasks = self.context.write_breaker.take(why);
-        // All of a chunk together: with the first of them it is left to others.
+        // All lines of a chunk in one step: with the first line that is opened again, the chunk is left to other processes.
         while let Some(chunk) = tasks.first().map(|task| task.chunk.clone()) {
             let is_same = |task: &mut UnitTask| {
                 task.chunk.as_ref().map(Arc::as_ptr) == chunk.as_ref().map(Arc::as_ptr)

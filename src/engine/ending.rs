@@ -8,14 +8,14 @@ use crate::system::Fatal;
 pub enum Ending {
     /// Every unit came to its end.
     Finished,
-    /// A guard stopped it, for this reason and in these words.
+    /// A guard stopped the run: the reason, and the message.
     Stopped(StopReason, String),
-    /// The system cannot be worked with, for this reason and in these words.
+    /// The system cannot be used: the reason, and the message.
     Outage(Fatal, String),
     /// The operator stopped it.
     Interrupted,
-    /// What happens could not be noted any more.
+    /// The ledger failed, so nothing more could be recorded.
     Ledger(LedgerError),
-    /// A unit ended in a way that is our bug.
+    /// A task panicked, which is a bug of idshift.
     Bug(String),
 }

@@ -1,5 +1,5 @@
-//! What the engine tells whoever listens. Nothing depends on a listener: events may be dropped, and counts
-//! that must be right are in [`Tally`], not in the stream.
+//! What the engine reports to listeners. Nothing depends on a listener: events may be dropped, and counts that must be
+//! right are in [`Tally`], not in the stream.
 
 use super::failure_budget::FailureBudget;
 use crate::domain::{Line, Outcome, Status};
@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::sync::{broadcast, watch};
 use tokio::time::Instant;
 
-/// A rare thing that a person would want to hear of.
+/// A rare event that a user would want to know about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
     /// All calls wait, for this reason, for about this long.
@@ -20,7 +20,7 @@ pub enum Event {
         why: String,
         /// How long, in milliseconds from now; `None`: until a person says so.
         for_ms: Option<u64>,
-        /// Whether it is an outage: then, one call finds out whether calls flow again.
+        /// Whether it is an outage: then one call probes whether calls can flow again.
         outage: bool,
     },
     /// Calls flow again.
@@ -34,7 +34,7 @@ pub enum Event {
     NoEffect {
         /// How many.
         times: u32,
-        /// What was in place of the last answer, in words.
+        /// Why the last attempt had no effect, in words.
         why: String,
     },
     /// A wave of units was carried out and read back.
@@ -52,13 +52,13 @@ pub enum Event {
         why: String,
         /// Units under way.
         open: u64,
-        /// Whether they no longer wait for anything.
+        /// Whether units under way no longer wait for anything.
         ends_waits: bool,
     },
 }
 
 impl Event {
-    /// Whether calls flow, for whoever looks on.
+    /// Makes the event that says whether calls flow.
     pub fn of(health: &Health) -> Self {
         match health {
             Health::Flowing => Self::Flowing,
@@ -75,7 +75,7 @@ impl Event {
     }
 }
 
-/// Tells the listeners whether calls flow, while `work` goes on.
+/// Reports to the listeners whether calls flow, while `work` goes on.
 pub async fn with_health<T>(
     mut health: watch::Receiver<Health>,
     events: &broadcast::Sender<Event>,
@@ -97,7 +97,7 @@ pub async fn with_health<T>(
 /// Counts of a run, kept with atomics so that a display can read them ten times a second at no cost.
 #[derive(Debug, Default)]
 pub struct Tally {
-    /// Lines that the run has to bring to an end.
+    /// Lines for which the run has to produce an outcome.
     pub lines: AtomicU64,
     /// In a plan: account IDs that would be written.
     pub planned_account_writes: AtomicU64,
@@ -106,9 +106,9 @@ pub struct Tally {
     /// In a plan: e-mails that the system would send because of the writes.
     pub planned_emails: AtomicU64,
     by_status: [StatusCount; Status::ALL.len()],
-    /// How many of them may fail.
+    /// How many lines may fail.
     pub budget: FailureBudget,
-    /// Of the lines to bring to an end: those that other processes have brought there.
+    /// How many of `lines` have ended in other processes.
     pub ended_elsewhere: AtomicU64,
 }
 
@@ -116,7 +116,7 @@ pub struct Tally {
 #[derive(Debug, Default)]
 struct StatusCount {
     lines: AtomicU64,
-    /// The first of them that did not succeed, and its message; only asked for where a line did not succeed.
+    /// The first of these lines in the file, and its message; only kept for statuses of lines that did not succeed.
     first: Mutex<Option<(Line, String)>>,
 }
 
@@ -127,7 +127,7 @@ pub struct Reason {
     pub status: Status,
     /// How many lines.
     pub lines: u64,
-    /// The first of them in the file, of those that have ended.
+    /// The first such line in the file, among the lines that have ended.
     pub first_line: Line,
     /// The message of that line.
     pub message: String,

@@ -1,4 +1,4 @@
-//! One unit, from its first call to its last outcome: alone, as a chain, or as a cycle.
+//! Carries out one unit, from its first call to its last outcome: a single customer, a chain or a cycle.
 
 use super::case::Case;
 use super::customer_state::{CustomerState, DesiredState};
@@ -9,14 +9,14 @@ use super::{Context, Halt, UnitTask, WriteLog};
 use crate::domain::{AccountId, CustomerId, Reseller};
 use crate::plan::{Member, Shape};
 
-/// Carries one unit out (or, in a plan, says what would be done).
+/// Carries out one unit; in a plan, finds out what would be done.
 pub(super) async fn carry_out<N: WriteLog>(
     context: &Context<N>,
     task: &UnitTask,
     seen: &LookupCache,
 ) -> Result<(), Halt> {
-    // Boxed, as is each write (`Case::write`): the state of each is kilobytes, which a task would otherwise hold, and
-    // move, from its beginning to its end.
+    // Boxed, as is each write (`Case::write`): each of these futures has kilobytes of state, which a task would
+    // otherwise hold, and move, from its beginning to its end.
     match task.unit.shape {
         Shape::Single => Box::pin(singles(context, task, seen)).await,
         Shape::Chain => Box::pin(chain(context, task, seen)).await,
@@ -38,8 +38,8 @@ async fn singles<N: WriteLog>(
     Ok(())
 }
 
-/// From the free end: each rename frees the ID that the next one waits for. Where one fails, those behind it
-/// are blocked and stay as they were.
+/// Carries out a chain from its free end: each rename frees the ID that the next rename needs. If a rename fails, the
+/// members behind it are blocked and stay as they were.
 async fn chain<N: WriteLog>(
     context: &Context<N>,
     task: &UnitTask,
@@ -60,11 +60,11 @@ async fn chain<N: WriteLog>(
             if asks_rename && case.is_in_the_way() {
                 blocked = Some(waiting_for(member));
             }
-            // In a plan it still carries the ID that the next one waits for.
+            // In a plan, the customer still has the ID that the next member waits for.
             freed.extend(case.found_before().cloned());
             continue;
         }
-        // The chain goes on later exactly where it stops now.
+        // A later process continues the chain exactly here.
         if at > 0 && context.is_stopping() && !context.is_plan() {
             return Err(Halt::Stopping);
         }
@@ -97,7 +97,7 @@ async fn chain<N: WriteLog>(
     Ok(())
 }
 
-/// The customer that an earlier run meant by these lines, where it is already as requested: it waits for no other.
+/// Returns the customer that an earlier run meant by these lines, if it already has the requested ID: it need not wait.
 async fn already_renamed<N: WriteLog>(case: &Case<'_, N>) -> Result<Option<CustomerState>, Halt> {
     if case.task.customer_by_prior_run(case.member).is_none() {
         return Ok(None);
@@ -118,7 +118,7 @@ fn waiting_for(member: &Member) -> String {
     )
 }
 
-/// The task, with the customers of its first members told instead of searched.
+/// Returns the task with the customers of its first members filled in, so that they are not searched.
 fn with_customers(task: &UnitTask, customers: &[CustomerId]) -> UnitTask {
     let mut task = task.clone();
     for (member, customer) in task.unit.members.iter().zip(customers) {
@@ -131,11 +131,11 @@ fn with_customers(task: &UnitTask, customers: &[CustomerId]) -> UnitTask {
     task
 }
 
-/// How far an earlier run got, told from the IDs alone: a chain of n renames has n + 1 IDs and n customers,
-/// so exactly one ID is free. At the far end: nothing was done. Anywhere else: what lies beyond the gap was.
+/// Determines from the IDs alone how far an earlier run got. A chain of n renames has n + 1 IDs and n customers, so exactly
+/// one ID is free. If the ID at the far end is free, nothing was done. Otherwise the renames beyond the gap were done.
 ///
-/// Returns the customers of the members that are done, in their order. Where a customer is named by the file
-/// or known from this run, nothing has to be guessed and nothing is.
+/// Returns the customers of the members that are done, in their order. Nothing is guessed where this run or an earlier
+/// one has recorded customers, or where the file names other customers.
 async fn moved_before<N: WriteLog>(
     context: &Context<N>,
     task: &UnitTask,
@@ -156,7 +156,7 @@ async fn moved_before<N: WriteLog>(
             },
         };
         holders.push(found.into_iter().next().map(|customer| customer.id));
-        // The far end is free: a chain that was never begun, and nothing more to ask.
+        // The far end is free: the chain was never begun, so no further ID is looked up.
         if at == 0 && holders[0].is_none() {
             return Ok(Vec::new());
         }
@@ -184,7 +184,7 @@ async fn moved_before<N: WriteLog>(
     Ok(if as_named { done } else { Vec::new() })
 }
 
-/// The chain's IDs from the free end; `None` where one is not known from the file.
+/// Returns the chain's IDs from the free end; `None`: the file does not contain all of them.
 fn ids(task: &UnitTask) -> Option<Vec<(&AccountId, Option<&Reseller>)>> {
     let members = &task.unit.members;
     let first = DesiredState::of(members.first()?);

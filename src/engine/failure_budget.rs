@@ -1,4 +1,4 @@
-//! How many lines may fail: in all processes on the run together, and in this one before it hears of the others again.
+//! Limits how many lines may fail: in all processes on the run together, and in this one until it hears of the others again.
 
 use crate::domain::one_or_many;
 use crate::ledger::Ended;
@@ -6,20 +6,20 @@ use crate::plan::Threshold;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
-/// What is left of the lines that may fail. Where several processes work on the run, each has a part of that, and asks for
-/// more once it is used up.
+/// The remaining number of lines that may fail. If several processes work on the run, each has a part of it, and asks
+/// for more once its part is used up.
 #[derive(Debug, Default)]
 pub struct FailureBudget {
     inner: Mutex<Inner>,
-    /// Something was heard of the others.
+    /// Other processes have reported.
     heard: Notify,
-    /// More is to be asked for.
+    /// This process needs a larger part.
     asks: Notify,
 }
 
 #[derive(Debug, Default)]
 struct Inner {
-    /// What has ended in other processes, as they told last.
+    /// What has ended in other processes, by their last report.
     others: Ended,
     /// How many lines may have failed in this process when it begins a unit; `None`: any number.
     part: Option<u64>,
@@ -27,21 +27,21 @@ struct Inner {
 
 impl FailureBudget {
     fn inner(&self) -> MutexGuard<'_, Inner> {
-        // Each value is whole at any time.
+        // Each value is consistent at any time, so a poisoned lock can be used.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Lines that came to an end in other processes on the run, as they told last.
+    /// Returns the counts of lines that ended in other processes on the run, by their last report.
     pub fn others(&self) -> Ended {
         self.inner().others
     }
 
-    /// Once this many lines have failed in this process, it begins no further unit.
+    /// Sets the part: once this many lines have failed in this process, it begins no further unit.
     pub fn set_part(&self, most: u64) {
         self.inner().part = Some(most);
     }
 
-    /// Other processes have told this. `part`: as in [`FailureBudget::set_part`].
+    /// Takes a report of the other processes. `part`: as in [`FailureBudget::set_part`].
     pub fn hear(&self, others: Ended, part: Option<u64>) {
         let mut inner = self.inner();
         inner.others = others;
@@ -50,12 +50,12 @@ impl FailureBudget {
         self.heard.notify_one();
     }
 
-    /// Returns once something was heard of the others.
+    /// Returns once other processes have reported.
     pub(super) async fn heard(&self) {
         self.heard.notified().await;
     }
 
-    /// Whether this process, in which `failed` lines have failed, may begin a unit. If not, it asks for more.
+    /// Returns whether this process, in which `failed` lines have failed, may begin a unit. If not, it asks for a larger part.
     pub(super) fn may_begin(&self, failed: u64) -> bool {
         let is_left = self.inner().part.is_none_or(|most| failed < most);
         if !is_left {
@@ -64,12 +64,12 @@ impl FailureBudget {
         is_left
     }
 
-    /// Returns once more is to be asked for.
+    /// Returns once a larger part is to be asked for.
     pub async fn asks(&self) {
         self.asks.notified().await;
     }
 
-    /// Why the run stops, where more lines have failed than may. `here`: what has ended in this process.
+    /// Returns why the run stops, if more lines have failed than may. `here`: what has ended in this process.
     pub(super) fn exceeded(&self, limit: Option<Threshold>, here: Ended) -> Option<String> {
         let (limit, others) = (limit?, self.others());
         let failed = here.failed + others.failed;
@@ -100,7 +100,7 @@ mod tests {
         assert_eq!(budget.exceeded(limit, ended(9, 5)), None);
         let words = budget.exceeded(limit, ended(9, 6)).unwrap();
         assert_eq!(words, "--max-failures 20: 21 lines have failed");
-        // Of a percentage, a hundred lines in all processes are enough.
+        // A percentage is judged once a hundred lines have ended in all processes together.
         let percent = Some(Threshold::Percent(10.0));
         assert_eq!(budget.exceeded(percent, ended(49, 9)), None);
         assert!(budget.exceeded(percent, ended(50, 9)).is_some());

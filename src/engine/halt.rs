@@ -7,13 +7,13 @@ use crate::system::{Fatal, SystemError};
 /// Why an executor stopped before its unit came to an end.
 #[derive(Debug)]
 pub enum Halt {
-    /// The system cannot be worked with any more.
+    /// The system cannot be used any more: the reason, and the message.
     Fatal(Fatal, String),
-    /// What happens cannot be noted any more, so nothing more may happen.
+    /// The ledger failed: nothing more can be recorded, so nothing more may be done.
     Ledger(LedgerError),
-    /// The run is stopping, and the unit is at a point where it can go on later.
+    /// The run is stopping, and the unit is at a point where it can continue later.
     Stopping,
-    /// A task ended in a way that is our bug.
+    /// A task panicked, which is a bug of idshift.
     Bug(String),
 }
 
@@ -33,7 +33,7 @@ pub(super) enum StepError {
 }
 
 impl StepError {
-    /// The lines have failed for this reason.
+    /// Makes a failure of the lines, with this reason.
     pub(super) fn line(reason: Failed, message: impl Into<String>) -> Self {
         Self::Line(SystemError::new(reason, message))
     }
@@ -62,7 +62,7 @@ pub(super) type StepResult<T> = Result<T, StepError>;
 
 /// For callers that handle a failure of the lines themselves.
 pub(super) trait OrHalt<T> {
-    /// The failure of the lines is a value; the end of the run is the error, so that `?` passes only that on.
+    /// Returns a failure of the lines as a value and the end of the run as an error, so that `?` passes on only the latter.
     fn or_halt(self) -> Result<Result<T, SystemError>, Halt>;
 }
 

@@ -1,8 +1,8 @@
 //! What earlier runs of a file did to the IDs by which its lines name customers.
 //!
-//! Where a run took an ID from one customer and gave it to another, the ID in a line means the customer that had it
-//! when the line was written, or the one that has it now: this cannot be decided. An unaltered line is recognised by
-//! what it asks for; any other that finds such a customer is refused, and `customerId` can say which customer is meant.
+//! If a run took an ID from one customer and gave it to another, the ID in a line means the customer that had it when the
+//! line was written or the customer that has it now; idshift cannot decide between them. An unaltered line is recognised by
+//! what it requests. Any other line that finds such a customer is refused; `customerId` can say which customer is meant.
 
 use super::since::Since;
 use crate::domain::{AccountId, CustomerId, Failed, Line, LocationId, Reseller, is_respelling};
@@ -12,13 +12,13 @@ use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
-/// An account ID, and the relationship in which it is carried, where the system has such a thing.
+/// An account ID, and the relationship in which a customer has it, on systems that have relationships.
 pub type Carried = (AccountId, Option<Reseller>);
 
-/// Which customer an earlier run has renamed for the wish of a line.
+/// Tells which customer an earlier run has renamed for the request of a line.
 pub trait PriorRenames: fmt::Debug + Send + Sync {
-    /// The customer to which the newest earlier run applied this wish: from this account ID to the new one (`None`: it is
-    /// removed), in this relationship.
+    /// Returns the customer for which the newest earlier run carried out this request: from this account ID to the new
+    /// one (`None`: the ID is removed), in this relationship.
     fn customer_of(
         &self,
         account: &AccountId,
@@ -26,12 +26,12 @@ pub trait PriorRenames: fmt::Debug + Send + Sync {
         reseller: Option<&Reseller>,
     ) -> Result<Option<CustomerId>, LedgerError>;
 
-    /// Whether an answer takes only a moment.
+    /// Returns whether `customer_of` answers without having to read much first.
     fn is_ready(&self) -> bool {
         true
     }
 
-    /// Reads what the answers need, which may take seconds.
+    /// Reads what `customer_of` needs, which may take seconds.
     fn prepare(&self) -> Result<(), LedgerError> {
         Ok(())
     }
@@ -55,20 +55,20 @@ pub struct History {
     pub claims: HashMap<(CustomerId, Option<Reseller>), Vec<Line>>,
     /// The customer that a line meant in the newest earlier run that reached the line.
     pub meant: HashMap<Line, CustomerId>,
-    /// Lines of a report, which names the customers that its run found by them, and whether the account ID in the line
-    /// is still the one that this customer had then: if yes, no other customer is meant.
+    /// Lines of a report, which names the customers that its run found. `true`: the account ID in the line is still the
+    /// one that the customer had then, so no other customer is meant.
     pub reported: HashMap<Line, bool>,
-    /// For which customer which other run requested a change since this one was begun.
+    /// Which other run requested a change of a customer or location since this run was begun.
     pub since: Since,
-    /// Which customers earlier runs have renamed; `None`: there is no earlier run that has written something.
+    /// Which customers earlier runs have renamed; `None`: no earlier run has written anything.
     pub prior_renames: Option<Arc<dyn PriorRenames>>,
-    /// Temporary account IDs that other runs have given customers, or may have, each with its run.
+    /// Temporary account IDs that other runs gave, or may have given, to customers, each with its run.
     pub temporary: HashMap<CustomerId, Vec<(Arc<str>, AccountId)>>,
 }
 
 impl History {
-    /// Remembers the customer that an earlier run meant by a line, unless the report or a newer run has told it (test:
-    /// `recognition::a_report_means_the_customers_*`).
+    /// Remembers the customer that an earlier run meant by a line, unless the report or a newer run has already named
+    /// one (test: `recognition::a_report_means_the_customers_*`).
     pub fn remember(&mut self, line: Line, reseller: Option<&Reseller>, customer: &CustomerId) {
         if self.meant.contains_key(&line) {
             return;
@@ -78,8 +78,8 @@ impl History {
         self.claims.entry(claim).or_default().push(line);
     }
 
-    /// The other run that gave this customer its present, temporary account ID. Recognised by the customer: the system
-    /// may have stored the ID in a spelling of its own.
+    /// Returns the other run that gave this customer its present, temporary account ID. The customer identifies the
+    /// entry, because the system may have stored the ID in its own spelling.
     pub(super) fn temporary_of(
         &self,
         customer: &CustomerId,
@@ -91,7 +91,7 @@ impl History {
         found.map(|(run, _)| &**run)
     }
 
-    /// Which other run has wanted the same thing of this customer since this one was begun.
+    /// Returns which other run requested a change of this customer or location since this run was begun.
     pub(super) fn wanted_since(
         &self,
         customer: &CustomerId,
@@ -100,7 +100,7 @@ impl History {
         self.since.wanted_by(customer, location)
     }
 
-    /// Whether another run has written the same thing of this customer since: then it is not this one's doing.
+    /// Returns whether another run has written to this customer or location since: the present value may then be its effect.
     pub(super) fn written_since(
         &self,
         customer: &CustomerId,
@@ -109,7 +109,7 @@ impl History {
         self.since.is_written(customer, location)
     }
 
-    /// Why a customer that was found under this account ID may not be the one that a line means which is not recognised.
+    /// Returns why a line that is not recognised may mean another customer than the one found under this account ID.
     pub(super) fn against(
         &self,
         (account, found): (&AccountId, &CustomerId),
@@ -128,7 +128,8 @@ impl History {
                 "`{account}` is now the ID of customer `{found}`, which an earlier run has meant by line {line}"
             ));
         }
-        // Tests: `prior_runs::a_corrected_*`; `recognition::an_id_that_no_run_of_the_file_gave_away_*` for who had or got it.
+        // Tests: `prior_runs::a_corrected_*`; for the two sets,
+        // `recognition::an_id_that_no_run_of_the_file_gave_away_*`.
         if let Some(hands) = self.hands.get(&(account.clone(), reseller.cloned()))
             && hands.got.contains(found)
             && !hands.had.contains(found)
@@ -143,7 +144,8 @@ impl History {
         Ok(())
     }
 
-    /// Whether an earlier run meant another customer by this line (test: `prior_runs::the_customer_of_a_corrected_line_*`).
+    /// Returns whether an earlier run meant another customer by this line (test:
+    /// `prior_runs::the_customer_of_a_corrected_line_*`).
     pub(super) fn means_another(&self, line: Line, customer: &CustomerId) -> bool {
         self.meant.get(&line).is_some_and(|meant| meant != customer)
     }

@@ -1,32 +1,32 @@
-//! How long it takes to record an intent. A write gets ready this long before its slot of the rate, so that it departs
-//! in its slot although its intent is recorded as late as possible.
+//! Measures how long it takes to record an intent. A write is prepared this long before its slot of the rate, so that
+//! it is sent in its slot although its intent is recorded as late as possible.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// A disk that takes longer than this makes calls late; waiting longer before each would cost more.
+/// Maximum lead. A slower disk makes calls late, but a longer lead before each call would cost more.
 const LONGEST: Duration = Duration::from_millis(50);
-/// But not where a late call is not sent at all, and needs another intent: turns that several processes share pass.
+/// Maximum lead where several processes share the turns: a late call loses its turn, is not sent, and needs another intent.
 const LONGEST_OF_PASSING_TURNS: Duration = Duration::from_secs(5);
 
-/// The recent time to record an intent: the longest lately, which fades by a sixteenth each time. It grows by twice at most each
-/// time: what was recorded once after a ledger had been away for seconds says nothing of the next intents.
+/// The time that it took lately to record an intent: the longest one, which decreases by a sixteenth with each intent.
+/// It at most doubles each time: a delay of seconds while a ledger was away says nothing about the next intents.
 #[derive(Debug, Default)]
 pub(super) struct Lead(Mutex<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {
     recent: Duration,
-    /// When it grew last: what began before that says no more.
+    /// When `recent` last grew. A recording that began before that time does not let it grow again.
     grown: Option<Instant>,
-    /// A turn has passed while an intent was recorded.
+    /// Whether a write missed its turn while its intent was recorded.
     turns_pass: bool,
 }
 
 impl Lead {
     fn inner(&self) -> MutexGuard<'_, Inner> {
-        // Whole between any two statements.
+        // The value is consistent between any two statements, so a poisoned lock can be used.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -40,7 +40,7 @@ impl Lead {
         inner.recent.min(longest)
     }
 
-    /// A write that had this lead was not sent after its intent was recorded.
+    /// Notes that a write with this lead was not sent after its intent was recorded.
     pub(super) fn was_not_sent(&self, lead: Duration) {
         let mut inner = self.inner();
         inner.turns_pass |= inner.recent > lead;
@@ -73,7 +73,7 @@ mod tests {
         let slow = Duration::from_millis(300);
         lead.measured(sleep(slow)).await;
         assert_eq!(lead.get(), LONGEST);
-        // Something else has held it back.
+        // The lead was long enough, so something else delayed the write.
         lead.was_not_sent(Duration::from_secs(1));
         assert_eq!(lead.get(), LONGEST);
         lead.was_not_sent(LONGEST);

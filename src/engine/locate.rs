@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use tracing::Instrument;
 
 impl<N: WriteLog> Case<'_, N> {
-    /// Finds the customer of a member, or says why it cannot be told.
+    /// Finds the customer of a member, or returns why it cannot be determined.
     pub(super) async fn locate(&self) -> StepResult<CustomerState> {
         let span = spans::of_member(self.member);
         self.located().instrument(span).await
@@ -43,8 +43,8 @@ impl<N: WriteLog> Case<'_, N> {
                 }
                 found => found?,
             };
-            // A line that names its customer, or that asks for no new account ID, refers to whatever it finds (tests:
-            // `recognition::a_line_that_renames_no_customer_*`, `prior_runs::a_corrected_line_of_a_chain_*`).
+            // A line that names its customer, or that requests no new account ID, means the customer that it finds
+            // (tests: `recognition::a_line_that_renames_no_customer_*`, `prior_runs::a_corrected_line_of_a_chain_*`).
             let by_account_alone = desired.customer.is_none()
                 && desired.new_account.asks()
                 && found.now.as_ref() == Some(account);
@@ -66,8 +66,8 @@ impl<N: WriteLog> Case<'_, N> {
         Ok(state)
     }
 
-    /// Refuses to rename a customer that has a temporary ID of another run: it would be taken for the former one. A line that
-    /// names this ID means it.
+    /// Refuses to rename a customer that has a temporary ID of another run, because that ID would be recorded as the
+    /// former one. A line that names this ID itself is accepted.
     fn check_temporary_id(
         &self,
         desired: &DesiredState<'_>,
@@ -87,7 +87,7 @@ impl<N: WriteLog> Case<'_, N> {
         }
     }
 
-    /// Refuses a customer for which another line, which names it by its other ID, requests something else.
+    /// Refuses a customer if another line names it by its other ID and requests something else.
     async fn check_aliases(&self, state: &CustomerState) -> StepResult<()> {
         let Some(alias_conflicts) = &self.context.settings.alias_conflicts else {
             return Ok(());
@@ -111,7 +111,7 @@ impl<N: WriteLog> Case<'_, N> {
         }
     }
 
-    /// Refuses a customer that may have its account ID by another line of the file, which an earlier run has carried out.
+    /// Refuses a customer that may have got its account ID from another line of the file, in an earlier run.
     async fn check_renamed_before(
         &self,
         alias_conflicts: &AliasConflicts,
@@ -137,7 +137,7 @@ impl<N: WriteLog> Case<'_, N> {
             match self.context.find(source, state.reseller.as_ref()).await {
                 Ok(found) if found.is_empty() => {}
                 Ok(_) => continue,
-                // Where customers cannot be searched, the line is taken as it is.
+                // If customers cannot be searched, the line is accepted as it is.
                 Err(StepError::Line(error)) if error.reason == Failed::Invalid => continue,
                 Err(error) => return Err(error),
             }
@@ -151,7 +151,7 @@ impl<N: WriteLog> Case<'_, N> {
         Ok(())
     }
 
-    /// The customer that carries this account ID, or already the new one.
+    /// Returns the customer that has this account ID or, if there is none, the new one.
     async fn searched(
         &self,
         account: &AccountId,
@@ -230,7 +230,7 @@ impl<N: WriteLog> Case<'_, N> {
         }
     }
 
-    /// The account ID cannot be searched. Where the line names the customer too, the ID is only to be compared.
+    /// Handles an account ID that cannot be searched. If the line also names the customer, its ID is only compared.
     async fn unsearched(
         &self,
         account: &AccountId,
@@ -253,7 +253,7 @@ impl<N: WriteLog> Case<'_, N> {
         Err(StepError::line(Failed::Mismatch, words))
     }
 
-    /// No customer has the account ID; where it was to be removed and the customer is named, that may already be done.
+    /// Handles an account ID that no customer has. If the line names its customer and removes the ID, that may already be done.
     async fn cleared(
         &self,
         desired: &DesiredState<'_>,
@@ -298,8 +298,8 @@ impl<N: WriteLog> Case<'_, N> {
     }
 }
 
-/// The line of this chain or swap that names the customer with the ID that the member requests. A customer found under
-/// that ID is then that line's, and not this line's after its rename, as it would be for a line that stands alone.
+/// Returns the line of this chain or swap whose current account ID is the new ID of the member. A customer found under
+/// that ID belongs to that line. For a line that stands alone, it would be the line's own customer, already renamed.
 fn neighbour(task: &UnitTask, member: &Member) -> Option<Line> {
     let desired = DesiredState::of(member);
     // A line that names its customer can tell them apart.
@@ -314,7 +314,7 @@ fn neighbour(task: &UnitTask, member: &Member) -> Option<Line> {
     holders.next().map(|other| other.rename_line)
 }
 
-/// One of the customers that have the account ID: the only one, or the one that the line names.
+/// Chooses one of the customers that have the account ID: the only one, or the customer that the line names.
 fn choose(
     account: &AccountId,
     found: Vec<Customer>,
@@ -357,7 +357,7 @@ fn ambiguous(account: &AccountId, several: &[Customer]) -> SystemError {
     )
 }
 
-/// Two lines of a chain or swap have found one customer: one of them has changed hands since.
+/// Makes the error for two lines of a chain or swap that found one customer: an account ID has moved to it since.
 pub(super) fn same_customer(id: &CustomerId) -> SystemError {
     let words = format!("another line of this chain or swap has found the same customer `{id}`");
     SystemError::new(Failed::Mismatch, words)

@@ -1,4 +1,4 @@
-//! Locations: which one a line means, how it stands, and what is written to it.
+//! Locations: which location a line means, its present state, and what is written to it.
 
 use super::case::Case;
 use super::customer_state::{CustomerState, DesiredState, changed_otherwise};
@@ -23,8 +23,8 @@ pub(super) struct ResolvedLocation {
     pub(super) now: LocationState,
 }
 
-/// A location that could not be written, or where that is unknown: several lines may request the same for it, and one
-/// operation has one outcome.
+/// A location that could not be written, or for which that is unknown. Several lines may request the same for it, and
+/// one operation has one outcome.
 pub(super) struct Attempted<'a> {
     change: &'a Change,
     pub(super) outcome: StepOutcome,
@@ -45,7 +45,7 @@ impl<'a> Attempted<'a> {
         })
     }
 
-    /// Whether this line must not be tried after it: it requests the same, or the state of the location is unknown.
+    /// Returns whether a line must not be tried after this attempt: it requests the same, or the location's state is unknown.
     pub(super) fn decides(&self, state: &CustomerState, change: &Change) -> bool {
         let same = self.change.service == change.service && self.change.profile == change.profile;
         (same || matches!(self.outcome, StepOutcome::InDoubt(..)))
@@ -54,7 +54,7 @@ impl<'a> Attempted<'a> {
 }
 
 impl<N: WriteLog> Case<'_, N> {
-    /// Lines of one customer that turn out to want different things of one location.
+    /// Finds the lines of one customer that request different values for one location.
     pub(super) fn contradictions(&self, state: &CustomerState) -> HashMap<Line, SystemError> {
         let mut desired: HashMap<&LocationId, Vec<&Change>> = HashMap::new();
         for change in self
@@ -86,8 +86,8 @@ impl<N: WriteLog> Case<'_, N> {
         wrong
     }
 
-    /// Looks at the locations of lines that want an ID and a location, before anything is written: where none of them
-    /// can be carried out, the customer is probably not the one that is meant.
+    /// Checks, before anything is written, the locations of the lines that request an account ID and a location. If
+    /// none of these lines can be carried out, the customer is probably not the one that is meant, so this is an error.
     pub(super) async fn check_locations(&self, state: &mut CustomerState) -> StepResult<()> {
         let renames = || {
             let open = |change: &&Change| !self.task.is_done(change.line);
@@ -119,7 +119,7 @@ impl<N: WriteLog> Case<'_, N> {
         first.map_or(Ok(()), Err)
     }
 
-    /// The location that a line means; it must be the one that its plan, or this run, has meant by it before.
+    /// Returns the location that a line means; it must be the location that the plan, or this run, chose for the line before.
     fn resolve_location(
         &self,
         state: &CustomerState,
@@ -145,7 +145,7 @@ impl<N: WriteLog> Case<'_, N> {
         }
         let now = LocationState {
             service: place.service.clone(),
-            // Where the system does not show it, it is what the run that is put back has left.
+            // If the system does not show the profile, the run that is undone has left this one.
             profile: place
                 .profile
                 .or(planned.and_then(|planned| planned.profile.before)),
@@ -165,7 +165,7 @@ impl<N: WriteLog> Case<'_, N> {
         self.is_untouched(change, place)
     }
 
-    /// Whether what the line requests to change still is as this run or its plan found it.
+    /// Checks that the values that the line requests to change are still as this run or its plan found them.
     fn is_untouched(&self, change: &Change, place: &ResolvedLocation) -> Result<(), SystemError> {
         let now = &place.now;
         let mut planned = self.task.expected.iter();
@@ -177,7 +177,7 @@ impl<N: WriteLog> Case<'_, N> {
                 profile: planned.profile.before,
             },
         );
-        // What already has the requested value was written by another line, or needs no write.
+        // A value that is already as requested was written by another line, or needs no write.
         let same_service = change.service.is_none()
             || found.service == now.service
             || change.service == now.service;
@@ -276,9 +276,9 @@ impl<N: WriteLog> Case<'_, N> {
     }
 }
 
-/// Makes the locations of a customer known, with their service IDs, unless they are.
+/// Reads the locations of a customer, with their service IDs, unless they are known.
 ///
-/// Where the list is not to be had, the one location that the lines can mean is read by its own ID.
+/// If the list cannot be read, the locations that the lines can mean are read by their own IDs.
 pub(super) async fn learn<N: WriteLog>(
     context: &Context<N>,
     state: &mut CustomerState,
@@ -322,7 +322,7 @@ pub(super) async fn learn<N: WriteLog>(
     Ok(())
 }
 
-/// The location that a line means.
+/// Returns the location that a line means.
 pub(super) fn meant<'a>(
     state: &'a CustomerState,
     change: &Change,
@@ -356,7 +356,7 @@ pub(super) fn meant<'a>(
     }
 }
 
-/// Whether a location is as the line requests. A profile that is not shown is the system's default, `auto`.
+/// Returns whether a location is as the line requests. A profile that is not shown is the system's default, `auto`.
 pub(super) fn is_fulfilled(place: &LocationState, change: &Change) -> bool {
     change
         .service
@@ -367,7 +367,7 @@ pub(super) fn is_fulfilled(place: &LocationState, change: &Change) -> bool {
             .is_none_or(|wish| place.profile.unwrap_or(Profile::Auto) == wish)
 }
 
-/// What is wished of a location.
+/// Returns the values that a line requests for a location.
 pub(super) fn desired_location(change: &Change) -> LocationState {
     LocationState {
         service: change.service.clone(),
@@ -375,7 +375,7 @@ pub(super) fn desired_location(change: &Change) -> LocationState {
     }
 }
 
-/// Remembers what was written to a location.
+/// Updates the known state of a location after a write.
 fn set(state: &mut CustomerState, written: &ResolvedLocation) {
     let originals = &mut state.original_locations;
     originals

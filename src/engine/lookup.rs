@@ -1,8 +1,8 @@
-//! Finds many customers in few calls: the number of calls is limited, and the writes are the least that is needed.
+//! Looks up many customers with few calls: the number of calls is limited, and the writes already need a call each.
 //!
-//! A batch of tasks is looked up together, the current account IDs and the new ones at the same time, so that a target
-//! that another customer has is known before anything is written. Each result has the time at which it was read,
-//! and is not returned any more when it is too old to base a write on.
+//! A batch of tasks is looked up together, the current account IDs and the new ones at the same time. So it is known
+//! before any write which new IDs other customers have. The results carry the time at which they were read, and are no
+//! longer returned when they are too old to base a write on.
 
 use super::{Context, Event, Halt, Lookup, UnitTask, WriteLog};
 use crate::domain::{AccountId, Change, CustomerId, Reseller};
@@ -22,7 +22,7 @@ pub(super) struct LookupCache {
 }
 
 impl LookupCache {
-    /// Nothing was looked up.
+    /// Makes an empty cache.
     pub(super) fn none() -> Self {
         Self {
             at: Instant::now(),
@@ -31,7 +31,7 @@ impl LookupCache {
         }
     }
 
-    /// When it was seen.
+    /// Returns when the results were read.
     pub(super) fn at(&self) -> Instant {
         self.at
     }
@@ -76,7 +76,7 @@ impl LookupCache {
     }
 }
 
-/// Looks a batch of tasks up, where the system allows it.
+/// Looks up a batch of tasks together, if the system allows it.
 pub(super) async fn look_up<N: WriteLog>(
     context: &Context<N>,
     tasks: &[UnitTask],
@@ -113,7 +113,7 @@ pub(super) async fn look_up<N: WriteLog>(
     }
 }
 
-/// The lines of this batch are searched singly. Where looking many up has never worked, it is not tried again.
+/// Lets the lines of this batch be looked up one by one. If a bulk look-up has never worked, none is tried again.
 fn refused<N: WriteLog>(context: &Context<N>, why: String) -> Result<LookupCache, Halt> {
     if context.settings.lookup == Lookup::Bulk {
         return Err(Halt::Fatal(Fatal::BulkRefused, why));

@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use tracing::Instrument;
 
 impl<N: WriteLog> Case<'_, N> {
-    /// Takes the member through alone: find, rename, locations.
+    /// Carries out a member that stands alone: finds the customer, renames it, and writes its locations.
     pub(super) async fn alone(&self) -> Result<StepOutcome, Halt> {
         if self
             .member
@@ -28,7 +28,7 @@ impl<N: WriteLog> Case<'_, N> {
             self.nothing_asked().await?;
             return Ok(StepOutcome::NotAsked);
         }
-        // Not in the head of the `match`, where it would be kept until the end, and twice.
+        // Not in the head of the `match`, where the future would be kept until the end, and twice.
         let located = self.locate().await;
         match located.or_halt()? {
             Ok(mut state) => self.onward(&mut state, &[]).await,
@@ -85,7 +85,7 @@ impl<N: WriteLog> Case<'_, N> {
         Ok(moved.await?)
     }
 
-    /// In a plan: how many people the write would send an e-mail to, where that happens.
+    /// In a plan: reads to how many people the write would send an e-mail, if the system sends e-mails.
     async fn count_contacts(&self, state: &mut CustomerState) -> StepResult<()> {
         if !self.context.system.sends_emails() || state.contacts.is_some() {
             return Ok(());
@@ -99,7 +99,7 @@ impl<N: WriteLog> Case<'_, N> {
         Ok(())
     }
 
-    /// Writes one account ID, and remembers where the customer stands now.
+    /// Writes one account ID, and updates the known state of the customer.
     pub(super) async fn move_to(
         &self,
         state: &mut CustomerState,
@@ -112,7 +112,7 @@ impl<N: WriteLog> Case<'_, N> {
             after: after.clone(),
             temporary,
         };
-        // Before it is sent: whoever lists customers meanwhile may see it already, or see what is in doubt.
+        // Before the write is sent: customers that are listed meanwhile may already show it, also while it is in doubt.
         if let Some(after) = &after {
             self.context.gave(after, &state.id);
         }
@@ -186,7 +186,7 @@ impl<N: WriteLog> Case<'_, N> {
         Ok(ended)
     }
 
-    /// The last attempt of an earlier process that may have landed.
+    /// Returns the last attempt of an earlier process that may have taken effect.
     fn doubted(&self, line: Line, write: &Write) -> Option<SentAttempt> {
         let mut recorded = self.task.recorded.iter();
         let doubted = recorded.rfind(|one| {
@@ -196,8 +196,8 @@ impl<N: WriteLog> Case<'_, N> {
         doubted.map(|one| (one.id, one.http_status))
     }
 
-    /// Another run has requested something for this customer since this run was begun, and that is newer. A swap in
-    /// which a customer is parked must be finished by this run: no run requested half of a swap.
+    /// Refuses a write if another run has requested something for this customer since this run was begun, because that
+    /// is newer. A swap in which a customer is parked must be finished by this run: no run requested half of a swap.
     pub(super) fn check_newer_runs(
         &self,
         state: &CustomerState,
@@ -219,7 +219,7 @@ impl<N: WriteLog> Case<'_, N> {
         Err(SystemError::new(Failed::Stale, words))
     }
 
-    /// What was sent for a line before this process began.
+    /// Returns what was sent for a line before this process began.
     pub(super) fn sent_before(&self, line: Line) -> Sent {
         let mine = self
             .task
@@ -239,8 +239,8 @@ impl<N: WriteLog> Case<'_, N> {
         })
     }
 
-    /// Whether no customer outside of this unit has the requested ID, as far as it is known or (in a plan, and
-    /// where the system would not refuse a duplicate) can be asked.
+    /// Checks that no customer outside of this unit has the requested ID, as far as that is known or can be looked up
+    /// (in a plan, and if the system would not refuse a duplicate).
     pub(super) async fn check_target(
         &self,
         state: &CustomerState,
@@ -265,7 +265,7 @@ impl<N: WriteLog> Case<'_, N> {
         other.map_or(Ok(()), |holder| Err(taken(target, &holder.id).into()))
     }
 
-    /// Whether no other customer has this account ID now, where the system would not refuse a second one.
+    /// Checks that no other customer has this account ID now, if the system would not refuse a second one.
     pub(super) async fn check_free_now(
         &self,
         state: &CustomerState,
@@ -283,7 +283,7 @@ impl<N: WriteLog> Case<'_, N> {
         other.map_or(Ok(()), |holder| Err(taken(account, &holder.id).into()))
     }
 
-    /// Brings what the lines ask of locations to its end, and gives each line its outcome.
+    /// Carries out what the lines request for locations, and gives each line its outcome.
     pub(super) async fn finish_lines(
         &self,
         state: &mut CustomerState,
@@ -328,7 +328,7 @@ impl<N: WriteLog> Case<'_, N> {
         Ok(())
     }
 
-    /// What becomes of what one line asks of a location. `learnt`: whether the customer's locations are known.
+    /// Carries out what one line requests for a location. `learnt`: whether the customer's locations are known.
     async fn location_outcome(
         &self,
         state: &mut CustomerState,
@@ -359,7 +359,7 @@ impl<N: WriteLog> Case<'_, N> {
         self.fail(&SystemError::new(Failed::Invalid, "")).await
     }
 
-    /// The lines that wait for an ID which is not freed. What does not need the ID is still done.
+    /// Handles lines that wait for an ID that was not freed. Changes that do not need the ID are still carried out.
     pub(super) async fn block(&self, why: &str) -> Result<(), Halt> {
         let trouble = SystemError::new(Failed::Blocked, why);
         let independent = |change: &Change| !change.new_account.asks() && change.asks_location();

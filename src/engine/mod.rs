@@ -1,8 +1,8 @@
-//! Units → outcomes, step by step, so that no write is ever repeated blindly and no line is ever lost.
+//! Carries out units and produces an outcome for each line. No write is ever repeated blindly, and no line is ever lost.
 //!
-//! The [`run`] dispatcher admits units, counts, and is the only one that hears of signals. An executor takes
-//! one unit through: find → compare → turn → intent on disk → write → read back where in doubt → outcome. What is
-//! noted goes to a [`WriteLog`] (the ledger); what is heard goes to [`Event`]s, on which nothing depends.
+//! The [`run`] dispatcher admits units, counts outcomes, and is the only part that handles signals. An executor carries
+//! out one unit: find → compare → turn → intent on disk → write → read-back where in doubt → outcome. A [`WriteLog`]
+//! (the ledger) records intents and outcomes. [`Event`]s inform listeners, and nothing depends on them.
 
 mod case;
 mod common_failures;
@@ -63,26 +63,26 @@ use crate::ledger::{Chunk, WriteRecord};
 use crate::plan::{Member, Unit};
 use std::sync::Arc;
 
-/// A unit, and what earlier runs and earlier attempts know of it.
+/// A unit, and what earlier runs and earlier attempts recorded about it.
 #[derive(Debug, Clone)]
 pub struct UnitTask {
     /// What is to be done.
     pub unit: Unit,
     /// Lines that already have their final outcome; they get no other.
     pub done: Vec<Outcome>,
-    /// What a plan found: where it is no longer so, the line is `stale`.
+    /// What a plan found. If the system no longer has these values, the line is `stale`.
     pub expected: Vec<Outcome>,
     /// The chunk to which the unit belongs, where several processes work on the run.
     pub chunk: Option<Arc<Chunk>>,
     /// Writes of this run that were intended before it was interrupted.
     pub recorded: Vec<WriteRecord>,
-    /// Which customer a line meant in an earlier run on this system, found by what the line asks for. Account IDs of chains and swaps mean
-    /// other customers once they are carried out, so this is what keeps a second run from moving them on.
+    /// The customer that a line meant in an earlier run on this system, found by what the line requests. Once a chain or swap is
+    /// carried out, its account IDs belong to other customers; without this field, a second run would rename the customers again.
     pub by_prior_run: Vec<(Line, CustomerId)>,
 }
 
 impl UnitTask {
-    /// A unit of which nothing is known yet.
+    /// Makes the task of a unit about which nothing is known yet.
     pub fn new(unit: Unit) -> Self {
         Self {
             unit,
@@ -98,7 +98,7 @@ impl UnitTask {
         self.done.iter().any(|done| done.line == line)
     }
 
-    /// The customer that this run or its plan has settled on for the member; it is not searched any more.
+    /// Returns the customer that this run or its plan has chosen for the member. It is not searched again.
     pub(crate) fn customer_by_this_run(&self, member: &Member) -> Option<&CustomerId> {
         let lines = || member.changes.iter().map(|change| change.line);
         lines()
@@ -111,7 +111,7 @@ impl UnitTask {
             })
     }
 
-    /// The customer that an earlier run of the same file meant.
+    /// Returns the customer that an earlier run on this system meant by the member's lines.
     pub(crate) fn customer_by_prior_run(&self, member: &Member) -> Option<&CustomerId> {
         member.changes.iter().find_map(|change| {
             self.by_prior_run
@@ -121,7 +121,7 @@ impl UnitTask {
         })
     }
 
-    /// Whichever customer is known without a search.
+    /// Returns the customer that is known without a search, if there is one.
     pub(crate) fn remembered_customer(&self, member: &Member) -> Option<&CustomerId> {
         self.customer_by_this_run(member)
             .or_else(|| self.customer_by_prior_run(member))

@@ -1,4 +1,4 @@
-//! From what became of a customer's rename and of its locations to the outcome of each line.
+//! Derives the outcome of each line from what became of its customer's rename and locations.
 
 use super::case::Case;
 use super::customer_state::CustomerState;
@@ -114,7 +114,8 @@ impl<N: WriteLog> Case<'_, N> {
         }
     }
 
-    /// Something was sent for this customer before this process began, and what became of it cannot be asked now.
+    /// Returns whether the lines are in doubt: something was sent for this customer before this process began, and its
+    /// effect cannot be read now.
     ///
     /// That is no failure, which would be final: the customer may even be parked under a temporary ID.
     pub(super) fn leaves_in_doubt(&self, trouble: &SystemError) -> bool {
@@ -139,7 +140,7 @@ impl<N: WriteLog> Case<'_, N> {
         }
     }
 
-    /// Gives every open line the same failure; lines that ask for nothing are told so.
+    /// Gives every open line the same failure; lines that request nothing are `unchanged`.
     pub(super) async fn fail(&self, trouble: &SystemError) -> Result<(), Halt> {
         for change in self
             .member

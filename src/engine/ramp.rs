@@ -1,5 +1,5 @@
-//! The first write of a process goes alone, and each write that took effect as it was asked doubles the number that may be
-//! in flight. So what would fail for all, or be stored otherwise for all, is seen after a few writes.
+//! Limits the writes in flight at the beginning of a process. The first write is sent alone, and each write that took effect
+//! as requested doubles the limit. So a failure or an altered value that is common to all writes shows after a few writes.
 
 use super::Halt;
 use crate::domain::Line;
@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-/// From this many in flight on, other limits hold.
+/// The ramp ends at this limit: from here on only the other limits apply.
 const ENOUGH: usize = 1024;
 
 /// How many writes may be in flight.
@@ -17,7 +17,7 @@ pub(super) struct Ramp {
     turns: Semaphore,
     allowed: AtomicUsize,
     is_over: AtomicBool,
-    /// The units that had a turn, by their first lines. They are completed even where the run is being stopped: half of
+    /// The units that had a permit, by their first lines. They are completed even if the run is being stopped: half of
     /// a swap would leave a customer with a temporary ID.
     begun: Mutex<HashSet<Line>>,
 }
@@ -32,8 +32,8 @@ impl Ramp {
         }
     }
 
-    /// Waits for the right to send one write of this unit, which lasts until what is returned is dropped. Where the run
-    /// is being stopped meanwhile, a unit that has not begun to write gets none.
+    /// Waits for the right to send one write of this unit; the right lasts until the returned permit is dropped. If the
+    /// run is being stopped meanwhile, a unit that has not begun to write gets `Halt::Stopping`.
     pub(super) async fn permit(&self, unit: Line) -> Result<Option<SemaphorePermit<'_>>, Halt> {
         if self.is_over.load(Ordering::Relaxed) {
             return Ok(None);
@@ -50,7 +50,7 @@ impl Ramp {
         }
     }
 
-    /// A write took effect.
+    /// Notes that a write took effect, which doubles the limit.
     pub(super) fn took_effect(&self) {
         if self.is_over.load(Ordering::Relaxed) {
             return;
@@ -63,7 +63,7 @@ impl Ramp {
         }
     }
 
-    /// The run is being stopped: units that wait for their first turns do not begin to write.
+    /// Notes that the run is being stopped: units that wait for their first permit do not begin to write.
     pub(super) fn stop(&self) {
         if !self.is_over.load(Ordering::Relaxed) {
             self.turns.close();

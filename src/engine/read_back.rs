@@ -1,4 +1,4 @@
-//! What became of a write that its answer leaves open: looked up, and judged by what is found.
+//! Finds out what became of a write when its answer does not tell: reads the value back, and judges the write by it.
 
 use super::customer_state::taken;
 use super::events::Event;
@@ -9,7 +9,7 @@ use crate::domain::{AccountId, CustomerId, Failed, LocationState, Profile, Store
 use crate::ledger::{Judgement, Verdict, Write, WriteVerdict, judge};
 use crate::system::{Location, SystemError};
 
-/// The system stored another value than was asked: that is what this write did.
+/// Makes the outcome of a write for which the system stored another value than requested.
 fn altered(request: &WriteRequest<'_>, effect: StoredValue, sent: &Sent) -> StepOutcome {
     let (asked, stored) = match (&request.write, &effect) {
         (Write::Account { after, .. }, StoredValue::Account(stored)) => {
@@ -38,7 +38,7 @@ fn text<T: AsRef<str>>(id: Option<&T>) -> String {
     id.map_or("none", AsRef::as_ref).to_owned()
 }
 
-/// The answer says that another value was stored. Read back: some answers show what is not so.
+/// Handles an answer that says that another value was stored. Reads it back: some answers show values that are not stored.
 pub(super) async fn stored<N: WriteLog>(
     context: &Context<N>,
     request: &WriteRequest<'_>,
@@ -50,13 +50,13 @@ pub(super) async fn stored<N: WriteLog>(
         http_status: sent.http_status,
         ..SystemError::new(Failed::BadAnswer, "the answer does not say what was asked")
     };
-    // The former value in the answer says nothing: it may have been read before the write took effect.
+    // The former value in the answer proves nothing: it may have been read before the write took effect.
     if judge(&request.write, &told) == Judgement::DidNot {
         return in_doubt(context, request, doubt(), correlation, sent).await;
     }
     let seen = match look(context, request).await.or_halt()? {
         Ok(seen) => seen,
-        // The answer is all that is known, and it is about this write.
+        // Only the answer is known, and it is about this write.
         Err(_) => told.clone(),
     };
     Ok(match judge(&request.write, &seen) {
@@ -67,14 +67,14 @@ pub(super) async fn stored<N: WriteLog>(
         Judgement::DidNot => return in_doubt(context, request, doubt(), correlation, sent).await,
         Judgement::Altered | Judgement::ConcurrentChange => {
             context.write_stored_otherwise(&request.write, sent.number);
-            // Another client may have changed it once more since; what this write did is in the answer.
+            // Another client may have changed the value again since; the answer tells what this write did.
             Next::End(altered(request, told, sent))
         }
     })
 }
 
-/// A refusal is looked into before it is named: whoever carries the wanted ID decides. `None`: the write
-/// had taken effect after all.
+/// Finds out why a write was refused: the customer that has the wanted ID decides. Returns `None` if the write had
+/// taken effect after all.
 pub(super) async fn refused<N: WriteLog>(
     context: &Context<N>,
     request: &WriteRequest<'_>,
@@ -102,7 +102,7 @@ pub(super) async fn refused<N: WriteLog>(
     })
 }
 
-/// A system that ignores case refuses an ID that another customer has in another case.
+/// Explains a refusal by a system that ignores case: another customer has the ID in another case.
 fn taken_but_for_case<N: WriteLog>(
     context: &Context<N>,
     request: &WriteRequest<'_>,
@@ -140,7 +140,7 @@ async fn holder<N: WriteLog>(
     Ok(own.or(found.first()).map(|customer| customer.id.clone()))
 }
 
-/// An attempt failed, but an earlier one had no answer, and may have landed after it was looked for.
+/// Handles a failed attempt after an attempt without an answer, which may have taken effect after it was read back.
 pub(super) async fn late<N: WriteLog>(
     context: &Context<N>,
     request: &WriteRequest<'_>,
@@ -179,8 +179,8 @@ pub(super) async fn late<N: WriteLog>(
     Ok((verdict, Next::End(ended)))
 }
 
-/// What a write rests on is too old, so it is looked at again. `None`: it is still so. `is_ours`: an attempt had no
-/// answer, so what is as asked may be so because of it.
+/// Reads the value again before a write, because the last reading is too old. Returns `None` if nothing has changed.
+/// `is_ours`: an earlier attempt had no answer, so a value as requested may be its effect.
 pub(super) async fn again<N: WriteLog>(
     context: &Context<N>,
     request: &WriteRequest<'_>,
@@ -214,7 +214,7 @@ pub(super) async fn again<N: WriteLog>(
     })
 }
 
-/// Records of the last attempt that its effect is not certain after all.
+/// Records for the last attempt that its effect is not certain after all.
 pub(super) async fn is_uncertain<N: WriteLog>(
     context: &Context<N>,
     request: &WriteRequest<'_>,
@@ -240,7 +240,7 @@ fn unread(mut doubt: SystemError, why: &SystemError) -> SystemError {
     doubt
 }
 
-/// Reads back, and decides by what is read.
+/// Reads the value back, and decides by it what follows.
 pub(super) async fn in_doubt<N: WriteLog>(
     context: &Context<N>,
     request: &WriteRequest<'_>,
@@ -266,7 +266,7 @@ pub(super) async fn in_doubt<N: WriteLog>(
             let effect = seen;
             Ok(Next::End(altered(request, effect, sent)))
         }
-        // Something was sent, so it must not be said that nothing was written.
+        // A write was sent, so the message must not say that nothing was written.
         Judgement::ConcurrentChange => {
             let trouble = request.moved_on(context, &seen, true);
             let sent = Sent {
@@ -285,12 +285,12 @@ pub(super) async fn in_doubt<N: WriteLog>(
             );
             Ok(Next::End(StepOutcome::InDoubt(doubt, sent.clone())))
         }
-        // It would be answered in the same way again.
+        // A repetition would be answered in the same way.
         Judgement::DidNot if is_hopeless(&doubt, sent) => {
             Ok(Next::End(StepOutcome::Failed(doubt, sent.clone())))
         }
         Judgement::DidNot => {
-            // A duplicate may be answered with a raw 500, so the target is looked at before a repetition.
+            // The system may answer a duplicate with a raw 500, so the holder of the new ID is looked up before a repetition.
             if let Write::Account {
                 after: Some(after), ..
             } = &request.write
@@ -304,7 +304,7 @@ pub(super) async fn in_doubt<N: WriteLog>(
                 };
                 return Ok(Next::End(StepOutcome::Failed(trouble, sent.clone())));
             }
-            // Any response uses the ID up, also one that cannot be read (`BadAnswer` without a status).
+            // Any response uses up the correlation ID, even one that cannot be read (`BadAnswer` without a status).
             let had_no_response = doubt.http_status.is_none() && doubt.reason != Failed::BadAnswer;
             let same = had_no_response.then(|| correlation.to_owned());
             if let Some(times) = context.write_breaker.without_effect() {
@@ -319,7 +319,7 @@ pub(super) async fn in_doubt<N: WriteLog>(
     }
 }
 
-/// What the system says now about what a write wanted to set.
+/// Returns the present value of what the write wants to set.
 pub(super) async fn look<N: WriteLog>(
     context: &Context<N>,
     request: &WriteRequest<'_>,
@@ -345,7 +345,7 @@ pub(super) async fn look<N: WriteLog>(
     }
 }
 
-/// Whether nothing of what was to be set can be seen.
+/// Returns whether the effect of the write cannot be seen: it sets only a profile, and the system shows none.
 fn is_unshown(write: &Write, seen: &StoredValue) -> bool {
     let Write::Location { before, after, .. } = write else {
         return false;
@@ -357,8 +357,8 @@ fn is_unshown(write: &Write, seen: &StoredValue) -> bool {
     after.profile.is_some() && now.profile.is_none() && same_service
 }
 
-/// Whether a write that did not take effect is not worth sending again: it was redirected, a proxy wants a password, or
-/// for the second time an answer came that is not what the API says.
+/// Returns whether it is useless to send a write again that did not take effect: it was redirected, a proxy wants a
+/// password, or for the second time the answer was not what the API specifies.
 fn is_hopeless(doubt: &SystemError, sent: &Sent) -> bool {
     doubt.reason == Failed::BadAnswer
         && (sent.bad_answer || matches!(doubt.http_status, Some(300..=399 | 407)))

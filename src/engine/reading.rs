@@ -1,13 +1,13 @@
-//! Reads the present state of a customer or a location, also where the direct read is refused: there is one alternative
+//! Reads the present state of a customer or a location. If the system refuses the direct read, there is one alternative
 //! for each, which all callers use.
 
 use crate::domain::{AccountId, CustomerId, Failed, LocationId, Reseller};
 use crate::system::{Customer, Location, System, SystemError};
 
-/// The customer with this ID. `NotFound`: the system says so itself; a read that failed never becomes that.
+/// Returns the customer with this ID. The error is `NotFound` only if the system itself says so, never for a failed read.
 ///
-/// Where single customers cannot be read, the search still tells which customer has which account ID: `accounts` are
-/// those that the customer may have. An earlier list is not used: the caller needs the present state.
+/// If single customers cannot be read, the search still tells which customer has which account ID: `accounts` are those
+/// that the customer may have. An earlier list is not used: the caller needs the present state.
 pub(super) async fn customer(
     system: &System,
     id: &CustomerId,
@@ -38,9 +38,9 @@ pub(super) async fn customer(
     Err(trouble)
 }
 
-/// One location of a customer; `None`: the customer has none such.
+/// Returns one location of a customer; `None`: the customer has no such location.
 ///
-/// Where the list is not to be had, the one location may be.
+/// If the list of locations cannot be read, the location is read by its own ID.
 pub(super) async fn location(
     system: &System,
     customer: &CustomerId,

@@ -12,13 +12,13 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
 
-/// What a run left of a customer, and the reseller that its line names.
+/// The outcome that a run left for a customer, and the reseller that its line names.
 pub type Left = (Outcome, Option<Reseller>);
 
 /// Why no further customer can be read.
 #[derive(Debug)]
 pub struct Unreadable {
-    /// The line at which that was found out, where it was one.
+    /// The line at which that was found out, if it was a line.
     pub line: Option<Line>,
     /// What is wrong with the system or the credentials.
     pub fatal: Fatal,
@@ -29,21 +29,21 @@ pub struct Unreadable {
 /// Reads customers again and compares them.
 pub struct Recheck {
     system: Arc<System>,
-    /// How many customers are read at the same time where each takes a call.
+    /// How many customers are read at the same time if each needs its own call.
     concurrency: Concurrency,
     /// Whether many customers can be read with one call.
     together: bool,
-    /// Whether anything was answered well.
+    /// Whether any call had a good answer.
     is_answered: bool,
     /// Whether the token has been accepted since the present batch was begun.
     token_is_good: bool,
 }
 
 impl Recheck {
-    /// The number of customers that are to be handed over at the same time.
+    /// The number of customers that should be passed together.
     pub const BATCH: usize = 100;
 
-    /// Many customers are read with one call, where the system allows it.
+    /// Makes a recheck that reads many customers with one call, if the system allows it.
     pub fn in_batches(system: &Arc<System>, concurrency: Concurrency) -> Self {
         Self {
             system: Arc::clone(system),
@@ -54,7 +54,7 @@ impl Recheck {
         }
     }
 
-    /// Each customer is read by itself: for a few, where the system would have to list all that it has.
+    /// Makes a recheck that reads each customer with its own call: for a few customers, if the system would otherwise list all.
     pub fn one_by_one(system: &Arc<System>, concurrency: Concurrency) -> Self {
         Self {
             together: false,
@@ -62,8 +62,8 @@ impl Recheck {
         }
     }
 
-    /// Reads the customers of these outcomes, and hands on in their order what differs. One that cannot be read does not
-    /// prevent reading the others.
+    /// Reads the customers of these outcomes, and passes the differences on in their order. A customer that cannot be
+    /// read does not prevent reading the others.
     pub async fn read(
         &mut self,
         batch: &[Left],
@@ -81,7 +81,7 @@ impl Recheck {
         read
     }
 
-    /// Compares those that were found, and reads the others, several at the same time.
+    /// Compares the customers that were found, and reads the others, several at the same time.
     async fn read_each(
         &mut self,
         batch: &[Left],
@@ -122,7 +122,7 @@ impl Recheck {
         }
     }
 
-    /// The same, unless it says that no further customer can be read.
+    /// Returns what was read, unless it shows that no further customer can be read.
     async fn judged(
         &mut self,
         line: Line,
@@ -138,7 +138,8 @@ impl Recheck {
         Ok(read)
     }
 
-    /// A 401 is about the customer or about the token. No customer differs because the token is refused.
+    /// Checks the token after a 401, which is about the customer or about the token. A refused token is no difference
+    /// of a customer.
     async fn check_token(&mut self, error: &SystemError) -> Result<(), Unreadable> {
         if error.reason != Failed::Unauthorized || self.token_is_good {
             return Ok(());
@@ -153,7 +154,7 @@ impl Recheck {
         Ok(())
     }
 
-    /// The customers of a batch, as far as they can be read together.
+    /// Returns the customers of a batch, as far as they can be read together.
     async fn read_together(&mut self, batch: &[Left]) -> Result<Vec<Option<Customer>>, Unreadable> {
         let unread = || Ok(batch.iter().map(|_| None).collect());
         if !self.together || batch.is_empty() {

@@ -1,6 +1,6 @@
-//! Customers that are known before they are looked for: from this run's own writes, from its plan, from earlier runs.
+//! Customers that are known without a search: from this run's own writes, from its plan, from earlier runs.
 //!
-//! They are read again under their own ID, never searched.
+//! They are read again by their own IDs, never searched.
 
 use super::case::Case;
 use super::customer_state::{CustomerState, DesiredState, PriorWrite, has_temporary_id, moved_on};
@@ -13,7 +13,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 impl<N: WriteLog> Case<'_, N> {
-    /// The customer that this run or its plan has settled on, as it is now.
+    /// Returns the present state of the customer that this run or its plan has chosen.
     pub(super) async fn by_this_run(
         &self,
         id: &CustomerId,
@@ -35,7 +35,7 @@ impl<N: WriteLog> Case<'_, N> {
         let seen_now = StoredValue::Account(state.now.clone());
         resolve_open_writes(&self.log, ids, &seen_now, newer).await?;
         let mut written = false;
-        // What was never processed says nothing of how the customer was before this run.
+        // A write that was never processed says nothing about the state of the customer before this run.
         let counts = |write: &WriteRecord| {
             write.verdict == Some(Verdict::Applied) || (write.may_have_landed() && !newer)
         };
@@ -49,7 +49,7 @@ impl<N: WriteLog> Case<'_, N> {
                         written = true;
                     }
                     let altered = altered_by(write, &seen_now);
-                    // Recognised by the customer, and not by the text, which the system may have stored in its own way.
+                    // Recognised by the customer, not by the text, which the system may have stored in its own spelling.
                     let is_there = altered.is_some()
                         || judge(&write.intent.write, &seen_now) == Judgement::TookEffect;
                     if *temporary && is_there {
@@ -78,9 +78,9 @@ impl<N: WriteLog> Case<'_, N> {
             .expected
             .iter()
             .find(|outcome| self.is_mine(outcome.line));
-        // Known by its own ID, it would be written even if another user or program has changed its account ID meanwhile.
+        // Without this check, a customer known by its own ID would be written even if another client has changed its account ID.
         let believed = match planned.map(|planned| planned.account.before.as_ref()) {
-            // What is undone at a location says nothing of the account ID.
+            // An undo at a location says nothing about the account ID.
             Some(None) if !desired.new_account.asks() => None,
             Some(before) => Some(before),
             None => desired.account.map(Some),
@@ -88,7 +88,7 @@ impl<N: WriteLog> Case<'_, N> {
         let now = state.now.as_ref();
         let renamed = desired.new_account.asks() && desired.is_fulfilled_by(now);
         if let Some(run) = self.context.settings.history.temporary_of(&state.id, now) {
-            // A write of the run that is undone may have taken effect late.
+            // A write of the run that this run undoes may have taken effect late.
             if self.context.settings.undoes.as_deref() == Some(run) {
                 return Ok(state);
             }
@@ -101,9 +101,9 @@ impl<N: WriteLog> Case<'_, N> {
         Ok(state)
     }
 
-    /// The customer that an earlier run meant by the same line, or that a report names: it has the old account ID or already
-    /// the new one. Where it has neither, or is gone, no other customer is searched for: the one that has the old account ID
-    /// now may be another line's.
+    /// Returns the customer that an earlier run meant by the same line, or that a report names, if it has the old
+    /// account ID or already the new one. If it has neither, or is gone, no other customer is searched: the customer
+    /// that has the old account ID now may belong to another line.
     pub(super) async fn by_prior_run(
         &self,
         desired: &DesiredState<'_>,
@@ -129,8 +129,8 @@ impl<N: WriteLog> Case<'_, N> {
             return Ok(Some(state));
         }
         if desired.is_fulfilled_by(now) {
-            // The cell was altered since, or the ID was: where another customer has it, that one may be meant (test:
-            // `meant_customer::an_altered_line_of_a_report_*`).
+            // The cell or the ID was altered since the report: if another customer has the line's ID, that one may be
+            // meant (test: `meant_customer::an_altered_line_of_a_report_*`).
             let is_altered = self
                 .context
                 .settings
@@ -158,8 +158,8 @@ impl<N: WriteLog> Case<'_, N> {
         Err(self.given_away(id, desired, &has_now(now), moved).await?)
     }
 
-    /// Why a line is refused of which the customer has neither account ID any more: another one has the old one now, or
-    /// `otherwise`.
+    /// Returns why a line is refused when its customer has neither account ID any more: another customer has the old
+    /// one now, or `otherwise`.
     async fn given_away(
         &self,
         id: &CustomerId,
@@ -175,7 +175,7 @@ impl<N: WriteLog> Case<'_, N> {
         ))
     }
 
-    /// Another customer that has the account ID of the lines.
+    /// Returns another customer that has the account ID of the lines.
     async fn holder_besides(
         &self,
         id: &CustomerId,
@@ -189,9 +189,9 @@ impl<N: WriteLog> Case<'_, N> {
         Ok(others.find(|holder| holder != id))
     }
 
-    /// The line has found the customer that has its account ID now. Where an earlier run has applied its wish to another
-    /// customer, the line still refers to that one: the account ID was given away since. Where none has, the customer may
-    /// be another line's.
+    /// Checks a customer that a line found by its account ID. If an earlier run carried out the same request for
+    /// another customer, the line still means that other customer: the account ID was given away since. Otherwise the
+    /// found customer may belong to another line.
     pub(super) async fn as_applied_before(
         &self,
         desired: &DesiredState<'_>,
@@ -219,7 +219,7 @@ impl<N: WriteLog> Case<'_, N> {
         Err(means_former(&id, &now, account, &state.id))
     }
 
-    /// The customer to which the newest earlier run has applied this wish.
+    /// Returns the customer for which the newest earlier run carried out this request.
     async fn applied_before(
         &self,
         desired: &DesiredState<'_>,
@@ -229,7 +229,7 @@ impl<N: WriteLog> Case<'_, N> {
             return Ok(None);
         };
         if !prior.is_ready() {
-            // Calls that are under way go on meanwhile. Where the thread fails, the question below reads it.
+            // Calls that are under way continue meanwhile. If the thread fails, `customer_of` reads the data itself.
             let renames = Arc::clone(prior);
             if let Ok(read) = tokio::task::spawn_blocking(move || renames.prepare()).await {
                 read?;
@@ -238,9 +238,9 @@ impl<N: WriteLog> Case<'_, N> {
         Ok(prior.customer_of(account, desired.target(), desired.reseller)?)
     }
 
-    /// The account ID of the line belongs to another customer than the one that it names. The line is carried out already
-    /// where an earlier run has applied its wish to the customer that it names, and that one has the new ID: the account
-    /// ID was given away by the same run or since. Otherwise `why` it is refused.
+    /// Handles a line that names a customer, while its account ID belongs to another one. The line is already carried
+    /// out if an earlier run carried out the request for the named customer and this customer has the new ID: the
+    /// account ID was given away by the same run or since. Otherwise the line is refused with `why`.
     pub(super) async fn named_as_applied_before(
         &self,
         account: &AccountId,
@@ -261,8 +261,8 @@ impl<N: WriteLog> Case<'_, N> {
         }
     }
 
-    /// The customer with this ID as it is now, from the look-up where that is recent. `given`: account IDs that it may have
-    /// besides those of its lines.
+    /// Returns the customer with this ID as it is now, from the look-up if that is recent. `given`: account IDs that it
+    /// may have besides those of its lines.
     pub(super) async fn present(
         &self,
         id: &CustomerId,
@@ -284,7 +284,7 @@ impl<N: WriteLog> Case<'_, N> {
     }
 }
 
-/// Whether the customer is not there any more, or not for this token.
+/// Returns whether the customer does not exist any more, or not for this token.
 fn is_gone(error: &SystemError) -> bool {
     let reason = error.reason;
     matches!(
@@ -298,7 +298,7 @@ fn has_now(account: Option<&AccountId>) -> String {
     format!("has the account ID `{account}` now")
 }
 
-/// The line refers to a customer that an earlier run found, and its account ID belongs to another one.
+/// Makes the error for a line that means a customer of an earlier run, while its account ID belongs to another one.
 fn means_former(
     former: &CustomerId,
     state: &str,
@@ -312,7 +312,7 @@ fn means_former(
     StepError::line(Failed::Mismatch, words)
 }
 
-/// Why the line of this write has failed, where what is there now is what the system made of the write.
+/// Returns why the line of this write has failed, if the present value is what the system made of the write.
 pub(super) fn altered_by(write: &WriteRecord, seen: &StoredValue) -> Option<SystemError> {
     let is_there = match (&write.effect, seen) {
         (Some(StoredValue::Account(stored)), StoredValue::Account(now)) => stored == now,
@@ -326,9 +326,9 @@ pub(super) fn altered_by(write: &WriteRecord, seen: &StoredValue) -> Option<Syst
     is_there.then(|| SystemError::new(Failed::Altered, words))
 }
 
-/// What the system says now settles what this run has written to one thing: the last write that asked for just that has
-/// taken effect, also where it was not found at first and has taken effect since. Whatever becomes of the line, nothing is left
-/// open that was never done. `newer`: another run has written the same thing since, so that what is there is its doing.
+/// Settles the writes of this run to one account ID or location by its present value. The last write that requested
+/// this value has taken effect, even if it was not found at first. A write that was not done is not left open, whatever
+/// becomes of the line. `newer`: another run has written the same thing since, so the present value is its effect.
 pub(super) async fn resolve_open_writes<'a, N: WriteLog>(
     log: &N,
     writes: impl DoubleEndedIterator<Item = &'a WriteRecord>,
@@ -342,7 +342,7 @@ pub(super) async fn resolve_open_writes<'a, N: WriteLog>(
         }
         let open = write.in_doubt();
         let verdict = match judge(&write.intent.write, seen) {
-            // What cannot have landed was written by another client.
+            // If the write cannot have landed, another client wrote this value.
             Judgement::TookEffect | Judgement::Altered if write.may_have_landed() && !newer => {
                 Some(Verdict::Applied)
             }
@@ -350,11 +350,11 @@ pub(super) async fn resolve_open_writes<'a, N: WriteLog>(
                 Some(Verdict::NotApplied)
             }
             Judgement::DidNot if open && !later => Some(Verdict::NotApplied),
-            // The customer that was to be parked is not, or has got another ID since.
+            // The customer was not parked, or has got another ID since.
             Judgement::ConcurrentChange if open && write.intent.write.is_temporary() => {
                 Some(Verdict::NotApplied)
             }
-            // It was not found at first; what is there now may be what the system made of it.
+            // The write was not found at first; the present value may be what the system made of it.
             Judgement::ConcurrentChange
                 if !open
                     && !later

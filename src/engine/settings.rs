@@ -15,8 +15,8 @@ use tokio_util::sync::CancellationToken;
 pub enum Mode {
     /// Look everything up and say what would change.
     Plan,
-    /// Find out what became of the writes of an earlier process. A unit that would write more is left for a later pass; only
-    /// swaps that have moved a customer are brought to an end.
+    /// Find out what became of the writes of an earlier process. A unit that needs further writes is left for a later
+    /// pass; only swaps that have moved a customer are completed.
     Resolve,
     /// Carry it out.
     Apply,
@@ -25,15 +25,15 @@ pub enum Mode {
 /// How customers are looked up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lookup {
-    /// Many at the same time where the system allows it, which the first batch finds out.
+    /// Many with one call if the system allows it, which the first batch finds out.
     Auto,
-    /// Many at the same time; if that is refused, the run stops.
+    /// Many with one call; if the system refuses that, the run stops.
     Bulk,
     /// One by one.
     Each,
 }
 
-/// Asks for an end in order: no unit is begun any more, and those under way finish.
+/// Requests an orderly end: no further unit is begun, and those under way finish.
 #[derive(Debug, Clone, Default)]
 pub struct Drain {
     token: CancellationToken,
@@ -41,13 +41,13 @@ pub struct Drain {
 }
 
 impl Drain {
-    /// Asks for it; of several reasons the first is told.
+    /// Requests the end. Of several reasons, the first is kept.
     pub fn ask(&self, why: &'static str) {
         let _ = self.why.set(why);
         self.token.cancel();
     }
 
-    /// Returns once it is asked for, with the reason.
+    /// Returns the reason once the end is requested.
     pub async fn asked(&self) -> &'static str {
         self.token.cancelled().await;
         self.why.get().copied().unwrap_or_default()
@@ -65,38 +65,39 @@ pub struct Settings {
     pub lookup: Lookup,
     /// How many units are under way at the same time.
     pub concurrency: Concurrency,
-    /// A look-up older than this is done again before a write.
+    /// Maximum age of a look-up; an older one is repeated before a write.
     pub max_age: Duration,
-    /// How often one write is attempted, beyond the first, where it did not take effect.
+    /// Maximum number of further attempts for a write that did not take effect.
     pub retries: u32,
     /// The maximum time during which no write takes effect, though many are tried.
     pub give_up_after: Duration,
-    /// The only partner or reseller of which the customers may be written.
+    /// The partner or reseller to which every written customer must belong; customers of others are refused.
     pub fence: Option<String>,
-    /// Lines of which it is known how they fail, and whether failures of others are counted as common to all.
+    /// Lines that have failed before, each with its reason: the same failure again says nothing about other lines.
     pub known_failures: KnownFailures,
-    /// Whether a file says nothing about others by how it fails: it is made of lines that have failed before.
+    /// Whether the file consists of lines that have failed before, so that their failures say nothing about other lines.
     pub is_of_failures: bool,
-    /// Whether the run stops where of the first lines no customer is found.
+    /// Whether the run stops if no customer is found for the first lines.
     pub must_find: bool,
     /// How many lines may fail.
     pub max_failures: Option<Threshold>,
-    /// The first units, a wave each time, which is read back before the next begins. They come in this order, before all
-    /// others.
+    /// The first units, in waves: each wave is read back before the next one begins. They come in this order, before
+    /// all other units.
     pub waves: Arc<[Wave]>,
-    /// How many waves the run has, those of earlier processes included.
+    /// How many waves the run has, including those of earlier processes.
     pub wave_count: u32,
     /// How many lines of a wave may have failed or be wrong; `None`: none.
     pub wave_failures: Option<Threshold>,
-    /// No unit is begun once this has passed.
+    /// No unit is begun once this time has passed.
     pub until: Option<Duration>,
-    /// No unit is begun once this is asked for.
+    /// No unit is begun once this end is requested.
     pub drain: Drain,
-    /// Which lines may name one customer in two ways, where a file has such lines.
+    /// The lines that may name one customer in two ways, if the file has such lines.
     pub alias_conflicts: Option<Arc<AliasConflicts>>,
-    /// Where several customers may have one account ID: the customers to which this run gave it before an interruption.
+    /// On systems where several customers may have one account ID: the customers to which this run gave it before an
+    /// interruption.
     pub given: HashMap<AccountId, Vec<CustomerId>>,
-    /// The run that this one puts back.
+    /// The run that this run undoes.
     pub undoes: Option<String>,
     /// What earlier runs of the file did.
     pub history: Arc<History>,

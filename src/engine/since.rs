@@ -1,19 +1,19 @@
-//! What other runs have wanted of customers since a run was begun: 16 bytes for each customer or location.
+//! What other runs requested for customers since a run was begun: 16 bytes for each customer or location.
 //!
-//! Customers and locations are known by 64-bit hashes alone. Where two have the same one, a line is `stale` for no reason,
-//! and nothing is written.
+//! Customers and locations are stored only as 64-bit hashes. If two have the same hash, a line may be `stale` without a
+//! reason, and nothing is written.
 
 use crate::domain::{CustomerId, LocationId};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
-/// For which customer which run requested a change: of the account ID, or of a location.
+/// Records which newer run requested a change of a customer's account ID or of one of its locations.
 #[derive(Debug, Clone, Default)]
 pub struct Since {
     hasher: RandomState,
-    /// The newest first.
+    /// The names of the runs, the newest first.
     runs: Vec<Arc<str>>,
-    /// Sorted, one for each customer or location.
+    /// Sorted by hash, with one entry for each customer or location.
     wanted: Vec<Wanted>,
 }
 
@@ -21,14 +21,14 @@ pub struct Since {
 struct Wanted {
     /// The hash of the customer and the location.
     what: u64,
-    /// The newest run that has wanted it.
+    /// The newest run that requested a change, as an index into `runs`.
     run: u32,
-    /// Whether this run, or another one, has written it, or may have: else it was found so.
+    /// `true`: some run wrote this value or may have written it; `false`: runs only found it already in place.
     wrote: bool,
 }
 
 impl Since {
-    /// Begins with what a run has wanted, which is older than those before.
+    /// Begins the list of what a run requested. Runs must be added from the newest to the oldest.
     pub fn add_run(&mut self, run: &str) -> AddRun<'_> {
         let number = u32::try_from(self.runs.len()).unwrap_or(u32::MAX);
         self.runs.push(run.into());
@@ -40,18 +40,18 @@ impl Since {
         }
     }
 
-    /// For how many customers and locations something was wanted.
+    /// Returns for how many customers and locations a change was requested.
     pub fn len(&self) -> usize {
         self.wanted.len()
     }
 
-    /// The run that began last of those that have wanted something: their names begin with the time.
+    /// Returns the run that began last of those that requested a change, by its name, which begins with the time.
     pub fn last_begun(&self) -> Option<&str> {
         let runs = self.wanted.iter().map(|wanted| self.run_of(*wanted));
         runs.max()
     }
 
-    /// Which run has wanted something of this customer or location.
+    /// Returns which run requested a change of this customer or location.
     pub(super) fn wanted_by(
         &self,
         customer: &CustomerId,
@@ -61,7 +61,7 @@ impl Since {
         Some(self.run_of(wanted))
     }
 
-    /// Whether another run has written to this customer or location.
+    /// Returns whether another run wrote, or may have written, to this customer or location.
     pub(super) fn is_written(&self, customer: &CustomerId, location: Option<&LocationId>) -> bool {
         self.find(customer, location)
             .is_some_and(|wanted| wanted.wrote)
@@ -82,19 +82,19 @@ impl Since {
     }
 }
 
-/// Takes what one run has wanted.
+/// Collects what one run requested.
 #[derive(Debug)]
 pub struct AddRun<'a> {
     since: &'a mut Since,
     run: u32,
-    /// Where its part of what was wanted begins.
+    /// The index in `wanted` at which the entries of this run begin.
     first: usize,
-    /// The hashes of what was restored since something was added.
+    /// The hashes of the customers and locations that were restored since the last entry was added.
     restored: Vec<u64>,
 }
 
 impl AddRun<'_> {
-    /// The run has wanted something of this customer or location.
+    /// Adds a change that the run requested for this customer or location.
     pub fn add(&mut self, customer: &CustomerId, location: Option<&LocationId>, wrote: bool) {
         self.forget_restored();
         self.since.wanted.push(Wanted {
@@ -104,13 +104,13 @@ impl AddRun<'_> {
         });
     }
 
-    /// What was added before of this customer or location has been restored.
+    /// Removes what was added so far for this customer or location, because its former value has been restored.
     pub fn restore(&mut self, customer: &CustomerId, location: Option<&LocationId>) {
         let what = self.since.hasher.hash_one((customer, location));
         self.restored.push(what);
     }
 
-    /// Forgets what the run only found as wanted, and did not write.
+    /// Removes the values that the run only found already in place and did not write.
     pub fn retain_written(&mut self) {
         self.forget_restored();
         let (first, mut at) = (self.first, 0);
@@ -134,7 +134,7 @@ impl AddRun<'_> {
         self.restored.clear();
     }
 
-    /// The run has wanted nothing else.
+    /// Ends the list of the run, and merges it with the lists of the newer runs.
     pub fn finish(mut self) {
         self.forget_restored();
         let wanted = &mut self.since.wanted;
@@ -171,7 +171,7 @@ mod tests {
         newest.finish();
         let mut older = since.add_run("older");
         older.add(&two, None, true);
-        // Of what a newer run has wanted, the undo of this one says nothing.
+        // The undo of the older run says nothing about what the newer run requested.
         older.restore(&one, None);
         older.finish();
         assert_eq!(since.wanted_by(&one, None), Some("newest"));

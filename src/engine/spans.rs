@@ -1,6 +1,6 @@
-//! What a call is made for, as `tracing` spans: the calls themselves know neither lines nor customers.
+//! `tracing` spans that say for which lines and customers a call is made: the calls themselves do not know them.
 //!
-//! Where nothing is logged, a span is empty and is not even made.
+//! If nothing is logged, no span is created.
 
 use crate::domain::{AccountId, CustomerId, Line};
 use crate::plan::Member;
@@ -46,7 +46,7 @@ pub(super) fn of_attempt(attempt: u32, correlation_id: &str) -> Span {
     tracing::debug_span!("attempt", attempt, correlation_id)
 }
 
-/// Sorted numbers in few words: `2-101,105`.
+/// Writes sorted numbers as ranges: `2-101,105`.
 fn ranges(lines: &[Line]) -> String {
     let mut parts: Vec<(Line, Line)> = Vec::new();
     for line in lines {

@@ -1,9 +1,9 @@
-//! Tells a token that is refused from a customer that it may not see: both are answered with 401.
+//! Distinguishes a refused token from a customer that the token may not see: the system answers both with 401.
 
 use crate::domain::Failed;
 use crate::system::{Fatal, System};
 
-/// Asks something that every good token may ask. Whether it was answered; an error: why no call can succeed, and in words.
+/// Sends a request that every valid token may send. Returns whether it was answered; an error says why no call can succeed.
 pub(super) async fn is_accepted(system: &System) -> Result<bool, (Fatal, String)> {
     let Err(probe) = system.probe().await else {
         return Ok(true);

@@ -1,8 +1,8 @@
-//! Waves: the first units of a run, of which every customer is read back before the next unit is begun.
+//! Waves: the first units of a run. Every customer of a wave is read back before the next unit is begun.
 //!
-//! A wave is on record from before its first write until it was found to be right, or the run has reported what is wrong.
-//! Of one that an earlier process left on record, first a pass of its own finds out what became of the writes
-//! (`Mode::Resolve`); then it is read back, and only where it is right its other lines are carried out.
+//! A wave is on record from before its first write until it was found to be right or the run has reported what is
+//! wrong. If an earlier process left a wave on record, a separate pass first finds out what became of its writes
+//! (`Mode::Resolve`). Then the wave is read back, and only if it is right, its other lines are carried out.
 
 use super::UnitTask;
 use super::recheck::Left;
@@ -12,21 +12,21 @@ use crate::ledger::{LedgerError, LineSet};
 /// Units that are carried out, and read back before others are begun.
 #[derive(Debug, Clone)]
 pub struct Wave {
-    /// Its number, from 1; 0: it is of an earlier process, which had waves of other sizes.
+    /// Its number, from 1; 0: an earlier process began it, with waves of other sizes.
     pub number: u32,
     /// The lines of its units that were open when it was begun.
     pub lines: LineSet,
-    /// Whether it is of an earlier process, which did not come to read it back.
+    /// Whether an earlier process began it and did not read it back.
     pub is_resumed: bool,
 }
 
 impl Wave {
-    /// Whether a unit is part of it.
+    /// Returns whether a unit is part of the wave.
     pub(super) fn has(&self, task: &UnitTask) -> bool {
         task.unit.lines().any(|line| self.lines.contains(line))
     }
 
-    /// Which one of all it is, and how many of its lines are wrong.
+    /// Names the wave, and says how many of its lines are wrong.
     pub(super) fn named(&self, of: u32, wrong: u64) -> String {
         let wave = match (self.number, of) {
             (0 | 1, 1) => return "canary".to_owned(),
@@ -44,7 +44,8 @@ impl Wave {
 pub trait WaveLog {
     /// Records that a wave is begun; returns once that would survive a power cut.
     fn begin(&self, wave: &Wave) -> Result<(), LedgerError>;
-    /// What is on record of the lines of a wave; `is_over`: else it is under way, and what is not settled is left out.
+    /// Returns what is on record for the lines of a wave. `is_over`: `false` while the wave is under way; lines that
+    /// are not settled are then left out.
     fn left(&self, wave: &Wave, is_over: bool) -> Result<Vec<Left>, LedgerError>;
     /// Records that a wave was found to be right.
     fn verified(&self, wave: &Wave) -> Result<(), LedgerError>;

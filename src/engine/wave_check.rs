@@ -1,11 +1,11 @@
-//! Reads a wave back: what is not as the system had answered has failed, also for whoever goes on with the run.
+//! Reads a wave back. A line for which the system does not have the confirmed value has failed, also for a later `resume`.
 
 use super::compare::{FinalValues, did_not_last};
 use super::recheck::{Left, Recheck, Unreadable};
 use super::{Context, Halt, Wave, WaveLog, WriteLog};
 use crate::domain::{Line, Status};
 
-/// Lines that failed, or are not as the system had answered.
+/// Lines that failed, or for which the system does not have the value that it confirmed.
 #[derive(Debug, Default)]
 struct Wrong {
     lines: u64,
@@ -22,7 +22,7 @@ impl Wrong {
     }
 }
 
-/// Reads back what a wave did. Returns why the run stops, where too much of it is wrong.
+/// Reads back what a wave wrote. Returns why the run stops, if too many lines are wrong.
 pub(super) async fn read_back<N: WriteLog>(
     context: &Context<N>,
     record: &impl WaveLog,
@@ -31,7 +31,7 @@ pub(super) async fn read_back<N: WriteLog>(
 ) -> Result<Option<String>, Halt> {
     context.log.flush().await?;
     let wrong = wrong(context, record.left(wave, is_over)?).await?;
-    // Before the wave is verified, or the run stopped.
+    // The failures must be on record before the wave is verified or the run stopped.
     context.log.flush().await?;
     let settings = &context.settings;
     let is_too_much = match &settings.wave_failures {

@@ -1,6 +1,6 @@
-//! One write, carried to a certain end: its turn is waited for, its intent recorded on disk, then it is sent, believed
-//! only if the answer says what was asked, read back where it is in doubt, and sent again only after a reading that
-//! says it did not happen.
+//! Carries one write to a certain end. It waits for its turn, records its intent on disk, and is sent. The answer is
+//! trusted only if it says what was requested; if in doubt, the value is read back. The write is sent again only after
+//! a reading has shown that it did not take effect.
 
 use super::read_back;
 use super::write_breaker::Refusable;
@@ -13,36 +13,36 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tracing::Instrument;
 
-/// What the attempts of one write have come to so far.
+/// The state of the attempts of one write so far.
 #[derive(Debug, Default)]
 struct Tries {
-    /// After which a reading said that nothing happened; being held back does not count.
+    /// The attempts after which a reading showed that nothing happened; attempts that were held back do not count.
     ineffective: u32,
     held_back: u32,
-    /// The correlation ID of the last attempt, where it had no response: the next attempt carries the same.
+    /// The correlation ID of the last attempt, if it had no response: the next attempt carries the same.
     ///
-    /// It is not kept for another process: the one that was killed may have had a response that it did not record, and
-    /// a system that keeps responses for an ID (Adobe: ten days) would return that response without doing anything.
+    /// It is not kept for another process: the killed process may have had a response that it did not record, and a
+    /// system that keeps responses for an ID (Adobe: ten days) would return that response without doing anything.
     unanswered_id: Option<String>,
-    /// Whether the present attempt carries the correlation ID of the one before.
+    /// Whether the present attempt carries the correlation ID of the attempt before.
     repeats_the_id: bool,
-    /// Looked at in time, and too old all the same when it was to be sent.
+    /// The attempts that were not sent, because the reading was too old when their turn came.
     late: u32,
 }
 
 /// After this many attempts that were too late, each further one gets more time, whatever the reason (a slow disk).
 const MOST_LATE: u32 = 10;
-/// The same where the run is being stopped.
+/// If the run is being stopped, a write ends after this many attempts that were too late.
 const MOST_LATE_AT_THE_END: u32 = 2;
 
 /// A write that is held back more often than this counts as refused because of its content: a firewall may block it.
-/// All calls are held each time, so this must not continue without end.
+/// Each time all calls are held, so this must not continue without end.
 const MOST_HELD_BACK: u32 = 30;
 
-/// How long to wait for a write without an answer, where each write that takes effect sends e-mails.
+/// How long to wait after a write without an answer, on a system that sends e-mails for each write that takes effect.
 const SETTLING: Duration = Duration::from_secs(10);
 
-/// What was seen so lately may be written upon, however short a look may be old: the intent has to reach the disk.
+/// A reading this recent is enough for a write, however small the maximum age is: it takes time to record the intent.
 const JUST_SEEN: Duration = Duration::from_millis(250);
 
 /// Carries one write to its end.
@@ -61,7 +61,7 @@ pub(super) async fn carry_out<N: WriteLog>(
     let mut slack = Duration::ZERO;
     let mut is_to_be_looked_at = false;
     loop {
-        // Until this attempt is decided; the first writes go one by one.
+        // Held until the result of this attempt is known; the first writes are sent one by one.
         let _permit = context.ramp.permit(request.unit).await?;
         if std::mem::take(&mut is_to_be_looked_at) || Instant::now() > send_deadline {
             let looked_at = Instant::now();
@@ -75,14 +75,14 @@ pub(super) async fn carry_out<N: WriteLog>(
         let order = request.operation(send_deadline, slack);
         match attempt(context, request, order, &mut sent, &mut tries).await? {
             Next::End(ended) => return Ok(ended),
-            // Where turns take longer than a look may be old, it would be looked at for ever.
+            // Without more time, a turn that takes longer than a reading may be old would repeat the reading for ever.
             Next::ReadFirst(turn) => {
                 tries.late += 1;
-                // What is under way is brought to its end, but not at any price: nothing was sent, and it can go on from here.
+                // Units under way are finished, but not at any price: nothing was sent, and a later process can continue here.
                 if context.is_stopping() && tries.late > MOST_LATE_AT_THE_END {
                     return Err(Halt::Stopping);
                 }
-                // Its turn would come after the deadline, which may not be over yet.
+                // Also if the deadline has not passed yet: the turn would come after it.
                 is_to_be_looked_at = true;
                 slack = slack.max(turn * 3);
                 if tries.late > MOST_LATE {
@@ -114,7 +114,7 @@ pub(super) async fn carry_out<N: WriteLog>(
                     return Ok(StepOutcome::Failed(trouble, sent));
                 }
                 if context.system.sends_emails() {
-                    // People hear of each write that lands, so it is looked for once more, and late.
+                    // Each write that takes effect sends e-mails to people, so the value is read once more, after a pause.
                     tokio::time::sleep(SETTLING).await;
                     is_to_be_looked_at = true;
                 } else {
@@ -125,7 +125,7 @@ pub(super) async fn carry_out<N: WriteLog>(
     }
 }
 
-/// Waits for the write's turn and sends it, again and again as long as it certainly was not processed.
+/// Waits for the write's turn and sends it. Repeats that as long as the write certainly was not processed.
 async fn attempt<N: WriteLog>(
     context: &Context<N>,
     request: &WriteRequest<'_>,
@@ -143,7 +143,7 @@ async fn attempt<N: WriteLog>(
         if let Err(unsent) = prepared.turn(lead).await {
             return without_intent(context, request, unsent, sent, tries).await;
         }
-        // Fresh, never derived from what is written: the same wish after an undo is another intent.
+        // A new ID, never derived from the values: the same change after an undo is another intent.
         tries.repeats_the_id = tries.unanswered_id.is_some();
         let id = tries.unanswered_id.take().unwrap_or_else(new_correlation);
         sent.attempts += 1;
@@ -160,7 +160,7 @@ async fn attempt<N: WriteLog>(
         };
         let noted = context.lead.measured(log.intend(intent)).await?;
         let Noted::Granted(recorded, lease) = noted else {
-            // Another process goes on with the unit.
+            // Another process has taken over the unit.
             return Err(Halt::Stopping);
         };
         if !lease.holds() {
@@ -178,7 +178,7 @@ async fn attempt<N: WriteLog>(
         let Written::Again(trouble) = written else {
             return after_sending(context, request, recorded, written, &id, sent, tries).await;
         };
-        // Recorded before anything is waited for: a process that is killed in the wait leaves nothing in doubt.
+        // Recorded before any wait: a process that is killed during the wait leaves nothing in doubt.
         let settled = WriteVerdict {
             verdict: Verdict::NotApplied,
             http_status: Some(trouble.http_status.unwrap_or(NEVER_SENT)),
@@ -199,8 +199,8 @@ async fn attempt<N: WriteLog>(
     }
 }
 
-/// The write was recorded, and another process may have its unit by now: nothing is sent. If it has not, all begins with a
-/// look.
+/// Handles a write whose lease ended while its intent was recorded: another process may have its unit now, so nothing
+/// is sent. If no other process has it, the value is read again first.
 async fn came_too_late<N: WriteLog>(
     log: &N,
     recorded: WriteId,
@@ -221,7 +221,7 @@ async fn came_too_late<N: WriteLog>(
     Ok(Next::ReadFirst(Duration::ZERO))
 }
 
-/// What it means that a write was not sent. Nothing is on record of it.
+/// Decides what follows when a write was not sent and has no intent on record.
 async fn without_intent<N: WriteLog>(
     context: &Context<N>,
     request: &WriteRequest<'_>,
@@ -252,7 +252,7 @@ async fn without_intent<N: WriteLog>(
     unless_landed(context, request, trouble, sent, tries).await
 }
 
-/// A failure, unless an earlier attempt without an answer has taken effect meanwhile.
+/// Ends the write with a failure, unless an earlier attempt without an answer has taken effect meanwhile.
 async fn unless_landed<N: WriteLog>(
     context: &Context<N>,
     request: &WriteRequest<'_>,
@@ -285,7 +285,7 @@ async fn after_sending<N: WriteLog>(
     let is_unsent = is_unsent(&written);
     let nothing_happened = !doubted_before && (is_unsent || matches!(written, Written::Refused(_)));
     let mut concluded = conclude(context, request, written, correlation, sent).await;
-    // What was in doubt itself has just been read.
+    // If the answer itself was in doubt, the value has just been read.
     if doubted_before
         && !is_doubt
         && let Ok((_, Next::End(StepOutcome::Failed(trouble, _)))) = concluded
@@ -294,7 +294,7 @@ async fn after_sending<N: WriteLog>(
     }
     let verdict = match &concluded {
         Ok((verdict, _)) => Some(*verdict),
-        // The run ends here; what is certain is recorded all the same, and what is not stays open.
+        // The run ends here. A certain result is still recorded; an uncertain one stays open.
         Err(_) => nothing_happened.then_some(Verdict::NotApplied),
     };
     if let Some(verdict) = verdict {
@@ -323,7 +323,7 @@ async fn after_sending<N: WriteLog>(
     Ok(next)
 }
 
-/// Whether nothing was sent, so that an ID that had no response before still has none.
+/// Returns whether nothing was sent, so that a correlation ID that had no response before still has none.
 fn is_unsent(written: &Written) -> bool {
     use Written::{Again, Expired, NotSent, Stale};
     match written {
@@ -332,8 +332,8 @@ fn is_unsent(written: &Written) -> bool {
     }
 }
 
-/// An acceptance under a repeated correlation ID may be the response to the earlier attempt, returned without doing
-/// anything. So only a read-back is believed.
+/// Turns an acceptance under a repeated correlation ID into a doubt: it may be the response to the earlier attempt,
+/// returned without doing anything. Only a read-back is trusted.
 fn unless_replayed(written: Written, repeats_the_id: bool) -> Written {
     match written {
         Written::Applied { http_status } | Written::Stored { http_status, .. }
@@ -369,8 +369,8 @@ fn held_back_too_often<N: WriteLog>(
     Ok(trouble)
 }
 
-/// What an answer means for the write, and what follows. Where the run ends here and the effect is unknown, the write
-/// stays unsettled in the ledger, and `resume` reads before it writes.
+/// Decides what an answer means for the write, and what follows. If the run ends here and the effect is unknown, the
+/// write stays unsettled in the ledger, and `resume` reads before it writes.
 ///
 /// Rare cases are boxed: otherwise every unit would need memory for them.
 async fn conclude<N: WriteLog>(
@@ -408,7 +408,7 @@ async fn conclude<N: WriteLog>(
                 }
             })
         }
-        // It took effect, and did more than that: no reading back makes this right, and nothing more may be sent.
+        // The write took effect and did more than that: a read-back cannot correct it, and nothing more may be sent.
         Written::InDoubt(trouble) if trouble.fatal == Some(Fatal::Unsafe) => {
             Err(Halt::Fatal(Fatal::Unsafe, trouble.message))
         }
@@ -427,7 +427,7 @@ async fn conclude<N: WriteLog>(
     }
 }
 
-/// Full jitter: between nothing and a doubling bound of at most eight seconds.
+/// Waits a random time (full jitter) between zero and a bound that doubles each time, up to eight seconds.
 async fn back_off(ineffective: u32) {
     let bound = Duration::from_millis(250).saturating_mul(1 << ineffective.min(5));
     tokio::time::sleep_until(Instant::now() + bound.mul_f64(fastrand::f64())).await;

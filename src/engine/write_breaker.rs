@@ -1,6 +1,6 @@
-//! Ends the run when many writes or look-ups fail in a row for the same reason. A single failure is about its customer; many,
-//! with none accepted in between, are about the token, the settings or the system. The lines that failed for that reason are
-//! not done then: they are opened again. So are those that failed with 401 shortly before the token was found to be refused.
+//! Ends the run when many writes or look-ups fail in a row for the same reason. A single failure is about its customer;
+//! many, with none accepted in between, are about the token, the settings or the system. The lines that failed for that
+//! reason are then opened again, and so are those that failed with 401 shortly before the token was found to be refused.
 
 use super::{Halt, UnitTask};
 use crate::domain::Line;
@@ -12,25 +12,25 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// This many calls of one kind in a row that were refused with the same status are not about customers any more.
+/// This many calls of one kind in a row that were refused with the same status are no longer about single customers.
 const MOST_ALIKE: usize = 20;
-/// The same for 401, 403 and 404, which may be about a customer each: a file may hold many that this token may not see.
+/// The same for 401, 403 and 404, each of which may be about a customer: a file may hold many that this token may not see.
 const MOST_ALIKE_OF_CUSTOMERS: usize = 100;
-/// This many writes in a row that did not take effect are not about customers any more.
+/// This many writes in a row that did not take effect are no longer about single customers.
 const MOST_INEFFECTIVE: u32 = 20;
 /// After this many attempts in a row without effect, the user is told why.
 const FIRST_SHOWN: u32 = 3;
 
-/// A 401 of this time before the token is found to be refused may have been the token's. Longer than a good answer vouches
-/// for the token, since calls that were sent before are still answered.
+/// If the token is found to be refused within this time after a 401, the token may have caused that 401. Longer than a
+/// good answer counts for the token, because calls that were sent before are still answered.
 const DOUBT: Duration = Duration::from_secs(30);
-/// Units that are kept for that; in a file with many customers that the token may not see, the latest.
+/// Maximum number of units that are kept for that; in a file with many customers that the token may not see, the latest.
 const MOST_DOUBTED: usize = 200;
 
-/// Units that are kept where refusals do not end the run, to be opened again if something else does.
+/// Maximum number of units that are kept if refusals do not end the run, to be opened again if something else ends it.
 const MOST_KEPT: usize = 1_000;
 
-/// What is refused in a row, each kind by itself.
+/// The kinds of calls; refusals in a row are counted for each kind separately.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Refusable {
     LookUp,
@@ -64,12 +64,12 @@ enum Cause {
     Ineffective,
 }
 
-/// What all units together have seen refused.
+/// The refusals and failures that all units together have received.
 #[derive(Debug)]
 pub(super) struct WriteBreaker {
     /// Whether refusals of one kind end the run.
     stops: bool,
-    /// Counts calls in the order in which they are sent: answers come in another one.
+    /// Counts calls in the order of sending, which is not the order of the answers.
     sent: AtomicU64,
     seen: Mutex<Seen>,
 }
@@ -81,23 +81,23 @@ struct Seen {
     without_effect: u32,
     /// Since when writes do not take effect, and how many.
     ineffective: Option<(Instant, u32)>,
-    /// The units of these writes, by number.
+    /// The units of refused and ineffective writes, by number.
     suspended: HashMap<Line, (Refusable, Cause)>,
-    /// The refusals that end the run.
+    /// The kind and the status of the refusals that end the run.
     alike: Option<(Refusable, u16)>,
-    /// Those of them that have ended.
+    /// The suspended units that have ended.
     ended: Vec<UnitTask>,
-    /// Lines of units under way that have failed for a 401.
+    /// The lines of units under way that have failed with a 401.
     unauthorized: HashSet<Line>,
-    /// Their units that have ended, the latest last.
+    /// The units of such lines that have ended, the latest last.
     doubted: VecDeque<(Instant, UnitTask)>,
 }
 
-/// Refusals with one status, of calls that were sent after the last one that was accepted.
+/// Refusals with one status, of calls that were sent after the last accepted call.
 #[derive(Debug, Default)]
 struct InARow {
     status: u16,
-    /// Their numbers.
+    /// The numbers of the refused calls.
     refused: Vec<u64>,
     /// The number of the latest call that was accepted.
     accepted: u64,
@@ -119,22 +119,22 @@ impl WriteBreaker {
         }
     }
 
-    /// The number of a call that is sent now.
+    /// Returns the number of a call that is sent now.
     pub(super) fn number(&self) -> u64 {
         self.sent.fetch_add(1, Ordering::Relaxed)
     }
 
     fn lock(&self) -> MutexGuard<'_, Seen> {
-        // Whole between any two statements.
+        // The value is consistent between any two statements, so a poisoned lock can be used.
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A look-up was answered, so what was refused before was about its customer.
+    /// Notes that a look-up was answered, so earlier refusals were about their customers.
     pub(super) fn looked_up(&self, number: u64) {
         self.lock().in_a_row[Refusable::LookUp as usize].accept(number);
     }
 
-    /// The system takes writes of this kind, so what failed before was about its customer.
+    /// Notes that the system accepts writes of this kind, so earlier failures were about their customers.
     pub(super) fn accepted(&self, kind: Refusable, number: u64) {
         let mut seen = self.lock();
         seen.in_a_row[kind as usize].accept(number);
@@ -149,7 +149,8 @@ impl WriteBreaker {
         }
     }
 
-    /// A call was refused, for a reason that no search explains. `unit`: of a write. `example`: what it was about.
+    /// Notes that a call was refused for a reason that no search explains. `unit`: the unit of a write. `example`: what
+    /// the call was about. An error ends the run.
     pub(super) fn refused(
         &self,
         kind: Refusable,
@@ -178,7 +179,7 @@ impl WriteBreaker {
             _ => MOST_ALIKE,
         };
         if !self.stops || row.refused.len() < most {
-            // More are of no use, where they do not stop the run.
+            // If refusals do not stop the run, more of them need not be kept.
             row.refused.truncate(most);
             return Ok(());
         }
@@ -200,8 +201,8 @@ impl WriteBreaker {
         Err(Halt::Fatal(Fatal::RefusedAlike, words))
     }
 
-    /// An attempt did not take effect and will be repeated. The number of such attempts in a row, where it should be shown:
-    /// the third, and each time the number has doubled.
+    /// Notes that an attempt did not take effect and will be repeated. Returns the number of such attempts in a row if
+    /// it should be shown: the third, and each time the number has doubled.
     pub(super) fn without_effect(&self) -> Option<u32> {
         let mut seen = self.lock();
         seen.without_effect = seen.without_effect.saturating_add(1);
@@ -210,8 +211,8 @@ impl WriteBreaker {
         is_shown.then_some(times)
     }
 
-    /// A write was tried the maximum number of times, and did not take effect. `patience`: the maximum time during
-    /// which no write takes effect, though the system may answer everything else.
+    /// Notes that a write was tried the maximum number of times and did not take effect. `patience`: the maximum time
+    /// during which no write takes effect, though the system may answer everything else. An error ends the run.
     pub(super) fn ineffective(
         &self,
         kind: Refusable,
@@ -234,16 +235,16 @@ impl WriteBreaker {
         Err(Halt::Fatal(Fatal::TakesNoWrites, words))
     }
 
-    /// A unit has come to its end.
+    /// Notes that a unit has ended.
     pub(super) fn ended(&self, task: &UnitTask) {
         let mut seen = self.lock();
-        // Of what an earlier process may have written, or has told, nothing is taken back.
+        // If an earlier process may have written for the unit, or has recorded an outcome, nothing is taken back.
         let landed = |write: &WriteRecord| {
             write.verdict == Some(Verdict::Applied) || write.may_have_landed()
         };
         let is_new = task.done.is_empty() && !task.recorded.iter().any(landed);
         let is_suspended = seen.suspended.contains_key(&task.unit.number);
-        // Where refusals end no run, a file may consist of them.
+        // If refusals do not end the run, a file may consist of them.
         let has_room = self.stops || seen.ended.len() < MOST_KEPT;
         if is_suspended && is_new && has_room {
             seen.ended.push(task.clone());
@@ -261,19 +262,19 @@ impl WriteBreaker {
         }
     }
 
-    /// A line has failed for a 401.
+    /// Notes that a line has failed with a 401.
     pub(super) fn unauthorized(&self, line: Line) {
         self.lock().unauthorized.insert(line);
     }
 
-    /// Whether units have failed for a 401 of which it is not known whether it was the token's.
+    /// Returns whether units have failed with a 401 and it is unknown whether the token caused that.
     pub(super) fn doubts_the_token(&self) -> bool {
         let seen = self.lock();
         let latest = seen.doubted.back();
         latest.is_some_and(|(ended, _)| ended.elapsed() < DOUBT)
     }
 
-    /// Units that have ended, and may have failed for the reason for which the run ends.
+    /// Returns the units that have ended and may have failed for the reason for which the run ends.
     pub(super) fn take(&self, why: Fatal) -> Vec<UnitTask> {
         let mut seen = self.lock();
         let mut failed = std::mem::take(&mut seen.ended);
@@ -288,9 +289,9 @@ impl WriteBreaker {
             match (cause, why) {
                 (Cause::Refused(status), Fatal::RefusedAlike) => *alike == Some((kind, status)),
                 (Cause::Refused(status), Fatal::TokenRefused) => matches!(status, 401 | 403),
-                // Whatever answers there, or whatever does not exist there, may be what refused it.
+                // The wrong server or the wrong setting may have caused the refusal.
                 (Cause::Refused(_), Fatal::WrongAddress | Fatal::Setting) => true,
-                // The system answers, so it was about the customer.
+                // The system answers, so the refusal was about the customer.
                 (Cause::Refused(_), _) => false,
                 (Cause::Ineffective, _) => why != Fatal::RefusedAlike,
             }
@@ -304,8 +305,8 @@ impl WriteBreaker {
     }
 }
 
-/// Whether refusals with this status are counted: a success with an error for a body is one, too much at a time and a
-/// system that fails are not.
+/// Returns whether refusals with this status are counted. A success with an error in its body is counted; "too many
+/// requests" and failures of the system are not.
 const fn counts(status: u16) -> bool {
     matches!(status, 200..=499) && !matches!(status, 408 | 425 | 429)
 }
@@ -416,7 +417,7 @@ mod tests {
         let breaker = WriteBreaker::new(true);
         let kind = Refusable::Account;
         let numbers: Vec<u64> = (0..100).map(|_| breaker.number()).collect();
-        // Every other one is accepted, and all of those are answered first.
+        // Every second call is accepted, and all of these are answered first.
         let (accepted, refused): (Vec<u64>, Vec<u64>) =
             numbers.iter().partition(|number| **number % 2 == 0);
         for number in accepted {

@@ -1,5 +1,4 @@
-//! Where the engine records intents and outcomes: the ledger, or a list in memory where a simulation runs thousands of
-//! times.
+//! Where the engine records intents and outcomes: the ledger, or a list in memory for simulations, which run thousands of times.
 
 use crate::domain::{Line, Outcome};
 use crate::ledger::{Chunk, Intent, Journal, LedgerError, Noted, WriteId, WriteVerdict};
@@ -8,25 +7,25 @@ use std::sync::Arc;
 
 /// A durable place for intents and outcomes.
 pub trait WriteLog: Clone + Send + Sync + 'static {
-    /// The place for what belongs to this chunk; `None`: the run is not divided.
+    /// Returns the log for this chunk; `None`: the run is not divided.
     fn of(&self, chunk: Option<&Arc<Chunk>>) -> Self;
-    /// Notes a write that is about to be sent; returns once it would survive a power cut.
+    /// Records a write that is about to be sent; returns once the record would survive a power cut.
     fn intend(&self, intent: Intent) -> impl Future<Output = Result<Noted, LedgerError>> + Send;
-    /// Notes what became of a write. Losing this is harmless: the write is in doubt then, and read back.
+    /// Records what became of a write. If the record is lost, the write is in doubt and is read back, so a loss is harmless.
     fn verdict(
         &self,
         write: WriteId,
         verdict: WriteVerdict,
     ) -> impl Future<Output = Result<(), LedgerError>> + Send;
-    /// Notes the outcome of a line.
+    /// Records the outcome of a line.
     fn outcome(&self, outcome: Outcome) -> impl Future<Output = Result<(), LedgerError>> + Send;
-    /// Takes the outcomes of those of these lines that have failed back, and puts back what a plan had found for them.
+    /// Removes the outcomes of those of these lines that have failed, and restores what a plan had found for them.
     fn reopen(
         &self,
         lines: Vec<Line>,
         planned: Vec<Outcome>,
     ) -> impl Future<Output = Result<(), LedgerError>> + Send;
-    /// Returns once everything noted so far would survive a power cut.
+    /// Returns once everything recorded so far would survive a power cut.
     fn flush(&self) -> impl Future<Output = Result<(), LedgerError>> + Send;
 }
 

@@ -1,4 +1,4 @@
-//! One write as it is asked for, what its attempts were seen to do, and how it ended.
+//! A requested write, the observed effect of its attempts, and its result.
 
 use super::customer_state::{PriorWrite, changed_otherwise, moved_on};
 use super::write_breaker::Refusable;
@@ -18,37 +18,37 @@ pub(super) struct WriteRequest<'a> {
     pub(super) customer: &'a CustomerId,
     pub(super) reseller: Option<&'a Reseller>,
     pub(super) write: Write,
-    /// When what it rests on was read.
+    /// When the value that the write is based on was read.
     pub(super) read_at: Instant,
-    /// The last attempt of an earlier process that was not seen to take effect; it may have landed since.
+    /// The last attempt of an earlier process for which no reading showed an effect; it may have taken effect since.
     pub(super) doubted: Option<SentAttempt>,
 }
 
-/// An attempt that is on record: its number, and what it was answered with.
+/// An attempt that is on record: its ID, and the HTTP status of its answer.
 pub(super) type SentAttempt = (WriteId, Option<u16>);
 
 /// How a change that a line asks for ended: the rename of its customer, or what it sets at a location.
 #[derive(Debug, Clone)]
 pub(super) enum StepOutcome {
-    /// The line asks for none.
+    /// The line requests no such change.
     NotAsked,
-    /// It was so before this run.
+    /// The requested value was in place before this run.
     Already,
     /// Written; in a plan: it would be.
     Done(Sent),
     /// Not done. Where the system has stored another value instead, that is in [`Sent::effect`].
     Failed(SystemError, Sent),
-    /// It is unknown, because the system could not be asked.
+    /// The effect is unknown, because the system could not be read.
     InDoubt(SystemError, Sent),
 }
 
 impl StepOutcome {
-    /// Failed before anything was sent.
+    /// Makes the outcome of a step that failed before anything was sent.
     pub(super) fn unsent(error: SystemError) -> Self {
         Self::Failed(error, Sent::default())
     }
 
-    /// Whether what was asked for is in place.
+    /// Returns whether the requested value is in place.
     pub(super) fn is_done(&self) -> bool {
         match self {
             Self::NotAsked | Self::Already | Self::Done(_) => true,
@@ -56,7 +56,7 @@ impl StepOutcome {
         }
     }
 
-    /// What was sent for it.
+    /// Returns what was sent for the step.
     pub(super) fn sent_mut(&mut self) -> Option<&mut Sent> {
         match self {
             Self::NotAsked | Self::Already => None,
@@ -65,31 +65,31 @@ impl StepOutcome {
     }
 }
 
-/// What is to be reported of the sending.
+/// What is reported about the attempts of a write.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Sent {
     pub(super) attempts: u32,
-    /// Whether an attempt was answered with something that is not what the API says.
+    /// Whether an attempt was answered with something that is not what the API specifies.
     pub(super) bad_answer: bool,
-    /// Which of all calls the last attempt was, in the order of sending.
+    /// The number of the last attempt among all calls, in the order of sending.
     pub(super) number: u64,
     pub(super) http_status: Option<u16>,
     pub(super) correlation: Option<String>,
-    /// Whether an attempt was followed by another without ever having had an answer: it may still take effect.
+    /// Whether an attempt without any answer was followed by another attempt: it may still take effect.
     pub(super) unanswered: bool,
-    /// The last attempt on record. Where its effect or that of one before it is not certain in the end, that is recorded
-    /// of this one: what a later attempt has found tells of an earlier one.
+    /// The last attempt on record. If its effect or the effect of an attempt before it is not certain in the end, that
+    /// is recorded for this attempt: a later attempt's record also tells about the earlier ones.
     pub(super) last: Option<Box<SentAttempt>>,
-    /// What a reading found, where it was neither as before nor as asked.
+    /// The value that a reading found, if it is neither the former nor the requested one.
     pub(super) seen: Option<StoredValue>,
-    /// What the system stored, where that is not what was asked.
+    /// The value that the system stored, if it is not the requested one.
     pub(super) effect: Option<StoredValue>,
 }
 
 /// What follows an attempt.
 pub(super) enum Next {
     End(StepOutcome),
-    /// It did not take effect, as a reading said.
+    /// A reading showed that the attempt did not take effect.
     AfterAWhile {
         /// The attempt's correlation ID, where the attempt had no response: the next attempt carries the same.
         correlation: Option<String>,
@@ -101,14 +101,14 @@ pub(super) enum Next {
 }
 
 impl Next {
-    /// What is recorded of a write after which this follows.
+    /// Returns the verdict that is recorded for the write.
     pub(super) fn verdict(&self, write: &Write) -> Verdict {
         match self {
             Self::End(StepOutcome::Done(_)) => Verdict::Applied,
-            // Another value was stored.
+            // The system stored another value.
             Self::End(StepOutcome::Failed(_, sent)) if sent.effect.is_some() => Verdict::Applied,
-            // Another value is there, which may be what the system made of this write. A customer with it has no
-            // temporary ID.
+            // Another value is in place, which may be what the system made of this write. A customer with another value
+            // does not have its temporary ID.
             Self::End(StepOutcome::Failed(_, sent)) if sent.seen.is_some() => {
                 if write.is_temporary() {
                     Verdict::NotApplied
@@ -123,7 +123,7 @@ impl Next {
 }
 
 impl WriteRequest<'_> {
-    /// The write as the system is asked for it. `send_deadline`: it may not be sent later.
+    /// Returns the write as the system takes it. `send_deadline`: it may not be sent later.
     pub(super) fn operation(&self, send_deadline: Instant, slack: Duration) -> WriteOp<'_> {
         let what = match &self.write {
             Write::Account { before, after, .. } => WriteValue::Account {
@@ -149,7 +149,8 @@ impl WriteRequest<'_> {
 }
 
 impl WriteRequest<'_> {
-    /// Refused for a reason that no search explains, which may be common to all writes.
+    /// Notes that the write was refused for a reason that no search explains and that may be common to all writes. The
+    /// error ends the run.
     pub(super) fn was_refused<N: WriteLog>(
         &self,
         context: &Context<N>,
@@ -163,11 +164,11 @@ impl WriteRequest<'_> {
         let kind = Refusable::of(&self.write);
         let breaker = &context.write_breaker;
         let refused = breaker.refused(kind, number, Some(self.unit), trouble, example);
-        // At this moment: the next one waits for the turn that is given back here.
+        // Stops the ramp immediately: the next write waits for the permit that is released here.
         refused.inspect_err(|_| context.ramp.stop())
     }
 
-    /// Another user or program changed what was to be written.
+    /// Makes the error for a value that another user or program has changed.
     pub(super) fn moved_on<N>(
         &self,
         context: &Context<N>,
