@@ -287,8 +287,8 @@ impl<N: WriteLog> Context<N> {
         self.token_good_at_ms.load(Ordering::Relaxed) > 0
     }
 
-    /// Returns why the run ends, if lines failed with a 401 shortly before its end and the token is refused: then no
-    /// line is wrong.
+    /// Returns why the run ends, if lines failed with a 401 shortly before its end and the token is refused: the token is
+    /// then the cause, not the lines.
     pub(super) async fn ends_with_a_refused_token(&self) -> Option<Halt> {
         if !self.write_breaker.doubts_the_token() {
             return None;
@@ -313,7 +313,7 @@ impl<N: WriteLog> Context<N> {
 
     /// Handles a 401, which may be about this customer or about the token. If no call has succeeded lately, or several
     /// in a row were refused, it sends a request that every valid token may send. If that is refused too, the run has
-    /// to end, and no line is wrong.
+    /// to end: the token is the cause, not the line.
     async fn confirm_token(&self) -> Result<(), Halt> {
         self.refused_in_a_row.fetch_add(1, Ordering::Relaxed);
         if self.token_was_good_lately() {

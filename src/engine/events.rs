@@ -18,7 +18,7 @@ pub enum Event {
     Waiting {
         /// In words: `429: all calls wait`.
         why: String,
-        /// How long, in milliseconds from now; `None`: until a person says so.
+        /// How long, in milliseconds from now; `None`: until a user ends the pause.
         for_ms: Option<u64>,
         /// Whether it is an outage: then one call probes whether calls can flow again.
         outage: bool,

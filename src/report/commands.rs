@@ -1,16 +1,16 @@
-//! What a person is told to type next, in one place, so that it works as it is printed: from this folder, for a run
-//! that lies elsewhere, through any POSIX shell, and with what the ledger of a new run could not know.
+//! The commands that are suggested to the user, in one place, so that they work as printed: from this folder, for a run
+//! in another place, in any POSIX shell, and with the words that the ledger of a new run would not know.
 
 use crate::ledger::{DEFAULT_RUNS_DIR, Header};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// The words that a run was begun with and that no ledger gives back; kept in [`Header::settings`] under `typed`.
+/// The words of the command that began a run and that no ledger returns; kept in [`Header::settings`] under `typed`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Typed {
-    /// What every later command on the run needs as well: which configuration file, whether a stand-in.
+    /// What every later command on the run needs too: which configuration file, and whether a stand-in.
     pub always: Vec<String>,
     /// What only a new run on the same target needs: the profile, the system, its address …
     pub target: Vec<String>,
@@ -25,7 +25,7 @@ struct Begun {
     values: BTreeMap<String, String>,
 }
 
-/// The commands that go on from a run.
+/// The commands that can follow a run.
 #[derive(Debug, Clone)]
 pub struct Commands {
     run: String,
@@ -34,7 +34,7 @@ pub struct Commands {
 }
 
 impl Commands {
-    /// For the run in this folder.
+    /// Makes the commands for the run in this folder.
     pub fn of(dir: &Path, header: &Header) -> Self {
         Self {
             run: header.run.clone(),
@@ -63,7 +63,7 @@ impl Commands {
         self.on_run(&["apply", "--run", &self.run], more)
     }
 
-    /// `idshift report ID`, which speaks to no system.
+    /// `idshift report ID`, which calls no system.
     pub fn report(&self) -> String {
         let words = ["idshift", "report", &self.run].map(str::to_owned);
         shell(words.into_iter().chain(self.place()))
@@ -93,7 +93,7 @@ impl Commands {
         shell(words.chain(always).chain(self.place()))
     }
 
-    /// Where the runs are kept, unless that is where they are looked for anyway.
+    /// Returns the option for the folder of the runs, unless it is the default folder.
     fn place(&self) -> Vec<String> {
         match self.dir.parent() {
             Some(runs) if runs != Path::new(DEFAULT_RUNS_DIR) => {
@@ -104,7 +104,7 @@ impl Commands {
     }
 }
 
-/// How the columns of a file are to be read, as it is typed.
+/// Returns the options that say how the columns of a file are read.
 fn columns(settings: &BTreeMap<String, String>) -> Vec<String> {
     let map = settings.get("map").map_or("", String::as_str).lines();
     let mut words: Vec<String> = map.flat_map(|one| option("--map", one)).collect();
@@ -118,7 +118,7 @@ fn columns(settings: &BTreeMap<String, String>) -> Vec<String> {
     words
 }
 
-/// An option and its value; in one word where the value would be taken for an option.
+/// Returns an option and its value, as one word if the value would be taken for an option.
 pub fn option(name: &str, value: &str) -> Vec<String> {
     if value.starts_with('-') {
         vec![format!("{name}={value}")]
@@ -127,7 +127,7 @@ pub fn option(name: &str, value: &str) -> Vec<String> {
     }
 }
 
-/// A file as it is typed: never like an option.
+/// Returns a path as it is typed, so that it is never taken for an option.
 pub fn path_word(path: &Path) -> String {
     let text = path.display().to_string();
     if text.starts_with('-') {
@@ -137,13 +137,13 @@ pub fn path_word(path: &Path) -> String {
     }
 }
 
-/// The words as a POSIX shell takes them.
+/// Joins the words as a POSIX shell takes them.
 pub fn shell(words: impl IntoIterator<Item = String>) -> String {
     let words: Vec<String> = words.into_iter().map(|word| quoted(&word)).collect();
     words.join(" ")
 }
 
-/// As a POSIX shell takes it for one word.
+/// Quotes a text so that a POSIX shell takes it for one word.
 fn quoted(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-=:,%@+".contains(c);
     if !text.is_empty() && !text.starts_with('=') && text.chars().all(plain) {

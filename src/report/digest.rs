@@ -1,4 +1,4 @@
-//! The digest of a plan: over everything that will be done, so that what was reviewed can be told from what is carried out.
+//! The digest of a plan covers everything that will be done, so that a changed plan is distinguished from the reviewed one.
 
 use crate::domain::{Outcome, Profile, hex};
 use crate::ledger::{Header, Ledger, LedgerError};
@@ -35,7 +35,7 @@ impl Digest {
         self.text(outcome.profile.after.map(Profile::as_str));
     }
 
-    /// Length first, so that no two sequences of texts are the same bytes.
+    /// Adds a text, its length first, so that no two sequences of texts are the same bytes.
     fn text(&mut self, text: Option<&str>) {
         match text {
             None => self.0.update(u64::MAX.to_be_bytes()),
@@ -52,12 +52,12 @@ impl Digest {
     }
 }
 
-/// Notes the digest of what a run will do, once all its lines have been looked up.
+/// Records the digest of what a run will do, once all its lines have been looked up.
 pub fn note_plan_digest(ledger: &Ledger) -> Result<(), LedgerError> {
     ledger.set_plan_digest(&plan_digest(ledger)?)
 }
 
-/// The digest of what a run will do, from its lines.
+/// Returns the digest of what a run will do, from its lines.
 pub fn plan_digest(ledger: &Ledger) -> Result<String, LedgerError> {
     let mut digest = Digest::new(ledger.header());
     for outcome in ledger.outcomes_with(&["would_change"]) {

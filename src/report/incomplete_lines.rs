@@ -44,7 +44,7 @@ impl IncompleteLines {
         })
     }
 
-    /// The line's outcome: what was noted, unless that is only what a plan had found before the run began.
+    /// Returns the line's outcome: the recorded one, unless that is only what a plan found before the run began.
     pub(super) fn complete(&mut self, line: Line, noted: Option<Outcome>) -> Outcome {
         let writes = self.writes.remove(&line);
         match noted {
@@ -73,7 +73,7 @@ impl IncompleteLines {
     }
 }
 
-/// A line that was begun and never ended.
+/// Makes the outcome of a line that was begun and never ended.
 fn in_doubt(line: Line, writes: &[WriteRecord]) -> Outcome {
     let mut outcome = Outcome::bare(line, Status::InDoubt);
     let unknown = writes.iter().any(WriteRecord::in_doubt);
@@ -84,7 +84,7 @@ fn in_doubt(line: Line, writes: &[WriteRecord]) -> Outcome {
     };
     message.clone_into(&mut outcome.message);
     outcome.attempts = u32::try_from(writes.len()).unwrap_or(u32::MAX);
-    // The last one first: what was there before the first one stays.
+    // The last write comes first, so that the value before the first write is kept.
     for write in writes.iter().rev() {
         let intent = &write.intent;
         outcome.customer = Some(intent.customer.clone());

@@ -18,12 +18,12 @@ pub struct CannotUndo {
 }
 
 impl CannotUndo {
-    /// All of them.
+    /// Returns the sum of all kinds.
     pub fn total(&self) -> u64 {
         self.accounts + self.services + self.profiles
     }
 
-    /// A sentence for each kind; none where everything can be undone.
+    /// Returns a sentence for each kind; none if everything can be undone.
     pub fn words(&self) -> Vec<String> {
         let one = |number: u64, noun: &str, why: &str| {
             (number > 0).then(|| format!("{} cannot be undone: {why}", counted(number, noun)))
@@ -40,7 +40,7 @@ impl CannotUndo {
         parts.into_iter().flatten().collect()
     }
 
-    /// Of everything that a plan would change.
+    /// Counts these changes in a plan.
     pub fn of_plan(ledger: &Ledger, can_clear: bool) -> Result<Self, LedgerError> {
         let mut counting = Counting::new(can_clear);
         for outcome in ledger.outcomes_with(&["would_change"]) {
@@ -50,7 +50,7 @@ impl CannotUndo {
     }
 }
 
-/// Counts outcome by outcome; what several lines ask for is one change.
+/// Counts outcome by outcome; a change that several lines request is counted once.
 #[derive(Debug)]
 pub(super) struct Counting {
     can_clear: bool,

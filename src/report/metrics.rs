@@ -6,18 +6,18 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-/// When the last run of this file ended with exit code 0; kept when a later one fails.
+/// The time of the last run with this metrics file that ended with exit code 0; kept when a later one fails.
 const LAST_SUCCESS: &str = "idshift_last_success_timestamp_seconds";
 
 /// How each file begins.
 const BEGINNING: &str = "# HELP idshift_";
-/// Far more than any of them has.
+/// The maximum size of an earlier file in bytes, far more than any of them has.
 const LONGEST: u64 = 1024 * 1024;
 
 /// How a run ended.
 #[derive(Debug, Clone, Copy)]
 pub struct Measured<'a> {
-    /// The summary, or what there is in place of one when the run could not begin.
+    /// The summary, or the document in its place if the run could not begin.
     pub document: &'a Value,
     /// The command.
     pub command: &'a str,
@@ -25,7 +25,7 @@ pub struct Measured<'a> {
     pub exit_code: u8,
     /// How long the process took.
     pub duration_ms: i64,
-    /// Milliseconds since 1970, UTC.
+    /// When the process ended, in milliseconds since 1970, UTC.
     pub ended_at_ms: i64,
     /// Whether exit code 0 counts as a success of the job: a plan changes nothing.
     pub may_succeed: bool,
@@ -50,13 +50,13 @@ pub fn write(path: &Path, run: &Measured<'_>) -> io::Result<()> {
     Ok(())
 }
 
-/// The metrics of the run before. Something else at this path is left as it is: it would be replaced.
+/// Returns the metrics of the run before. Refuses any other file at this path, because it would be replaced.
 fn before(path: &Path) -> io::Result<String> {
     let mut text = String::new();
     match std::fs::metadata(path) {
         Err(why) if why.kind() == ErrorKind::NotFound => return Ok(text),
         Err(why) => return Err(why),
-        // Before it is opened: a pipe is waited for, and a device may have no end.
+        // Checked before the file is opened: a pipe would be waited for, and a device may have no end.
         Ok(meta) if !meta.is_file() => return Err(io::Error::other("it is no file")),
         Ok(_) => {}
     }
@@ -130,7 +130,7 @@ fn text(run: &Measured<'_>, before: &str) -> String {
     metrics.iter().map(Metric::text).collect()
 }
 
-/// The metrics that there always are.
+/// Returns the metrics that every run has.
 fn of_every_run(run: &Measured<'_>) -> Vec<Metric> {
     let document = run.document;
     let statuses: Vec<&str> = crate::domain::Status::NAMES
@@ -189,7 +189,7 @@ impl Metric {
     }
 }
 
-/// A label's value as the format wants it.
+/// Escapes a label's value as the format requires.
 fn escaped(text: &str) -> String {
     text.replace('\\', "\\\\")
         .replace('"', "\\\"")

@@ -1,8 +1,8 @@
 //! Ledger and input → files: results.csv, failures.csv, summary.json, report.html.
 //!
-//! Reports are functions of the two and can be drawn at any time, during a run too. A report is written to a
-//! temporary name beside its place, synced and renamed, so it is whole or absent. Memory is flat: input and
-//! outcomes are both in the order of lines, and are merged as they come.
+//! Reports depend on these two alone and can be drawn at any time, during a run too. A report is written to a temporary
+//! name beside its place, synced and renamed, so it is whole or absent. The memory needed does not grow with the run:
+//! input and outcomes are both in the order of lines, and are merged as they come.
 
 mod commands;
 mod digest;
@@ -35,14 +35,14 @@ pub use tally::ValuesChanged;
 use crate::input::Table;
 use crate::ledger::{Ledger, RunDir};
 
-/// Draws all reports of a run, and returns what they sum up to. `can_clear`: whether the system can remove an account ID.
+/// Draws all reports of a run, and returns its summary. `can_clear`: whether the system can remove an account ID.
 pub fn draw(
     dir: &RunDir,
     ledger: &Ledger,
     table: &Table,
     can_clear: bool,
 ) -> Result<Summary, ReportError> {
-    // Asked first: what a run under way records meanwhile makes the reports old.
+    // Read first: what a run under way records meanwhile makes the reports outdated.
     let commits = ledger.commits()?;
     let mut lines = html::Lines::of(ledger, table)?;
     let tally = results::write(dir, ledger, table, can_clear, |record, outcome| {
@@ -54,7 +54,7 @@ pub fn draw(
         None => tally.digest.clone().finish(),
     };
     html::write(dir, ledger, &summary, &tally, lines)?;
-    // Last: it says how old all of them are.
+    // Written last: it says how old all the reports are.
     summary.write(dir)?;
     Ok(summary)
 }

@@ -1,27 +1,27 @@
-//! Lines that were not found, and that would be found with another spelling of their account ID.
+//! Lines for which no customer was found, and for which one would be found with another spelling of their account ID.
 
 use crate::domain::{Line, count};
 use crate::ledger::{Ledger, LedgerError};
 use serde::{Deserialize, Serialize};
 
-/// In what a spelling that exists differs from that of the file.
+/// How an existing spelling differs from the spelling in the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Difference {
-    /// It has zeros that the file's spelling has lost.
+    /// The existing spelling has zeros that the file's spelling has lost.
     LeadingZeros,
-    /// It lacks zeros that the file's spelling has.
+    /// The existing spelling lacks zeros that the file's spelling has.
     NoLeadingZeros,
-    /// It has other upper and lower case letters.
+    /// The existing spelling has other upper and lower case letters.
     Case,
-    /// It has no blanks and dashes, or plain ones.
+    /// The existing spelling has no blanks and dashes, or plain ones.
     Separators,
     /// The digit 0 stands for the letter O, or the reverse.
     LetterO,
 }
 
 impl Difference {
-    /// `would be found …`.
+    /// Returns the words that follow `would be found`.
     pub const fn words(self) -> &'static str {
         match self {
             Self::LeadingZeros => "with leading zeros",
@@ -36,15 +36,15 @@ impl Difference {
 /// Lines that would be found in the same way.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NearMissGroup {
-    /// In which way.
+    /// How the existing spelling differs.
     pub difference: Difference,
     /// How many lines.
     pub lines: u64,
-    /// The first of them.
+    /// The first of these lines.
     pub first_line: Line,
     /// The account ID of the first line, as the file spells it.
     pub account_id: String,
-    /// The account ID that exists in its place.
+    /// The existing account ID in another spelling.
     pub exists: String,
 }
 
@@ -54,7 +54,7 @@ pub struct NearMissGroup {
 pub struct NearMisses(pub Vec<NearMissGroup>);
 
 impl NearMisses {
-    /// What the ledger of a run keeps of them.
+    /// Reads the groups from the ledger of a run.
     pub fn of(ledger: &Ledger) -> Result<Self, LedgerError> {
         let text = ledger.near_misses()?;
         Ok(text
@@ -62,12 +62,12 @@ impl NearMisses {
             .unwrap_or_default())
     }
 
-    /// Keeps them in the ledger.
+    /// Stores the groups in the ledger.
     pub fn keep(&self, ledger: &Ledger) -> Result<(), LedgerError> {
         ledger.set_near_misses(&serde_json::to_string(self).unwrap_or_default())
     }
 
-    /// For a person, beside the number of lines that were not found; `None`: there are none.
+    /// Returns the text for a user, beside the number of lines that were not found; `None`: there are none.
     pub fn words(&self, not_found: u64) -> Option<String> {
         let mut groups = self.0.iter();
         let first = groups.next()?;

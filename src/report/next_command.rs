@@ -1,23 +1,23 @@
-//! What a person most likely wants next, told from what a run has come to.
+//! The next step that a user most likely wants, derived from the result of a run.
 
 use super::summary::Summary;
 use crate::domain::one_or_many;
 
 impl Summary {
-    /// What a person would most likely want next.
+    /// Returns the next step that a user most likely wants.
     pub fn next_step(&self) -> Next {
         Next::after(self)
     }
 }
 
-/// What a person would most likely want next: a command, and the words around it.
+/// The next step that a user most likely wants: a command, and the words around it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Next {
-    /// What is to be done or known first.
+    /// The words before the command: what is to be done or known first.
     pub before: String,
-    /// What to type; empty where there is nothing to type.
+    /// The command; empty if there is nothing to type.
     pub command: String,
-    /// What else there is.
+    /// The words after the command.
     pub after: String,
 }
 
@@ -73,7 +73,7 @@ impl Next {
                 after: to_undo(summary),
                 ..Self::default()
             },
-            // Tried again, they would overwrite what was changed since.
+            // If these lines were tried again, they would overwrite what was changed since.
             _ if of("failed") > 0 && summary.undoes.is_some() => Self {
                 before: format!("look at {}{}", commands.failures(), not_undone(summary)),
                 ..Self::default()
@@ -92,7 +92,7 @@ impl Next {
     }
 }
 
-/// How what was written is restored, where something was; an undo that is not at its end goes on.
+/// Returns how to restore what was written, if something was. An undo that is not finished is continued instead.
 fn to_undo(summary: &Summary) -> String {
     let changed = summary.counts.get("changed").copied().unwrap_or(0);
     if changed == 0 || summary.undoes.is_some() {
@@ -101,7 +101,7 @@ fn to_undo(summary: &Summary) -> String {
     format!("; to undo: {}", summary.commands.undo())
 }
 
-/// Why lines of an undo were not put back, as far as that is known.
+/// Returns why lines of an undo were not restored, as far as that is known.
 fn not_undone(summary: &Summary) -> String {
     let since = summary.reasons.get("stale").copied().unwrap_or(0);
     let mut parts = summary.cannot_undo.words();

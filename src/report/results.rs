@@ -1,5 +1,5 @@
-//! results.csv and failures.csv: the input's columns as they came, in the input's order, then what became of
-//! each line. Formulas are defused in every cell, and reading the file again undoes that.
+//! results.csv and failures.csv: the input's columns as they came, in the input's order, then the outcome of each line.
+//! Formulas are defused in every cell, and reading the file again undoes that.
 
 use super::incomplete_lines::IncompleteLines;
 use super::tally::{AskedValues, Tally};
@@ -34,17 +34,17 @@ const COLUMNS: [&str; 18] = [
 /// For a reconcile: why a line was not as the file has it, and for how many nights in a row.
 const DRIFT_COLUMNS: [&str; 2] = ["idshift_drift", "idshift_drift_nights"];
 
-/// The drift of the lines, which are asked for in the order of the file.
+/// The drift of the lines, which is read in the order of the file.
 struct Drifts<'a>(Peekable<DriftedLines<'a>>);
 
 impl<'a> Drifts<'a> {
-    /// `None`: the run is no reconcile.
+    /// Returns the drift; `None`: the run is no reconcile.
     fn of(ledger: &'a Ledger) -> Option<Self> {
         let is_reconcile = ledger.header().kind == RunKind::Reconcile;
         is_reconcile.then(|| Self(ledger.drift().peekable()))
     }
 
-    /// The cells of a line: why it was not as the file has it, and for how many nights; both are empty where it was.
+    /// Returns the cells of a line: why it was not as the file has it, and for how many nights; both are empty if it was.
     fn cells(&mut self, line: Line) -> Result<[String; 2], ReportError> {
         let is_reached =
             |next: &Result<DriftedLine, _>| next.as_ref().map_or(true, |one| one.line <= line);
@@ -58,7 +58,7 @@ impl<'a> Drifts<'a> {
     }
 }
 
-/// A CSV file in the making. All cells are quoted: some spreadsheets split at other characters than commas.
+/// A CSV file that is being written. All cells are quoted: some spreadsheets split at other characters than commas.
 struct Sheet {
     file: PrivateFile,
     row: Vec<u8>,
@@ -113,7 +113,7 @@ impl Sheet {
     }
 
     fn end_row(&mut self) -> Result<(), ReportError> {
-        // In place of the comma behind the last cell.
+        // The line break replaces the comma after the last cell.
         self.row.pop();
         self.row.push(b'\n');
         let written = self.file.write_all(&self.row);
@@ -126,7 +126,7 @@ impl Sheet {
     }
 }
 
-/// Where the columns stand that say what a line asks for.
+/// The positions of the columns that say what a line requests.
 struct Asked {
     new_account: Option<usize>,
     service: Option<usize>,
@@ -157,7 +157,7 @@ impl Asked {
         }
     }
 
-    /// Whether the line failed, and its account ID was written as asked, but its location was not.
+    /// Returns whether the line failed, and its account ID was written as requested, but its location was not.
     fn is_half_done(&self, cells: &[String], outcome: &Outcome) -> bool {
         let account = &outcome.account;
         if !matches!(outcome.status, Status::Failed(_)) || account.before == account.after {
@@ -185,7 +185,7 @@ fn asked(cells: &[String], place: Option<usize>) -> Option<&str> {
     cell.filter(|cell| !cell.is_empty())
 }
 
-/// Writes both files, adds up what they say, and passes each line on.
+/// Writes both files, counts what they say, and passes each line on.
 pub(super) fn write(
     dir: &RunDir,
     ledger: &Ledger,
@@ -204,7 +204,7 @@ pub(super) fn write(
     let mut outcomes = ledger.outcomes().peekable();
     for record in table.records()? {
         let record = record?;
-        // Both are in the order of lines; an error is taken, so that it is not passed over.
+        // Both are in the order of lines. An error is taken too, so that it is not skipped.
         let earlier =
             |next: &Result<Outcome, _>| !matches!(next, Ok(one) if one.line >= record.line);
         while let Some(passed) = outcomes.next_if(earlier) {
@@ -237,7 +237,7 @@ fn row(
     outcome: &Outcome,
     drift: Option<&[String; 2]>,
 ) -> Result<(), ReportError> {
-    // Ragged lines get as many cells as the header has; what is too much has no column to stand in.
+    // Ragged lines get as many cells as the header has; further cells have no column.
     for at in 0..width {
         sheet.cell(cells.get(at).map_or("", String::as_str));
     }
@@ -275,7 +275,7 @@ fn pair<T: AsRef<str>>(sheet: &mut Sheet, values: &Transition<T>) {
     sheet.cell(text(values.after.as_ref()));
 }
 
-/// RFC 3339, UTC, with milliseconds; nothing for a line that was not begun.
+/// Returns the time as RFC 3339, UTC, with milliseconds; empty for a line that was not begun.
 pub fn stamp(ms: i64) -> String {
     match jiff::Timestamp::from_millisecond(ms) {
         Ok(time) if ms != 0 => format!("{time:.3}"),

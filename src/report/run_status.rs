@@ -1,10 +1,10 @@
-//! How a run stands, from its ledger alone: the same words and numbers as in its reports, without reading its file.
+//! The state of a run, from its ledger alone: the same words and numbers as in its reports, without reading its file.
 
 use crate::domain::{Line, Status};
 use crate::ledger::{Ledger, LedgerError, Progress, State};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A run that says it is at work, and has no living process, was killed.
+/// Returns the state of a run. A run that is recorded as working and has no living process was killed.
 pub fn state(progress: &Progress, ledger: &Ledger) -> State {
     match progress.state {
         State::Created | State::Running if !ledger.is_live() => State::Interrupted,
@@ -12,7 +12,7 @@ pub fn state(progress: &Progress, ledger: &Ledger) -> State {
     }
 }
 
-/// How many lines have each status. In a run that writes, the outcome that a plan noted is not the final one.
+/// Returns how many lines have each status. In a run that writes, the outcome that a plan recorded is not the final one.
 pub fn counts(ledger: &Ledger) -> Result<BTreeMap<&'static str, u64>, LedgerError> {
     let mut counts: BTreeMap<&'static str, u64> =
         Status::NAMES.into_iter().map(|name| (name, 0)).collect();
@@ -41,7 +41,7 @@ pub fn counts(ledger: &Ledger) -> Result<BTreeMap<&'static str, u64>, LedgerErro
     counts.insert("would_change", would_change);
     *counts.entry("in_doubt").or_default() += in_doubt;
     *counts.entry("skipped").or_default() += skipped;
-    // Lines of which nothing is noted were not begun.
+    // Lines without any record were not begun.
     let told: u64 = counts.values().sum();
     *counts.entry("skipped").or_default() += ledger.header().lines.saturating_sub(told);
     Ok(counts)

@@ -11,17 +11,17 @@ use serde::{Deserialize, Serialize, Serializer};
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// The form of every JSON document that this program prints or writes.
+/// The version of the form of every JSON document that this program prints or writes.
 pub const FORMAT: u8 = 1;
 
-/// What a run adds up to.
+/// The summary of a run.
 #[derive(Debug, Clone, Serialize)]
 pub struct Summary {
     /// [`FORMAT`].
     pub format: u8,
     /// The program's version.
     pub version: &'static str,
-    /// The exit code of the last process; `null` where it was killed, or is still at work.
+    /// The exit code of the last process; `null` if it was killed, or is still at work.
     pub exit_code: Option<u8>,
     /// The run's ID.
     pub run: String,
@@ -31,18 +31,18 @@ pub struct Summary {
     pub command: String,
     /// The system's name.
     pub system: String,
-    /// Where the system is.
+    /// The address of the system.
     pub base_url: String,
-    /// Which share of its file it carries out, as `1/3`; only where one was given.
+    /// The share of its file that it carries out, as `1/3`; only if one was given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shard: Option<String>,
-    /// As in the ledger; a run that was killed is `interrupted`.
+    /// The state, as in the ledger; a run that was killed is `interrupted`.
     pub state: String,
-    /// What stopped it; `null` where nothing did.
+    /// What stopped it; `null` if nothing did.
     pub cause: Option<String>,
-    /// RFC 3339, UTC.
+    /// When it began: RFC 3339, UTC.
     pub started_at: String,
-    /// RFC 3339, UTC; `null` while it is under way.
+    /// When it ended: RFC 3339, UTC; `null` while it is under way.
     pub finished_at: Option<String>,
     /// `lines`, one number for each status, and `half_done`.
     pub counts: BTreeMap<&'static str, u64>,
@@ -50,26 +50,26 @@ pub struct Summary {
     pub reasons: BTreeMap<&'static str, u64>,
     /// How many calls were made.
     pub calls: Calls,
-    /// How fast.
+    /// The limit of the calls and their speed.
     pub pace: Pace,
-    /// How many of its changes cannot be undone; of an undo: how many could not be.
+    /// How many of its changes cannot be undone; for an undo: how many could not be undone.
     #[serde(serialize_with = "total")]
     pub cannot_undo: CannotUndo,
-    /// Over everything that was to be done, where all lines were looked up first; else over what was done.
+    /// The digest of everything that was to be done, if all lines were looked up first; otherwise of what was done.
     pub plan_digest: String,
     /// After a plan: what carrying it out would take.
     pub forecast: Option<serde_json::Value>,
-    /// Lines that were not found, and would be with another spelling of their account ID, by what differs.
+    /// Lines that were not found but would be found with another spelling of their account ID, by what differs.
     pub near_misses: NearMisses,
-    /// Of a reconcile: how many lines were not as the file has them, by cause.
+    /// For a reconcile: how many lines were not as the file has them, by cause.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub drift: Option<BTreeMap<&'static str, u64>>,
-    /// How far the ledger was when this was drawn.
+    /// The number of commits of the ledger when this was drawn.
     pub ledger_commits: i64,
-    /// Values that were changed, or would be; for a person.
+    /// Values that were changed, or would be changed; for display.
     #[serde(skip)]
     pub changed: ValuesChanged,
-    /// Why lines did not succeed, the most frequent reason first; for a person.
+    /// Why lines did not succeed, the most frequent reason first; for display.
     #[serde(skip)]
     pub failures: Vec<Reason>,
     /// Whether it is a plan that waits to be carried out.
@@ -78,7 +78,7 @@ pub struct Summary {
     /// The number of lines that would change, if it is above the limit.
     #[serde(skip)]
     pub too_many_changes: Option<u64>,
-    /// What may be typed next.
+    /// The commands that may follow.
     #[serde(skip)]
     pub commands: Commands,
     /// The run that this one undoes.
@@ -95,17 +95,17 @@ pub struct Calls {
     pub read: u64,
     /// Writes.
     pub write: u64,
-    /// Those of them that were repetitions.
+    /// The repetitions among all these calls.
     pub retried: u64,
     /// Answers that asked for less speed.
     pub throttled: u64,
-    /// All calls for each write; `null` where nothing was written.
+    /// The number of all calls divided by the number of writes; `null` if nothing was written.
     pub per_write: Option<f64>,
-    /// Whether all calls were noted; false: a process was killed, or works still, and there were at least as many.
+    /// Whether all calls were recorded; `false`: a process was killed or still works, and the numbers are minimum values.
     pub complete: bool,
 }
 
-/// The limit, and what was reached.
+/// The limit, and the speed that was reached.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct Pace {
     /// Calls a second; `null`: unlimited.
@@ -204,7 +204,7 @@ fn total<S: Serializer>(counts: &CannotUndo, serializer: S) -> Result<S::Ok, S::
     serializer.serialize_u64(counts.total())
 }
 
-/// What of a summary tells how old it is.
+/// The part of a summary that tells how old it is.
 #[derive(Deserialize)]
 struct Age {
     state: String,
@@ -218,15 +218,15 @@ struct Drawn {
     counts: BTreeMap<String, u64>,
 }
 
-/// How many lines the reports of a run count as half done; `None`: there are no reports. Only they know what the file asks
-/// for.
+/// Returns how many lines the reports of a run count as half done; `None`: there are no reports. Only the reports know
+/// what the file requests.
 pub fn half_done(dir: &RunDir) -> Option<u64> {
     let text = std::fs::read(dir.path().join("summary.json")).ok()?;
     let drawn: Drawn = serde_json::from_slice(&text).ok()?;
     drawn.counts.get("half_done").copied()
 }
 
-/// Whether the reports of a run say what its ledger says. They do not after a kill, or where some are missing.
+/// Returns whether the reports of a run match its ledger. They do not after a kill, or if some are missing.
 pub fn is_current(dir: &RunDir, ledger: &Ledger) -> Result<bool, LedgerError> {
     let others = ["results.csv", "failures.csv", "report.html"];
     if !others.iter().all(|name| dir.path().join(name).exists()) {
@@ -238,8 +238,8 @@ pub fn is_current(dir: &RunDir, ledger: &Ledger) -> Result<bool, LedgerError> {
     Ok(drawn.ledger_commits == ledger.commits()? && drawn.is_of_the_end(ledger)?)
 }
 
-/// Whether the summary in the folder of a run tells of its end. It does not where the process was killed between the end
-/// and the reports; then it is missing, or that of an earlier process.
+/// Returns whether the summary in the folder of a run describes its end. It does not if the process was killed between
+/// the end and the reports: the summary is then missing, or was written by an earlier process.
 pub fn tells_the_end(folder: &Path, ledger: &Ledger) -> Result<bool, LedgerError> {
     age(folder).map_or(Ok(false), |drawn| drawn.is_of_the_end(ledger))
 }
@@ -258,7 +258,7 @@ impl Age {
     }
 }
 
-/// How many lines would change, where that is why it stopped: going on in the same way would stop it again.
+/// Returns how many lines would change, if that stopped the run: continuing in the same way would stop it again.
 fn too_many_changes(progress: &Progress, ledger: &Ledger) -> Result<Option<u64>, ReportError> {
     if progress.stopped_by == Some(StopReason::MaxChanges) {
         Ok(Some(ledger.planned()?.len()))

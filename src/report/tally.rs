@@ -1,4 +1,4 @@
-//! What all lines of a run add up to.
+//! The totals over all lines of a run.
 
 use super::digest::Digest;
 use super::lasting::Counting;
@@ -6,7 +6,7 @@ use crate::domain::{Line, Outcome, Status};
 use crate::ledger::Header;
 use std::collections::BTreeMap;
 
-/// How often a reason occurred, and where first.
+/// How many lines have a reason, and the first of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reason {
     /// Status and reason.
@@ -19,7 +19,7 @@ pub struct Reason {
     pub message: String,
 }
 
-/// How many values were changed, or would be, by what they are.
+/// How many values were changed, or would be changed, by kind.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ValuesChanged {
     /// Account IDs.
@@ -30,7 +30,7 @@ pub struct ValuesChanged {
     pub profiles: u64,
 }
 
-/// Which values a line asks for. Its outcome may show what other lines have changed of the same customer.
+/// Which values a line requests. Its outcome may also show what other lines have changed for the same customer.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct AskedValues {
     pub(super) account: bool,
@@ -53,18 +53,18 @@ impl ValuesChanged {
     }
 }
 
-/// What all lines add up to.
+/// The totals over all lines.
 #[derive(Debug)]
 pub(super) struct Tally {
     pub(super) lines: u64,
     pub(super) by_status: BTreeMap<&'static str, u64>,
     pub(super) reasons: BTreeMap<&'static str, u64>,
     failures: BTreeMap<&'static str, Reason>,
-    /// Failed lines of which the account ID was changed and the location was not.
+    /// How many failed lines changed the account ID and not the location.
     pub(super) half_done: u64,
     pub(super) changed: ValuesChanged,
     pub(super) cannot_undo: Counting,
-    /// Of what was done, or would be.
+    /// The digest of what was done, or would be done.
     pub(super) digest: Digest,
 }
 
@@ -108,7 +108,7 @@ impl Tally {
         }
     }
 
-    /// Why lines did not succeed, the most frequent reason first.
+    /// Returns why lines did not succeed, the most frequent reason first.
     pub(super) fn failures(&self) -> Vec<Reason> {
         let mut failures: Vec<Reason> = self.failures.values().cloned().collect();
         failures.sort_by_key(|reason| std::cmp::Reverse(reason.lines));
@@ -119,7 +119,7 @@ impl Tally {
         self.by_status.get(name).copied().unwrap_or(0)
     }
 
-    /// All statuses with their numbers, in the order of the documents.
+    /// Returns all statuses with their numbers, in the order of the documents.
     pub(super) fn statuses(&self) -> impl Iterator<Item = (&'static str, u64)> {
         Status::NAMES.into_iter().map(|name| (name, self.of(name)))
     }

@@ -3,16 +3,16 @@
 use super::{Tone, count, visible};
 use std::fmt::Write;
 
-/// What is said at the end.
+/// The content of the closing table.
 #[derive(Debug, Clone, Default)]
 pub struct Closing {
     /// Command and run.
     pub title: String,
     /// How it ended: `finished`, `stopped` …
     pub state: String,
-    /// Where.
+    /// The target.
     pub target: String,
-    /// Why it stopped; empty where it did not.
+    /// Why it stopped; empty if it did not.
     pub stopped: String,
     /// Statuses with their lines, in order.
     pub counts: Vec<Count>,
@@ -20,7 +20,7 @@ pub struct Closing {
     pub notes: Vec<(&'static str, String)>,
     /// What a person must know before the next step.
     pub remarks: Vec<String>,
-    /// The most important line comes last.
+    /// The next step. It is printed last, because it is the most important line.
     pub next: String,
 }
 
@@ -31,9 +31,9 @@ pub struct Count {
     pub name: &'static str,
     /// How many lines.
     pub lines: u64,
-    /// What more there is to say of them; empty where there is nothing.
+    /// Further words about these lines; empty if there are none.
     pub more: String,
-    /// Why, the most frequent reason first.
+    /// The reasons, the most frequent first.
     pub reasons: Vec<Reason>,
 }
 
@@ -44,7 +44,7 @@ pub struct Reason {
     pub name: &'static str,
     /// How many lines.
     pub lines: u64,
-    /// The first of them.
+    /// The first of these lines.
     pub first_line: u32,
     /// The message of that line.
     pub message: String,
@@ -87,7 +87,7 @@ pub fn closing(end: &Closing) -> String {
     text
 }
 
-/// How many lines have a reason, and the first of them.
+/// Draws how many lines have a reason, and the first of them.
 fn draw(text: &mut String, reason: &Reason) {
     let _ = write!(
         text,

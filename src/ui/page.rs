@@ -1,27 +1,27 @@
-//! A long result: through a pager on a terminal, else straight to standard output.
+//! A long result: through a pager on a terminal, otherwise straight to standard output.
 
 use super::stream::{erase, for_out, remember};
 use std::io::{IsTerminal, Write};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// What `less` does unless the environment says otherwise: it ends by itself if everything fits on the screen, keeps
-/// colours, and leaves what it showed.
+/// The options of `less`, unless the environment sets some: it ends by itself if everything fits on the screen, keeps
+/// colours, and leaves on the screen what it showed.
 const LESS: &str = "FRX";
 
 /// Whether a pager is on the screen.
 static IS_OPEN: AtomicBool = AtomicBool::new(false);
 
-/// Whether a pager is on the screen: Ctrl-C is for it then.
+/// Returns whether a pager is on the screen: Ctrl-C is then meant for the pager.
 pub fn is_paged() -> bool {
     IS_OPEN.load(Ordering::Relaxed)
 }
 
-/// Takes the result, and waits for the pager when it is dropped. What cannot be written ends nothing.
+/// Writes a result, and waits for the pager when it is dropped. A failed write does not end the command.
 #[derive(Debug)]
 pub struct Page {
     pager: Option<Child>,
-    /// Whether the reader has seen enough.
+    /// Whether the reader has left the pager.
     is_closed: bool,
 }
 
@@ -42,7 +42,7 @@ impl Page {
         }
     }
 
-    /// Another line.
+    /// Writes another line.
     pub fn line(&mut self, text: &str) {
         if self.is_closed {
             return;
@@ -54,7 +54,7 @@ impl Page {
         self.is_closed = writeln!(stdin, "{}", for_out(text)).is_err();
     }
 
-    /// Whether the reader has left the pager.
+    /// Returns whether the reader has left the pager.
     pub fn is_closed(&self) -> bool {
         self.is_closed
     }
@@ -70,20 +70,20 @@ impl Drop for Page {
     }
 }
 
-/// `None`: there is no pager, and the terminal scrolls.
+/// Starts the pager. `None`: there is no pager, and the terminal scrolls.
 fn start() -> Option<Child> {
     let named = std::env::var("PAGER").unwrap_or_else(|_| "less".to_owned());
     if named.trim().is_empty() || named == "cat" {
         return None;
     }
     let mut shell = Command::new("sh");
-    // Where there is no such program, what it would have shown is shown all the same.
+    // If there is no such program, `cat` shows the text.
     shell.args(["-c", &format!("{named} || exec cat")]);
     shell.stdin(Stdio::piped());
     if std::env::var_os("LESS").is_none() {
         shell.env("LESS", LESS);
     }
-    // Its own variables may hold a token. Others are handed on: a pager needs the terminal's and its own.
+    // The variables of idshift may hold a token, so they are removed. The others are kept: a pager needs some of them.
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("IDSHIFT_") {
             shell.env_remove(name);

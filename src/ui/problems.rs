@@ -4,7 +4,7 @@ use super::{Tone, count, visible};
 use crate::domain::{Problem, ProblemList, Severity};
 use std::fmt::Write;
 
-/// The most examples of each kind.
+/// The maximum number of examples of each kind.
 const EXAMPLES: usize = 3;
 /// How much of a value is shown, in characters.
 const VALUE_CHARS: usize = 80;
@@ -18,7 +18,7 @@ fn cut(value: &str) -> String {
     text.replace('\n', "\\n")
 }
 
-/// Errors first, then blocking warnings, then warnings.
+/// Draws the problems: errors first, then blocking warnings, then warnings.
 pub fn problems(file: &str, problems: &ProblemList) -> String {
     let file = visible(file);
     let mut text = String::new();
@@ -30,7 +30,7 @@ pub fn problems(file: &str, problems: &ProblemList) -> String {
     text.trim_end().to_owned()
 }
 
-/// One kind: what is wrong, how often, up to three places, and what to do.
+/// Draws one kind: what is wrong, how often, up to three places, and what to do.
 fn draw(text: &mut String, file: &str, first: &Problem, kept: &[Problem], all: u64) {
     let times = if all > 1 {
         format!(" ({}, {} times)", first.code, count(all))

@@ -1,7 +1,7 @@
-//! What a person or a program sees while a run is in progress: two lines on a terminal, else a plain line now and then,
-//! or JSON objects. On SIGUSR1 the state is printed, however progress is shown.
+//! What a user or a program sees while a run is in progress: two lines on a terminal, otherwise a plain line now and
+//! then, or JSON objects. On SIGUSR1 the state is printed, however progress is shown.
 //!
-//! A thread of its own looks at the counts ten times a second; the engine does not notice.
+//! A separate thread reads the counts ten times a second; the engine does nothing for that.
 
 use super::snapshot::{End, Snapshot, Wait};
 use super::time_left::TimeLeft;
@@ -20,13 +20,13 @@ use tokio::task::JoinSet;
 
 /// How often counts are looked at and lines are drawn.
 const FRAME: Duration = Duration::from_millis(100);
-/// The distance of two JSON objects about progress.
+/// The time between two JSON objects about progress.
 const OBJECT: Duration = Duration::from_secs(1);
-/// The longest distance of two plain lines.
+/// The maximum time between two plain lines.
 const PLAIN_LINE: Duration = Duration::from_secs(30);
-/// A run that is over sooner has no plain lines but those of events.
+/// A run that ends sooner has no plain lines except those of events.
 const TOO_SHORT_FOR_PLAIN_LINES: Duration = Duration::from_secs(2);
-/// The width of a terminal that does not tell its own.
+/// The assumed width of a terminal that does not report its own.
 const USUAL_COLUMNS: u16 = 80;
 
 /// How progress is shown.
@@ -43,15 +43,15 @@ pub enum Mode {
     None,
 }
 
-/// What is shown.
+/// What the display shows, and how it reads it.
 pub struct Source {
     /// What is done: `plan`, `apply`, `verify` …
     pub title: String,
     /// The run's ID.
     pub run: String,
-    /// The most calls a second at present.
+    /// The present maximum number of calls a second.
     pub limit_per_s: Box<dyn Fn() -> Option<f64> + Send>,
-    /// The most calls, and the window in which they count.
+    /// The maximum number of calls, and the window in which they count.
     pub quota: Option<(u64, Duration)>,
     /// How many calls were made so far.
     pub made: Box<dyn Fn() -> u64 + Send>,
@@ -59,7 +59,7 @@ pub struct Source {
     pub time_in: Box<dyn Fn(Duration) -> String + Send>,
 }
 
-/// What the display's thread is told.
+/// The orders to the display's thread.
 enum Order {
     PrintState,
     End,
@@ -70,12 +70,12 @@ enum Order {
 pub struct Progress {
     orders: mpsc::Sender<Order>,
     thread: Option<JoinHandle<()>>,
-    /// Listens for SIGUSR1; dropped, it ends.
+    /// Listens for SIGUSR1, until it is dropped.
     _listening: JoinSet<()>,
 }
 
 impl Progress {
-    /// Begins to show what happens. Must be called in an asynchronous context.
+    /// Begins the display. Must be called in an asynchronous context.
     pub fn start(
         mode: Mode,
         source: Source,
@@ -121,13 +121,13 @@ impl Drop for Progress {
         // Without a receiver the thread has ended already.
         let _ = self.orders.send(Order::End);
         if let Some(thread) = self.thread.take() {
-            // A display that broke has nothing to tell.
+            // If the display panicked, there is nothing to do about it here.
             let _ = thread.join();
         }
     }
 }
 
-/// Asks for the state at each SIGUSR1.
+/// Requests the state at each SIGUSR1.
 async fn listen(display: mpsc::Sender<Order>) {
     let Ok(mut asked) = signal(SignalKind::user_defined1()) else {
         return;
@@ -173,9 +173,9 @@ struct Display {
     waiting: Option<Waiting>,
     /// The reason for a wait that was last written above the display, while that wait lasts.
     said_why: Option<String>,
-    /// No new unit is begun any more.
+    /// Whether no further unit is begun.
     is_stopping: bool,
-    /// Nor does anything wait any more.
+    /// Whether nothing waits any more, either.
     waits_are_over: bool,
     left: TimeLeft,
 }
@@ -183,7 +183,7 @@ struct Display {
 /// Why all calls wait, and until when.
 struct Waiting {
     why: String,
-    /// `None`: until a person says so.
+    /// `None`: until a user ends the pause.
     until: Option<Instant>,
     is_outage: bool,
 }
@@ -231,7 +231,7 @@ impl Display {
         }
     }
 
-    /// Takes in what happened; what of it is worth a line that stays.
+    /// Takes in an event. Returns its text, if it deserves a line that stays on the screen.
     fn take(&mut self, event: &Event) -> Option<String> {
         match event {
             Event::Flowing => {
@@ -293,7 +293,7 @@ impl Display {
             return None;
         }
         self.said_why = Some(why.to_owned());
-        // What is written once stays: it counts nothing down.
+        // A line that is written once stays, so it contains no time that counts down.
         Some(visible(why).into_owned())
     }
 
@@ -311,7 +311,7 @@ impl Display {
                 .map(|until| until.saturating_duration_since(Instant::now())),
             is_outage: waiting.is_outage,
         });
-        // How long an outage or a pause lasts is not known, and what is not begun any more is not waited for.
+        // It is unknown how long an outage or a pause lasts, and a stopping run does not wait for units that are not begun.
         let is_endless = |wait: &Wait| wait.is_outage || wait.left.is_none();
         let has_end = !self.is_stopping && !wait.as_ref().is_some_and(is_endless);
         let held = wait.as_ref().and_then(|wait| wait.left);
@@ -347,7 +347,7 @@ impl Display {
         let now = self.now();
         match &mut self.output {
             Output::None => {}
-            // What is drawn last is erased immediately.
+            // The last frame would be erased immediately.
             Output::Terminal { .. } if is_last => {}
             Output::Terminal { drawn, columns } => {
                 let width = terminal_columns();

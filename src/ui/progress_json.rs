@@ -6,10 +6,10 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};
 use std::time::Duration;
 
-/// The form of these objects.
+/// The version of the form of these objects.
 const FORMAT: u8 = 1;
 
-/// How far the run is.
+/// Makes the object that says how far the run is.
 pub(super) fn progress(now: &Snapshot, at: Timestamp) -> String {
     let counts: Map<String, Value> = now
         .counts
@@ -54,7 +54,7 @@ pub(super) fn progress(now: &Snapshot, at: Timestamp) -> String {
     )
 }
 
-/// Something that happened.
+/// Makes the object for an event.
 pub(super) fn event(now: &Snapshot, event: &Event, at: Timestamp) -> String {
     let body = match event {
         Event::Waiting {
@@ -82,7 +82,7 @@ pub(super) fn event(now: &Snapshot, event: &Event, at: Timestamp) -> String {
     object(now, at, "event", body)
 }
 
-/// What all objects begin with, and what this one has of its own.
+/// Makes an object from the members that all objects have and those of `body`.
 fn object(now: &Snapshot, at: Timestamp, kind: &str, body: Value) -> String {
     let mut object = json!({
         "format": FORMAT,
@@ -106,7 +106,7 @@ fn after(at: Timestamp, left: Duration) -> Option<Timestamp> {
     at.checked_add(SignedDuration::try_from(left).ok()?).ok()
 }
 
-/// With one decimal.
+/// Returns the seconds with one decimal place.
 fn seconds(time: Duration) -> f64 {
     tenths(time.as_secs_f64())
 }

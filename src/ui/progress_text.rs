@@ -23,7 +23,7 @@ impl Pieces {
         self.0.push((tone, text.into()));
     }
 
-    /// Adds something that is separated from what stands before.
+    /// Adds pieces after a separator.
     fn add(&mut self, mut more: Self) {
         if !self.0.is_empty() && !more.0.is_empty() {
             self.push(Tone::Plain, BETWEEN);
@@ -68,7 +68,7 @@ impl From<(Tone, String)> for Pieces {
     }
 }
 
-/// What of a text fits into `width - 1` columns, and `…`.
+/// Cuts a text to `width - 1` columns, and adds `…`.
 fn cut(text: &str, width: usize) -> String {
     let Some(room) = width.checked_sub(1) else {
         return String::new();
@@ -85,8 +85,8 @@ fn cut(text: &str, width: usize) -> String {
     short
 }
 
-/// The display of a terminal of this width: how far the run is, and what became of its lines or what it
-/// waits for. The last column stays free, since some terminals go to the next line when it is written.
+/// Draws the display for a terminal of this width: how far the run is, and the results of its lines or what it waits
+/// for. The last column stays free, because some terminals go to the next line when it is written.
 pub(super) fn two_lines(now: &Snapshot, columns: usize) -> [String; 2] {
     let width = columns.saturating_sub(1);
     [first(now, width), second(now, width)]
@@ -102,7 +102,7 @@ pub(super) fn plain(now: &Snapshot) -> String {
     line.plain()
 }
 
-/// What a person who asks for it by a signal is told.
+/// Returns the state that is printed after a signal.
 pub(super) fn state(now: &Snapshot) -> String {
     let mut line = Pieces::default();
     line.add((Tone::Plain, counted(now.calls, "call")).into());
@@ -127,7 +127,7 @@ pub(super) fn state(now: &Snapshot) -> String {
     )
 }
 
-/// What is least needed is left out first: the bar, the rate, the end.
+/// Draws the first line. What is least needed is left out first: the bar, the rate, the end.
 fn first(now: &Snapshot, width: usize) -> String {
     let head_alone = head(now);
     let full = head_alone.with(pace(now)).with(end(now));
@@ -173,7 +173,7 @@ fn bar(now: &Snapshot, cells: usize) -> Pieces {
     bar
 }
 
-/// `19.8 of 20 calls/s`. While all calls wait there is none.
+/// `19.8 of 20 calls/s`; empty while all calls wait.
 fn pace(now: &Snapshot) -> Pieces {
     let Some(rate) = now.calls_per_s.filter(|_| now.wait.is_none()) else {
         return Pieces::default();
@@ -195,7 +195,7 @@ fn end(now: &Snapshot) -> Pieces {
     }
 }
 
-/// What became of the lines, or what the run waits for; both where there is room.
+/// Draws the second line: the results of the lines, or what the run waits for; both if there is room.
 fn second(now: &Snapshot, width: usize) -> String {
     if now.wait.is_none() {
         return counts(now, width).cut(width);
@@ -217,13 +217,13 @@ fn wait(now: &Snapshot) -> Pieces {
 }
 
 impl Wait {
-    /// The time first: it stays where the reason is cut.
+    /// The time comes first, so that it stays when the reason is cut.
     fn words(&self) -> String {
         let why = visible(&self.why);
         let Some(left) = self.left else {
             return why.into_owned();
         };
-        // Rounded up: it is not over before it is.
+        // Rounded up, so that the wait does not seem to be over too early.
         match u64::try_from(left.as_millis().div_ceil(1000)).unwrap_or(u64::MAX) {
             0 => format!("calling now: {why}"),
             seconds => format!("next call in {}: {why}", duration(seconds)),
@@ -245,7 +245,7 @@ fn counts(now: &Snapshot, width: usize) -> Pieces {
         return bare;
     };
     let line = format!(" (line {})", reason.first_line);
-    // Beside `: `.
+    // `: ` takes two columns.
     let room = width.saturating_sub(bare.width() + line.width() + 2);
     if room >= SHORTEST_DETAIL {
         let short = short(reason, room.min(LONGEST_DETAIL));
@@ -283,7 +283,7 @@ fn counts_with(now: &Snapshot, first: &str) -> Pieces {
     all
 }
 
-/// The first statement of a message; the customer that it begins with is left out, since the line tells it.
+/// Returns the first statement of a message, without the customer that it begins with: the line tells the customer.
 fn short(reason: &Reason, room: usize) -> String {
     let message = visible(&reason.message).replace('\n', " ");
     let ends = [": ", "; "].iter().filter_map(|end| message.find(end));

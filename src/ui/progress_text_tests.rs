@@ -56,7 +56,7 @@ fn waiting(seconds: u64) -> Snapshot {
     }
 }
 
-/// The display at several widths, each line as wide as it may be at most.
+/// Draws the display at several widths, and checks that no line is too wide.
 fn at_widths(now: &Snapshot) -> String {
     let widths = [100, 80, 60, 40, 20, 1];
     let shown = widths.map(|columns| {

@@ -13,9 +13,9 @@ pub(super) struct Snapshot {
     pub(super) run: String,
     /// Lines that ended.
     pub(super) done: u64,
-    /// Lines that this pass over the file has to bring to an end.
+    /// Lines for which this pass over the file has to produce an outcome.
     pub(super) lines: u64,
-    /// Lines by status; those of none are left out.
+    /// Lines by status; a status without lines is left out.
     pub(super) counts: Vec<(&'static str, u64)>,
     /// Why lines did not succeed, the most frequent reason first.
     pub(super) reasons: Vec<Reason>,
@@ -23,15 +23,15 @@ pub(super) struct Snapshot {
     pub(super) calls: u64,
     /// Calls a second over the last minute in which calls were made.
     pub(super) calls_per_s: Option<f64>,
-    /// The most calls a second; `None`: unlimited.
+    /// The maximum number of calls a second; `None`: unlimited.
     pub(super) limit_per_s: Option<f64>,
     /// What all calls wait for.
     pub(super) wait: Option<Wait>,
-    /// No new unit is begun any more.
+    /// Whether no further unit is begun.
     pub(super) is_stopping: bool,
     /// When it will end, if that can be told.
     pub(super) end: Option<End>,
-    /// Since this pass began.
+    /// The time since this pass began.
     pub(super) elapsed: Duration,
 }
 
@@ -39,7 +39,7 @@ pub(super) struct Snapshot {
 #[derive(Debug, Clone)]
 pub(super) struct Wait {
     pub(super) why: String,
-    /// Until the next call; `None`: until a person says so.
+    /// The time until the next call; `None`: until a user ends the pause.
     pub(super) left: Option<Duration>,
     /// Whether the system does not answer, so that it is not known when calls flow again.
     pub(super) is_outage: bool,
@@ -54,7 +54,7 @@ pub(super) struct End {
 }
 
 impl Snapshot {
-    /// How many of a hundred lines ended.
+    /// Returns the percentage of the lines that have ended.
     pub(super) fn percent(&self) -> u64 {
         (self.done * 100).checked_div(self.lines).unwrap_or(0)
     }

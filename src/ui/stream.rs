@@ -1,23 +1,23 @@
 //! Standard output and standard error; a closed pipe is never an error.
 //!
-//! A progress display ([`draw`]) stands below everything else that is written: whatever is written erases it first, and
-//! the display draws itself again.
+//! A progress display ([`draw`]) stands below everything else that is written: every other output erases the display
+//! first, and the display draws itself again.
 
 use super::{Tone, visible};
 use std::io::{IsTerminal, StderrLock, Write};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
-/// To the first column, and everything from there to the end of the screen is erased.
+/// Moves to the first column, and erases everything from there to the end of the screen.
 const ERASE: &str = "\r\u{1b}[J";
 
 /// Whether a progress display is on the screen, with the cursor at its beginning.
 static IS_DRAWN: AtomicBool = AtomicBool::new(false);
 
-/// 0: as the terminal has it; 1: never; 2: always.
+/// 0: if the terminal has them; 1: never; 2: always.
 static COLOUR: AtomicU8 = AtomicU8::new(0);
 
-/// Says whether to use colours; `None`: as the terminal has it.
+/// Sets whether colours are used; `None`: if the terminal has them.
 pub fn set_colour(colour: Option<bool>) {
     let choice = match colour {
         None => 0,
@@ -35,31 +35,31 @@ fn choice() -> anstream::ColorChoice {
     }
 }
 
-/// Why something of the result was lost, if it was.
+/// Why a part of the result was lost, if it was.
 static LOST: OnceLock<std::io::Error> = OnceLock::new();
 
-/// A closed pipe is no error: whoever read has read enough. A full disk is.
+/// Remembers why output was lost. A closed pipe is no error: its reader has read enough. A full disk is an error.
 pub(super) fn remember(written: std::io::Result<()>) {
     if let Err(why) = written
         && why.kind() != std::io::ErrorKind::BrokenPipe
     {
-        // The first one tells enough.
+        // The first error tells enough.
         let _ = LOST.set(why);
     }
 }
 
-/// Why something of the result was lost on its way to standard output, if it was.
+/// Returns why a part of the result was lost on its way to standard output, if it was.
 pub fn lost() -> Option<&'static std::io::Error> {
     remember(std::io::stdout().lock().flush());
     LOST.get()
 }
 
-/// Something else has printed the result.
+/// Notes whether other code has printed the result without an error.
 pub fn printed(written: std::io::Result<()>) {
     remember(written);
 }
 
-/// A line of the result.
+/// Prints a line of the result.
 pub fn out(text: &str) {
     if std::io::stdout().is_terminal() {
         erase();
@@ -69,7 +69,7 @@ pub fn out(text: &str) {
     remember(writeln!(stream, "{text}"));
 }
 
-/// The text as it is to be sent to standard output by something else: without colours where none are wanted.
+/// Returns the text as other code is to send it to standard output: without colours if none are wanted.
 pub(super) fn for_out(text: &str) -> String {
     match resolved(&std::io::stdout()) {
         anstream::ColorChoice::Never => anstream::adapter::strip_str(text).to_string(),
@@ -77,7 +77,7 @@ pub(super) fn for_out(text: &str) -> String {
     }
 }
 
-/// Standard output for a result that is too long for one text. What cannot be written is remembered, and ends nothing.
+/// Standard output for a result that is too long for one text. A failed write is remembered, and does not end the command.
 #[derive(Debug)]
 pub struct OutWriter(std::io::BufWriter<std::io::Stdout>);
 
@@ -100,37 +100,37 @@ impl Write for OutWriter {
     }
 }
 
-/// Bytes of the result, as they are.
+/// Prints bytes of the result, as they are.
 pub fn out_bytes(bytes: &[u8]) {
     let mut stream = std::io::stdout().lock();
     remember(stream.write_all(bytes).and_then(|()| stream.flush()));
 }
 
-/// A line for the user, on standard error.
+/// Prints a line for the user, on standard error.
 pub fn err(text: &str) {
     let mut stderr = std::io::stderr().lock();
     erase_from(&mut stderr);
     let choice = resolved(&std::io::stderr());
-    // There is nowhere left to say that this failed.
+    // If this fails, there is nowhere left to report it.
     let _ = writeln!(anstream::AutoStream::new(stderr, choice), "{text}");
 }
 
-/// What ends a command.
+/// Prints the error that ends a command.
 pub fn error(text: &str) {
     labelled(Tone::Bad, "error", text);
 }
 
-/// What may be wrong.
+/// Prints what may be wrong.
 pub fn warning(text: &str) {
     labelled(Tone::Warning, "warning", text);
 }
 
-/// What is worth knowing.
+/// Prints what is worth knowing.
 pub fn note(text: &str) {
     labelled(Tone::Note, "note", text);
 }
 
-/// What to do about an error.
+/// Prints what to do about an error.
 pub fn help(text: &str) {
     labelled(Tone::Help, "help", text);
 }
@@ -142,24 +142,24 @@ fn labelled(tone: Tone, label: &str, text: &str) {
 
 /// Draws these lines below everything else, in place of what was drawn before. They must fit the terminal.
 ///
-/// The cursor stays at the beginning of the first line. So what is erased begins there, wherever the terminal has moved
-/// the lines to and however it has broken them since, as terminals do when their width changes.
+/// The cursor stays at the beginning of the first line. So erasing begins there, even if the terminal has moved or
+/// wrapped the lines since, as terminals do when their width changes.
 pub(super) fn draw(lines: &[String]) {
     let mut frame = format!("{ERASE}\u{1b}[?7l");
     frame.push_str(&lines.join("\r\n"));
-    // Lines are never broken by the terminal: one that has become narrower this moment cuts them.
+    // The terminal must not wrap lines: if it has just become narrower, it cuts them.
     frame.push_str("\r\u{1b}[?7h");
     if lines.len() > 1 {
         frame.push_str(&format!("\u{1b}[{}A", lines.len() - 1));
     }
     let mut stderr = std::io::stderr().lock();
-    // In one piece, so that no half of it is seen. There is nowhere left to say that this failed.
+    // Written in one piece, so that no half of it is seen. If this fails, there is nowhere left to report it.
     let _ = stderr.write_all(frame.as_bytes());
     let _ = stderr.flush();
     IS_DRAWN.store(true, Ordering::Relaxed);
 }
 
-/// Whether what was drawn last is still on the screen.
+/// Returns whether what was drawn last is still on the screen.
 pub(super) fn is_drawn() -> bool {
     IS_DRAWN.load(Ordering::Relaxed)
 }
@@ -175,7 +175,7 @@ fn erase_from(stderr: &mut StderrLock<'_>) {
     }
 }
 
-/// Whether standard error shows colours.
+/// Returns whether standard error shows colours.
 pub(super) fn err_has_colour() -> bool {
     resolved(&std::io::stderr()) != anstream::ColorChoice::Never
 }

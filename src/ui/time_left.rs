@@ -1,23 +1,23 @@
-//! How long a run still takes: from the rate of the last minute in which calls were made, through the quota and holds.
+//! Estimates how long a run still takes, by the rate of the last minute in which calls were made, the quota and holds.
 //!
-//! It keeps no clock of its own, so that it can be tested: whoever asks says what time it is.
+//! It keeps no clock of its own, so that it can be tested: the caller passes the time.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 /// The rate is measured over this much time in which calls were not held.
 const MEASURED: Duration = Duration::from_secs(60);
-/// The distance of two samples, at least.
+/// The minimum time between two samples.
 const STEP: Duration = Duration::from_secs(1);
-/// No rate is computed from less time than this.
+/// No rate is computed from fewer seconds than this.
 const TOO_SHORT: f64 = 0.5;
 
-/// How far a run was at a time.
+/// The progress of a run at one time.
 #[derive(Debug, Clone, Copy, Default)]
 struct Sample {
-    /// Since the display began.
+    /// The time since the display began.
     at: Duration,
-    /// Of that, the time in which calls were not held.
+    /// The part of that time in which calls were not held.
     worked: Duration,
     done: u64,
     calls: u64,
@@ -30,10 +30,10 @@ struct Rate {
     calls: f64,
 }
 
-/// What has been seen of a run.
+/// The progress of a run that was seen so far.
 #[derive(Debug, Default)]
 pub(super) struct TimeLeft {
-    /// The most calls, and the window in which they count.
+    /// The maximum number of calls, and the window in which they count.
     quota: Option<(u64, Duration)>,
     samples: VecDeque<Sample>,
     now: Sample,
@@ -48,7 +48,7 @@ impl TimeLeft {
         }
     }
 
-    /// Takes in how far the run is, and whether calls have been held since it was asked last.
+    /// Takes in how far the run is, and whether calls were held since this function was called last.
     pub(super) fn see(&mut self, at: Duration, held: bool, done: u64, calls: u64) {
         let since = at.saturating_sub(self.now.at);
         let worked = self.now.worked + if held { Duration::ZERO } else { since };
@@ -63,7 +63,7 @@ impl TimeLeft {
             self.samples.push_back(self.now);
         }
         let window = self.quota.map_or(Duration::ZERO, |(_, window)| window);
-        // One that is too old is kept: it says how far the run was when the window began.
+        // One sample that is too old is kept: it says how far the run was when the window began.
         while self.samples.get(1).is_some_and(|second| {
             at.saturating_sub(second.at) > window && worked.saturating_sub(second.worked) > MEASURED
         }) {
@@ -71,14 +71,14 @@ impl TimeLeft {
         }
     }
 
-    /// Calls in a second of the last minute in which calls were made.
+    /// Returns the calls per second over the last minute in which calls were made.
     pub(super) fn calls_per_second(&self) -> Option<f64> {
         self.rate()
             .map(|rate| rate.calls)
             .filter(|calls| *calls > 0.0)
     }
 
-    /// How long `lines` more take, where all calls still wait for `held`.
+    /// Returns how long `lines` more lines take, if all calls still wait for `held`.
     pub(super) fn of(&self, lines: u64, held: Duration) -> Option<Duration> {
         let rate = self.rate().filter(|rate| rate.lines > 0.0)?;
         let work = float(lines) / rate.lines;
@@ -107,8 +107,9 @@ impl TimeLeft {
         })
     }
 
-    /// A call may be made one window after the one that is `quota` calls before it. So the last call cannot come before
-    /// that of its place in the present window, later by as many windows as lie in between.
+    /// Returns the seconds that the work takes with the quota. A call may be made one window after the call that is
+    /// `quota` calls before it. So the last call comes, at the earliest, as many windows as lie in between after the
+    /// call at the same place in the present window.
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
@@ -154,7 +155,7 @@ mod tests {
         Duration::from_secs(seconds)
     }
 
-    /// Two calls a line, as fast as given in each second.
+    /// Makes a run with two calls for each line, and this number of lines in each second.
     fn run(quota: Option<(u64, Duration)>, lines_by_second: &[u64]) -> TimeLeft {
         let mut left = TimeLeft::new(quota);
         let mut done = 0;
@@ -191,7 +192,7 @@ mod tests {
         // One call of the next window, which begins 300 s after the first of this one.
         let one_more = left.of(501, Duration::ZERO).unwrap();
         assert!((s(250)..=s(252)).contains(&one_more), "{one_more:?}");
-        // Ten windows, of which half a one has passed: simulated call by call it is 300 s each, and 100 s for the last.
+        // Ten windows, half of the first one used: simulated call by call it is 300 s for each, and 100 s for the last.
         let many = left.of(9500, Duration::ZERO).unwrap();
         assert!((s(2740)..=s(2760)).contains(&many), "{many:?}");
         // While the run waits for the quota.

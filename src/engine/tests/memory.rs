@@ -1,4 +1,4 @@
-//! The ledger as a list: an intent is kept from the moment it is answered, all else from the next commit on.
+//! A ledger in memory: an intent is kept once it is acknowledged, everything else from the next commit on.
 
 use super::super::{Left, Wave, WaveLog, WriteLog};
 use crate::domain::{Line, Outcome, Status};
@@ -24,14 +24,14 @@ pub(super) struct Kept {
     pub(super) wave: Option<(LineSet, LineSet)>,
     /// Whether an earlier process has left that wave, and it was not read back since.
     unread: bool,
-    /// The units of which that process has left writes.
+    /// The units for which that process has left writes.
     begun: LineSet,
     pub(super) has_verified: bool,
     waiting: Vec<Waiting>,
     /// The number of further intents after which the disk is full.
     pub(super) room: Option<u32>,
     full: bool,
-    /// The number of further intents that are on record only when the lease is over.
+    /// The number of further intents that are recorded only after the lease is over.
     pub(super) late: u32,
     /// The customer whose unit another process has.
     pub(super) taken: Option<String>,
@@ -65,7 +65,7 @@ impl Kept {
         self.commit();
         if let Some((_, units)) = &self.wave {
             let unit = intent.unit;
-            // A swap that has moved a customer is brought to an end, whatever else is wrong.
+            // A swap that has moved a customer is completed, whatever else is wrong.
             if !self.begun.contains(unit) {
                 assert!(!self.unread, "a write before the wave is read back");
                 let is_altered = |one: &WriteRecord| {
@@ -128,7 +128,7 @@ impl Memory {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A process begins; what the last one had not committed is gone.
+    /// Begins a process; what the last process had not committed is lost.
     pub(super) fn reopen(&self, room: Option<u32>) {
         let mut kept = self.lock();
         kept.waiting.clear();
@@ -148,7 +148,7 @@ impl WriteLog for Memory {
     }
 
     async fn intend(&self, intent: Intent) -> Result<Noted, LedgerError> {
-        // Killed in between, the intent may be on the disk or not.
+        // If the process is killed in between, the intent may be on the disk or not.
         let (early, ms) = {
             let mut kept = self.lock();
             kept.has_room()?;

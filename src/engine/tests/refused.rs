@@ -1,4 +1,4 @@
-//! Writes that do not depart: held back for what they are, or another process may have their unit.
+//! Writes that are not sent: held back because of what they are, or because another process may have their unit.
 
 use super::memory::{Memory, Waves};
 use super::world::{Call, Record, World};
@@ -55,7 +55,7 @@ fn settings() -> Settings {
     }
 }
 
-/// A run over three lines whose customers are there.
+/// Makes a run over three lines, with their customers in the system.
 fn prepared() -> (World, Memory) {
     let world = World::new(fastrand::Rng::with_seed(1));
     for n in 0..3 {

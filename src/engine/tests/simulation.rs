@@ -1,6 +1,6 @@
-//! One number, one run: customers, wishes, troubles, crashes and what must hold at the end are drawn from it.
+//! One number defines one run: its customers, requests, faults and crashes, and what must hold at the end.
 //!
-//! `IDSHIFT_SEED=4711` runs one again; `IDSHIFT_SEEDS=100000` runs that number.
+//! `IDSHIFT_SEED=4711` repeats one run; `IDSHIFT_SEEDS=100000` carries out that many runs.
 
 mod again;
 mod judge;
@@ -23,7 +23,7 @@ use std::time::Duration;
 use tokio::sync::{broadcast, mpsc};
 use tokio_util::sync::CancellationToken;
 
-/// The number of sessions after which no faults occur any more, and the run must come to its end.
+/// The number of sessions after which no faults occur any more, and the run must finish.
 const TROUBLED_SESSIONS: u32 = 6;
 
 /// A run that is drawn from a number.
@@ -34,17 +34,17 @@ struct Simulation {
     before: BTreeMap<String, Record>,
     changes: Vec<Change>,
     units: Vec<Unit>,
-    /// Nothing goes wrong at all.
+    /// Whether no fault occurs at all.
     calm: bool,
-    /// A plan was made, and is carried out.
+    /// Whether a plan was made first, and is carried out.
     looked: bool,
-    /// Another user or program changes customers, too.
+    /// Whether another user or program changes customers, too.
     meddled: bool,
     lookup: Lookup,
     concurrency: usize,
     canary: Option<u64>,
     max_age: Duration,
-    /// What earlier runs tell.
+    /// What earlier runs did.
     history: Arc<History>,
 }
 
@@ -56,20 +56,20 @@ fn without_dashes(text: &str) -> String {
     text.replace('-', "")
 }
 
-/// Leaves all but temporary IDs as they are.
+/// Cuts an ID to ten characters; only temporary IDs are longer.
 fn cut(text: &str) -> String {
     text.chars().take(10).collect()
 }
 
-/// Whole permutations, so that chains, swaps and rings of every length come about; some requests for the ID of an
-/// outsider, for no customer, twice, or with a guard.
+/// Makes lines from a permutation, so that chains, swaps and cycles of every length occur. Some lines request the ID of
+/// an outsider, name a customer that does not exist, occur twice, or also name their customer by its own ID.
 fn wishes(random: &mut fastrand::Rng, customers: usize, outsider: bool) -> Vec<Change> {
     let mut target: Vec<usize> = (0..customers).collect();
     let moving = random.usize(0..=customers);
     random.shuffle(&mut target[..moving]);
     let mut changes = Vec::new();
     for (n, to) in target.into_iter().enumerate() {
-        // The last one may leave its ring, which makes a chain of it.
+        // The last customer may leave its cycle, which turns the cycle into a chain.
         let account = match (to, n) {
             _ if moving > 0 && n == moving - 1 && random.bool() => Some(match random.u8(0..5) {
                 0 if outsider => "OUTSIDER".to_owned(),
@@ -132,7 +132,7 @@ impl Simulation {
                 state.customers.insert(id, Record { account, service });
             }
         }
-        // Both at the same time may look exactly like a chain of an earlier run, and are then treated as one.
+        // An outsider and another client together may look exactly like a chain of an earlier run, and are then treated as one.
         let meddled = random.bool();
         let changes = wishes(&mut random, customers, !meddled);
         let before = world.lock().customers.clone();
@@ -164,11 +164,11 @@ impl Simulation {
         }
     }
 
-    /// What a process knows that begins or goes on with the run.
+    /// Returns the tasks as a process knows them that begins or continues the run.
     fn tasks(&self) -> Vec<UnitTask> {
         let kept = self.notes.lock();
         let status = |line: Line| kept.outcomes.get(&line).map(|outcome| outcome.status);
-        // Of a plan that is carried out, only what it would change.
+        // When a plan is carried out, only the lines that it would change are open.
         let is_open = |line: Line| match status(line) {
             Some(Status::WouldChange | Status::InDoubt) => true,
             Some(_) => false,
@@ -195,7 +195,7 @@ impl Simulation {
         .collect()
     }
 
-    /// The wave that an earlier session has left, or the one that goes first.
+    /// Returns the wave that an earlier session has left, or the first wave of the run.
     fn waves(&self, mode: Mode) -> (Arc<[Wave]>, Waves) {
         let tasks = self.tasks();
         let kept = self.notes.lock();
@@ -229,7 +229,7 @@ impl Simulation {
         (is_any.then_some(wave).into_iter().collect(), record)
     }
 
-    /// One process, until it ends or is killed; `None`: killed.
+    /// Runs one process until it ends or is killed; `None`: killed.
     async fn session(&mut self, mode: Mode, troubled: bool) -> Option<Ending> {
         let room = (troubled && self.random.u8(0..6) == 0).then(|| self.random.u32(0..20));
         self.notes.reopen(room);
@@ -276,7 +276,7 @@ impl Simulation {
             undoes: None,
             history: Arc::clone(&self.history),
         };
-        // Also back: an hour, a day, a year.
+        // The wall clock is off by an hour, a day or a year, also backwards.
         let hours = [0, 1, -1, 24, -24, 8760, -8760][self.random.usize(0..7)];
         CLOCK_IS_OFF_BY.set(hours * 3_600_000);
         let (events, _) = broadcast::channel(64);
@@ -317,12 +317,12 @@ impl Simulation {
             }
         };
         drop(running);
-        // The tasks of a run that is dropped are dropped by the runtime, at its next turn.
+        // The runtime drops the tasks of a dropped run only at its next turn.
         tokio::time::sleep(Duration::from_millis(1)).await;
         ending
     }
 
-    /// Another user or program changes a customer while no process of ours is at work.
+    /// Lets another user or program change a customer while no process of the run works.
     fn meddle(&mut self) {
         let mut state = self.world.lock();
         let ids: Vec<String> = state.customers.keys().cloned().collect();
@@ -350,7 +350,7 @@ impl Simulation {
                 self.meddle();
             }
         }
-        // Each session ends once five IDs are stored otherwise.
+        // A session ends once five IDs were stored with another value.
         let stops = u32::from(self.alters()) * 10;
         for session in 0.. {
             assert!(session < TROUBLED_SESSIONS + 3 + stops, "it never ends");
@@ -365,7 +365,7 @@ impl Simulation {
                 troubled || self.canary.is_some() || session >= TROUBLED_SESSIONS || stops > 0,
                 "{ending:?}, {open} open"
             );
-            // A canary that failed has stopped the run; a user that continues has looked, and wants no other canary.
+            // A canary that failed has stopped the run; a user who continues has looked at it, and wants no other canary.
             if matches!(ending, Some(Ending::Stopped(StopReason::Canary, _))) {
                 self.canary = None;
                 self.notes.lock().wave = None;
@@ -381,13 +381,13 @@ impl Simulation {
         std::mem::take(&mut self.world.lock().log)
     }
 
-    /// Whether the system stores the IDs of the file otherwise than they are written.
+    /// Returns whether the system stores the IDs of the file in another spelling.
     fn alters(&self) -> bool {
         let state = self.world.lock();
         state.as_stored("A-1") != "A-1"
     }
 
-    /// What a person needs to see of a run that broke a promise.
+    /// Prints what a person needs to find out why a run broke a promise.
     fn tell(&self) {
         let (state, kept) = (self.world.lock(), self.notes.lock());
         for change in &self.changes {

@@ -1,4 +1,4 @@
-//! A system as a model: customers in a map, answers after a while, and whatever can go wrong with a call.
+//! A model of a system: customers in a map, answers after a while, and every fault that a call can have.
 
 use crate::domain::{AccountId, CustomerId, Failed, LocationId, Reseller, ServiceId, StoredValue};
 use crate::system::{
@@ -27,7 +27,7 @@ pub(super) enum Call {
         customer: String,
         what: String,
         applied: bool,
-        /// Said no, or was never reached: it may be sent again as it is.
+        /// The system refused the write or was never reached: the write may be sent again as it is.
         certain: bool,
     },
 }
@@ -36,20 +36,20 @@ pub(super) enum Call {
 pub(super) struct State {
     pub(super) customers: BTreeMap<String, Record>,
     pub(super) log: Vec<Call>,
-    /// Customers that another user or program has changed, and may not be changed back.
+    /// Customers that another user or program has changed; no run may overwrite them.
     pub(super) touched: BTreeSet<String>,
-    /// What no run may do; a panic in a task of a run that is killed would be lost.
+    /// What a run did although no run may; kept here, because a panic in a task of a killed run would be lost.
     pub(super) broken: Option<String>,
     /// The percentage of calls that fail.
     pub(super) trouble: u32,
-    /// What is stored of an account ID that is written; `None`: the ID as it came.
+    /// How the system stores an account ID that is written; `None`: unchanged.
     pub(super) stores: Option<fn(&str) -> String>,
-    /// Every write to this customer is held back: never processed, and worth another attempt, it is said.
+    /// Every write to this customer is held back: the answer says that it was not processed and may be sent again.
     pub(super) refuses: Option<String>,
     random: fastrand::Rng,
 }
 
-/// The system; clones are the same one.
+/// The system; clones share one state.
 #[derive(Debug, Clone)]
 pub(super) struct World {
     state: Arc<Mutex<State>>,
@@ -57,7 +57,7 @@ pub(super) struct World {
     process: Frozen,
 }
 
-/// Until when a process is frozen: what it has sent arrives, and it hears of the answer later.
+/// Until when a process is frozen. What it has sent arrives, and it receives the answer later.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Frozen(Arc<Mutex<Option<Instant>>>);
 
@@ -80,14 +80,14 @@ impl Frozen {
     }
 }
 
-/// What a write would do, once it does.
+/// What a write does when it takes effect.
 #[derive(Debug, Clone)]
 enum Effect {
     Account(String, String),
     Service(String, String),
 }
 
-/// A write on its way. Where its sender dies, it may arrive all the same.
+/// A write under way. If its sender is killed, the write may still arrive.
 struct OnItsWay<'a> {
     world: &'a World,
     effect: Option<Effect>,
@@ -207,7 +207,7 @@ impl World {
         }
     }
 
-    /// As this process calls it.
+    /// Returns the system as this process calls it.
     pub(super) fn called_by(&self, process: &Frozen) -> Self {
         Self {
             state: Arc::clone(&self.state),

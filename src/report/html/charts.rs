@@ -1,6 +1,6 @@
-//! The two charts: how many lines a minute came to their end, by status, and how long each line took.
+//! The two charts: how many lines ended per minute, by status, and how long each line took.
 //!
-//! Both are counted as the lines pass, in a bounded number of counters. The ledger has times of lines and not of single
+//! Both are counted line by line, in a bounded number of counters. The ledger has times of lines and not of single
 //! calls, and the charts say so.
 
 use crate::domain::{Outcome, Status, count, counted};
@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 
 /// The maximum number of bars over time.
 const BARS: i64 = 60;
-/// The width of a bar in milliseconds: the narrowest with which the run has room. Each is a multiple of the one before,
-/// so that bars can be added up.
+/// The possible widths of a bar in milliseconds; the narrowest that has room for the run is used. Each is a multiple of
+/// the one before, so that bars can be added up.
 const WIDTHS: [i64; 11] = [
     1_000,
     5_000,
@@ -26,7 +26,7 @@ const WIDTHS: [i64; 11] = [
 /// Statuses from the bottom of a bar to its top.
 const STACK: [&str; 6] = Status::NAMES;
 
-/// Lines that came to their end, by time and status.
+/// The lines that have ended, by time and status.
 #[derive(Debug)]
 pub(super) struct Pace {
     width: usize,
@@ -56,7 +56,7 @@ pub(super) struct PaceChart {
     pub(super) names: Vec<&'static str>,
     pub(super) parts: Vec<Part>,
     pub(super) steps: Vec<Step>,
-    /// The number of bars that there is room for.
+    /// The number of bars from the first to the last, empty ones included.
     pub(super) bars: i64,
     pub(super) most: String,
     pub(super) from_ms: i64,
@@ -89,7 +89,7 @@ impl Pace {
         }
     }
 
-    /// From the first bar to the last one.
+    /// Returns the number of bars from the first to the last, empty ones included.
     fn span(&self) -> i64 {
         let ends = self.bars.first_key_value().zip(self.bars.last_key_value());
         ends.map_or(0, |((first, _), (last, _))| last - first + 1)
@@ -106,7 +106,7 @@ impl Pace {
         }
     }
 
-    /// `None`: no line has come to its end.
+    /// Returns the chart; `None`: no line has ended.
     pub(super) fn chart(&self) -> Option<PaceChart> {
         let (first, _) = self.bars.first_key_value()?;
         let width = WIDTHS[self.width];
@@ -194,7 +194,7 @@ const CLASSES: [u64; 15] = [
 pub(super) struct Times {
     classes: [u64; CLASSES.len()],
     lines: u64,
-    /// The longest, and its line.
+    /// The longest time in milliseconds, and its line.
     longest: (u64, u32),
 }
 
@@ -202,7 +202,7 @@ pub(super) struct Times {
 pub(super) struct Class {
     pub(super) range: String,
     pub(super) lines: String,
-    /// Of the largest class, as a share of 100.
+    /// The size in percent of the largest class.
     pub(super) width: String,
 }
 
@@ -215,7 +215,7 @@ pub(super) struct TimesChart {
 impl Times {
     pub(super) fn add(&mut self, outcome: &Outcome) {
         let took = outcome.duration_ms;
-        // It was decided without a call of its own, or found with many others by one call.
+        // The line was decided without a call of its own, or was found with many others by one call.
         if took == 0 {
             return;
         }
@@ -227,7 +227,7 @@ impl Times {
         }
     }
 
-    /// `None`: no line was called for.
+    /// Returns the chart; `None`: no line needed a call of its own.
     pub(super) fn chart(&self) -> Option<TimesChart> {
         let first = self.classes.iter().position(|lines| *lines > 0)?;
         let last = self.classes.iter().rposition(|lines| *lines > 0)?;
@@ -251,7 +251,7 @@ impl Times {
         })
     }
 
-    /// The end of the class in which this share of the lines is reached.
+    /// Returns the end of the class in which this share of the lines is reached.
     fn within(&self, percent: u64) -> String {
         let wanted = (self.lines * percent).div_ceil(100);
         let mut passed = 0;

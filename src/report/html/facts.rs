@@ -1,5 +1,5 @@
-//! What a reader wants to know of a run before its lines: the headline, who, where, when, under which guards, and the
-//! forecast beside what happened.
+//! What the page says about a run before its lines: the headline, who, where, when, under which guards, and the
+//! forecast beside the results.
 
 use super::row::short;
 use crate::domain::{count, counted, duration, form};
@@ -10,7 +10,7 @@ use jiff::tz::{Offset, TimeZone};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
-/// The most characters of a fact.
+/// The maximum number of characters of a fact.
 const FACT: usize = 300;
 
 /// A name and its value, and whether the value is shown as code.
@@ -35,10 +35,10 @@ fn code(name: &'static str, value: &str) -> Fact {
     }
 }
 
-/// When something began and ended, and in which zone that is shown.
+/// When a run began and ended, and the time zone in which that is shown.
 pub(super) struct Clock {
     zone: TimeZone,
-    /// Of the run that writes, if a plan came before it.
+    /// When the run began or, if a plan came before it, when the writes began.
     pub(super) began_ms: i64,
     planned_ms: Option<i64>,
     ended_ms: Option<i64>,
@@ -76,7 +76,7 @@ impl Clock {
         format!("{} {zone}", time.strftime("%Y-%m-%d %H:%M:%S"))
     }
 
-    /// `23:30:15`; with the date where the whole does not end on that day.
+    /// `23:30:15`, or with the date if the run does not end on the same day.
     pub(super) fn short(&self, ms: i64, with_date: bool) -> String {
         let format = if with_date {
             "%Y-%m-%d %H:%M"
@@ -164,7 +164,7 @@ fn target(ledger: &Ledger) -> String {
     text
 }
 
-/// Who, what, where, when.
+/// Returns who, what, where, when.
 pub(super) fn facts(
     ledger: &Ledger,
     summary: &Summary,
@@ -191,7 +191,7 @@ pub(super) fn facts(
     if let Some(seconds) = clock.seconds() {
         let active = ledger.calls()?.active_ms / 1000;
         let mut words = duration(seconds);
-        // A run that was resumed has rested in between.
+        // A run that was resumed has pauses in between.
         if seconds > active + active / 10 + 60 {
             words.push_str(&format!("; calls were made during {}", duration(active)));
         }
@@ -214,7 +214,7 @@ pub(super) fn facts(
     Ok(facts)
 }
 
-/// The guards in the settings of a run, whatever they are.
+/// The part of a run's settings that contains its guards.
 #[derive(Deserialize, Default)]
 #[serde(default)]
 struct Settings {
@@ -254,7 +254,7 @@ pub(super) struct Compared {
     pub(super) happened: String,
 }
 
-/// What was foreseen, beside what happened.
+/// The forecast beside the results.
 pub(super) struct Comparison {
     pub(super) words: &'static str,
     pub(super) has_happened: bool,
@@ -271,7 +271,7 @@ struct Forecast {
     seconds: u64,
 }
 
-/// `None`: nothing was foreseen.
+/// Compares the forecast with the results; `None`: there is no forecast.
 pub(super) fn comparison(ledger: &Ledger) -> Result<Option<Comparison>, LedgerError> {
     let planned = ledger.forecast()?;
     let words = if planned.is_some() {

@@ -6,7 +6,7 @@ use crate::domain::{Failed, Skipped, Status, Unchanged, count, counted};
 
 /// The maximum number of samples of a group.
 const SAMPLES: usize = 20;
-/// The same of what a plan would change: a reviewer wants to see more of it.
+/// The same for lines that a plan would change: a reviewer wants to see more of them.
 const PLANNED: usize = 200;
 
 /// Lines with the same status and reason.
@@ -19,7 +19,7 @@ pub(super) struct Group {
 }
 
 impl Group {
-    /// The reason, or the status where that needs none.
+    /// Returns the reason, or the status if it needs no reason.
     pub(super) fn name(&self) -> &'static str {
         match self.status.reason() {
             "" => self.status.name(),
@@ -67,7 +67,7 @@ impl Group {
 pub(super) struct Groups(Vec<Group>);
 
 impl Groups {
-    /// Counts a line; `row` is only called where it is wanted as a sample.
+    /// Counts a line; `row` is called only if the line becomes a sample.
     pub(super) fn add(&mut self, line: u32, status: Status, row: impl FnOnce() -> Row) {
         let at = self.0.iter().position(|group| group.status == status);
         let at = at.unwrap_or_else(|| {
@@ -90,7 +90,7 @@ impl Groups {
         }
     }
 
-    /// Failed and unfinished lines, the largest group first; then the others in the order of the documents.
+    /// Returns failed and unfinished lines, the largest group first, and the others in the order of the documents.
     pub(super) fn sorted(mut self) -> (Vec<Group>, Vec<Group>) {
         let place = |status| Status::ALL.iter().position(|known| *known == status);
         self.0.sort_by_key(|group| place(group.status));

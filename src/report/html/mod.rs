@@ -1,4 +1,4 @@
-//! report.html: one page for a person, self-contained, without anything from elsewhere.
+//! report.html: one self-contained page, which loads nothing from elsewhere.
 //!
 //! Promises: it can be read without its script, which only searches, sorts and filters; the content security policy
 //! admits that one script and that one style by their digests; whatever comes from a file or a server is escaped; its
@@ -29,7 +29,7 @@ use std::fmt::Write;
 const STYLE: &str = include_str!("../../../templates/report.css");
 const SCRIPT: &str = include_str!("../../../templates/report.js");
 
-/// What the page shows of the lines, collected as they pass.
+/// What the page shows about the lines, collected line by line.
 #[derive(Debug)]
 pub(super) struct Lines {
     groups: Groups,
@@ -92,7 +92,7 @@ struct Page<'a> {
     lines: String,
 }
 
-/// A number that matters.
+/// A number that the page shows in large type.
 struct Figure {
     name: &'static str,
     value: String,
@@ -188,7 +188,7 @@ fn style(drawn: Option<&Drawn>) -> String {
     style
 }
 
-/// As a content security policy names a script or a style.
+/// Returns the digest as a content security policy names a script or a style.
 fn digest(text: &str) -> String {
     format!("sha256-{}", BASE64_STANDARD.encode(Sha256::digest(text)))
 }
@@ -265,7 +265,7 @@ fn shares(tally: &Tally) -> Vec<Share> {
         .collect()
 }
 
-/// With one decimal place.
+/// Returns the percentage with one decimal place.
 fn percent(part: u64, whole: u64) -> String {
     let tenths = (part * 1000 + whole / 2).checked_div(whole).unwrap_or(0);
     format!("{}.{}", tenths / 10, tenths % 10)

@@ -1,11 +1,11 @@
-//! One line as the page shows it: which account, what it becomes, what became of the line.
+//! One line as the page shows it: the account, its new ID, and the result of the line.
 
 use crate::domain::{Outcome, Profile, Status, visible};
 use crate::input::{Column, Record, Table};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-/// The most characters of a value, and of a message; results.csv has all of them.
+/// The maximum number of characters of a value, and of a message; results.csv has all of them.
 const VALUE: usize = 120;
 const MESSAGE: usize = 240;
 
@@ -14,11 +14,11 @@ const MESSAGE: usize = 240;
 pub(super) struct Row {
     pub(super) line: u32,
     pub(super) status: Status,
-    /// Never empty: where no account ID is known, it is the customer's ID.
+    /// Never empty: if no account ID is known, it is the customer's ID.
     pub(super) account: String,
-    /// What it became, would become, or was to become; empty where the account ID stays.
+    /// The new account ID that was, would be or was to be written; empty if the account ID stays.
     pub(super) new_account: String,
-    /// What else changed, would change, or was to change.
+    /// Other changes that were, would be or were to be made.
     pub(super) others: String,
     pub(super) customer: String,
     pub(super) message: String,
@@ -76,7 +76,7 @@ fn account(outcome: &Outcome, asked: &str, asked_customer: &str) -> String {
     }
 }
 
-/// Whether the outcome says what the line has come to, or would come to.
+/// Returns whether the outcome has the values that the line wrote or would write.
 fn is_told(status: Status) -> bool {
     matches!(status, Status::Changed | Status::WouldChange)
 }
@@ -137,7 +137,7 @@ fn others<'a>(outcome: &Outcome, asked: impl Fn(Column) -> &'a str) -> String {
     parts.join(", ")
 }
 
-/// The text without what could turn the writing around, and cut where it is too long for a page.
+/// Returns the text without what could reverse the writing direction, cut if it is too long for a page.
 pub(super) fn short(text: &str, most: usize) -> String {
     let text = visible(text);
     match text.char_indices().nth(most) {

@@ -37,7 +37,7 @@ impl Cell {
     }
 }
 
-/// One form of the table, as far as it is written; nothing once it has become too large.
+/// One form of the table, as far as it is written; without markup once it has become too large.
 #[derive(Debug)]
 struct Form {
     cells: Vec<Cell>,
@@ -104,14 +104,14 @@ pub(super) struct Drawn {
     /// The number of the column with the status, counted from 0.
     pub(super) status_at: usize,
     pub(super) markup: String,
-    /// Whether it is better laid out only once it is scrolled to.
+    /// Whether the browser should lay it out only when it is scrolled to.
     pub(super) is_long: bool,
     /// Whether columns were left out to keep the page small.
     pub(super) is_lean: bool,
 }
 
 impl Rows {
-    /// `lines`: how many there will be, as far as that is known.
+    /// `lines`: the expected number of lines, as far as it is known.
     pub(super) fn of(table: &Table, lines: u64) -> Self {
         let locations = [Column::ServiceId, Column::Profile];
         let has_locations = locations.iter().any(|column| table.has(*column));
@@ -132,7 +132,7 @@ impl Rows {
         }
     }
 
-    /// Whether more lines are wanted.
+    /// Returns whether more lines can be added.
     pub(super) fn is_open(&self) -> bool {
         self.lean.markup.is_some()
     }
@@ -147,7 +147,7 @@ impl Rows {
         self.lean.add(row);
     }
 
-    /// The table; `None`: there are too many lines, or none.
+    /// Returns the table; `None`: there are too many lines, or none.
     pub(super) fn drawn(self) -> Option<Drawn> {
         let is_lean = self.full.markup.is_none();
         let form = if is_lean { self.lean } else { self.full };

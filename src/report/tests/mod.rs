@@ -1,4 +1,4 @@
-//! The reports on real files: every line once, hostile cells harmless and unharmed, drafts never seen.
+//! The reports on real files: every line occurs once, hostile cells are harmless and come back unchanged, drafts are never seen.
 
 use super::*;
 use crate::domain::{
@@ -126,7 +126,7 @@ impl Run {
         reader.records().map(record).collect()
     }
 
-    /// Line, status and reason of each row.
+    /// Returns line, status and reason of each row.
     fn said(&self, name: &str) -> Vec<String> {
         let columns = ["idshift_line", "idshift_status", "idshift_reason"];
         let said =
@@ -383,7 +383,7 @@ fn reports_are_private_whole_and_leave_no_drafts() {
     );
 }
 
-/// Cells that spreadsheets, parsers and we ourselves might trip over.
+/// Makes cells that spreadsheets, parsers and this program might misread.
 fn hostile() -> impl Strategy<Value = String> {
     "['\"=+@,;x \u{a0}\u{e4}-]{0,6}|[a-z]{1,3}\n=[a-z]{1,3}"
 }

@@ -6,13 +6,13 @@ use base64::prelude::BASE64_STANDARD;
 use sha2::{Digest, Sha256};
 use std::fmt::Write;
 
-/// The texts between these marks.
+/// Returns the texts between these marks.
 fn between<'a>(page: &'a str, from: &str, to: &str) -> Vec<&'a str> {
     let parts = page.split(from).skip(1);
     parts.map(|part| part.split(to).next().unwrap()).collect()
 }
 
-/// The cells of each line in the table of all lines.
+/// Returns the cells of each line in the table of all lines.
 fn rows(page: &str) -> Vec<Vec<&str>> {
     let table = page.split("id=\"lines\"").nth(1).unwrap_or_default();
     let body = table.split("<tbody>").nth(1).unwrap_or_default();
@@ -161,7 +161,7 @@ fn a_plan_shows_old_and_new_and_every_line_has_an_account() {
     );
 }
 
-/// What must not get into a page as it is.
+/// Texts that must not get into a page as they are.
 const HOSTILE: [&str; 6] = [
     "<img src=x onerror=alert(1)>",
     "</script><script>alert(1)</script>",

@@ -1,4 +1,4 @@
-//! The same file once more, perhaps at another address of the system, and after other clients gave old account IDs away.
+//! The same file again, perhaps at another address of the system, and after other clients gave old account IDs away.
 
 use super::super::memory::Memory;
 use super::super::world::Record;
@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 type WriteRequest = (AccountId, Option<AccountId>);
 
-/// What the first run has made of each customer's account ID.
+/// The renames that the first run made, each with its customer.
 #[derive(Debug)]
 struct Applied(HashMap<WriteRequest, CustomerId>);
 
@@ -59,8 +59,8 @@ impl PriorRenames for Applied {
 }
 
 impl Simulation {
-    /// Carries the file out once more, without troubles. What the first run made stays as it is, and a customer that was
-    /// given an old account ID since is left alone.
+    /// Carries out the file again, without faults. What the first run changed stays as it is, and a customer that got
+    /// an old account ID since is not changed.
     pub(super) async fn run_again(&mut self) {
         let (applied, changed) = {
             let kept = self.notes.lock();
@@ -99,7 +99,7 @@ impl Simulation {
         }
     }
 
-    /// Another client moves a renamed customer on, and a new customer gets its old account ID.
+    /// Lets another client rename a renamed customer again, and gives its old account ID to a new customer.
     fn recycle(&mut self, applied: &Applied) -> Option<String> {
         let mut renamed: Vec<(&WriteRequest, &CustomerId)> = applied.0.iter().collect();
         renamed.sort_by_key(|(_, customer)| customer.as_str());

@@ -17,7 +17,7 @@ impl Simulation {
             kept.outcomes.keys().copied().eq(lines.iter().copied()),
             "lines and outcomes"
         );
-        // Each write was noted before it was sent: as many intents as writes, or one more where a kill fell in between.
+        // Each write was recorded before it was sent: as many intents as writes, or more after a kill in between.
         let sent = state
             .log
             .iter()
@@ -43,7 +43,7 @@ impl Simulation {
         }
     }
 
-    /// The world is as the report says, and as the line wished or as it was.
+    /// Checks that the customer is as the report says, and as the line requested or as before.
     fn judge_line(&self, change: &Change, outcome: &Outcome, state: &State) {
         let Some((id, was)) = self.before.iter().find(|(_, r)| {
             change
@@ -106,7 +106,7 @@ impl Simulation {
         }
     }
 
-    /// All of a ring, or none of it.
+    /// Checks that all customers of a cycle were renamed, or none.
     fn judge_cycles(&self, state: &State) {
         for unit in self.units.iter().filter(|unit| unit.shape == Shape::Cycle) {
             let moved: Vec<bool> = unit
@@ -130,7 +130,7 @@ impl Simulation {
         }
     }
 
-    /// Where nothing goes wrong, everything that can be is as wished, for few calls.
+    /// Checks that without faults everything that is possible is as requested, with few calls.
     fn judge_calm(&self, log: &[Call], outcomes: &BTreeMap<Line, Outcome>) {
         for outcome in outcomes.values() {
             let expected = matches!(outcome.status, Status::Changed | Status::Unchanged(_));
@@ -151,7 +151,7 @@ impl Simulation {
             });
             assert!(expected || impossible, "{outcome:?}");
         }
-        // A search or a look again, the write, and what a ring, a canary and a look before take on top.
+        // A search or a second reading, the write, and the further calls of a cycle, a canary and a plan.
         assert!(
             log.len() <= 8 * self.changes.len() + 4,
             "{} calls for {} lines",
@@ -161,7 +161,7 @@ impl Simulation {
     }
 }
 
-/// A write that may have taken effect is sent again only after a look at that customer.
+/// Checks that a write that may have taken effect is sent again only after a reading of that customer.
 fn judge_writes(log: &[Call]) {
     let mut sent: HashMap<(&str, &str), bool> = HashMap::new();
     for call in log {

@@ -1,5 +1,5 @@
-//! Several processes on one run: killed, frozen for longer than their lease, ended by troubles, and joined by others. Each
-//! unit is one process's; what is noted of it by a process that had it before is left out, as in a shared ledger.
+//! Several processes on one run: killed, frozen for longer than their lease, ended by faults, and joined by others.
+//! Each unit belongs to one process; what a former process of the unit notes is dropped, as in a shared ledger.
 
 mod ledger;
 
@@ -25,13 +25,13 @@ use tokio_util::sync::CancellationToken;
 const LEASE: Duration = Duration::from_secs(15);
 /// How long a call that was begun may take.
 const GRACE: Duration = Duration::from_secs(1);
-/// After this time nothing goes wrong any more.
+/// After this time no faults occur any more.
 const TROUBLED: Duration = Duration::from_secs(120);
 const MOST_PROCESSES: usize = 4;
-/// Units that a process has at a time.
+/// Maximum number of units that a process has at the same time.
 const MOST_OPEN: usize = 3;
 
-/// Hands units over until none is left in any process, or the engine wants no more.
+/// Hands over units until no process has any left, or the engine takes no more.
 async fn feed(log: &Log, tasks: mpsc::Sender<Vec<UnitTask>>) {
     let mut open: Vec<Arc<Chunk>> = Vec::new();
     loop {
@@ -98,7 +98,7 @@ struct Run {
     ledger: Ledger,
     world: World,
     settings: Settings,
-    /// Those that run, by number.
+    /// The running processes, by number.
     living: Vec<(usize, JoinSet<Ending>)>,
 }
 
@@ -126,11 +126,11 @@ impl Run {
         self.living.push((number, running));
     }
 
-    /// It is gone at any point, and what it had not committed with it.
+    /// Kills a process at any point; what it had not committed is lost.
     async fn kill(&mut self, at: usize) {
         let (number, mut running) = self.living.swap_remove(at);
         running.shutdown().await;
-        // Its tasks are dropped by the runtime, at its next turn.
+        // The runtime drops its tasks only at its next turn.
         sleep(Duration::from_millis(1)).await;
         let mut shared = self.ledger.lock();
         let process = &mut shared.processes[number];
@@ -149,7 +149,7 @@ impl Run {
         process.frozen.freeze(time);
         process.silent_since = Some(Instant::now());
         if time > LEASE {
-            // Nothing departs before it is thawed.
+            // The process sends nothing before it is thawed.
             process.lease.end();
             process.lease = Lease::held();
         }
@@ -221,7 +221,7 @@ impl Simulation {
         self.world.lock().trouble = [0, 3, 10][self.random.usize(0..3)];
         let begun = Instant::now();
         let mut run = self.several();
-        // A pass that ends with writes in doubt is followed by the one of `resume`.
+        // After a pass that ends with writes in doubt comes the pass of `resume`.
         while run.ledger.lock().open_again() {
             self.pass_of_several(&mut run, begun).await;
         }
@@ -250,7 +250,7 @@ impl Simulation {
             let ms = self.random.u64(1..1_500);
             sleep(Duration::from_millis(ms)).await;
         }
-        // Those that were frozen find that nothing is left.
+        // The processes that were frozen find that no unit is left.
         while !run.living.is_empty() {
             sleep(Duration::from_secs(1)).await;
             run.remove_ended();

@@ -1,5 +1,5 @@
-//! The ledger that several processes share, as a model: each unit is one process's, by a lease that it renews while it is
-//! neither killed nor frozen.
+//! A model of the ledger that several processes share: each unit belongs to one process, by a lease that the process
+//! renews while it is neither killed nor frozen.
 
 use super::super::super::memory::Memory;
 use super::super::super::world::Frozen;
@@ -17,7 +17,7 @@ use tokio::time::{Instant, sleep};
 pub(super) enum Place {
     Free,
     Of(usize),
-    /// By this process.
+    /// Done by this process.
     Done(usize),
 }
 
@@ -36,16 +36,16 @@ pub(super) enum Entry {
 pub(super) struct Process {
     pub(super) frozen: Frozen,
     pub(super) lease: Lease,
-    /// What was noted and is not on record, each with its unit.
+    /// The entries that are not on record yet, each with its unit.
     pub(super) waiting: Vec<((Line, i32), Entry)>,
-    /// Since when it renews its lease no more.
+    /// Since when the process no longer renews its lease.
     pub(super) silent_since: Option<Instant>,
-    /// It has left in order, and nothing is its own.
+    /// Whether the process is gone and will never renew its lease again.
     pub(super) has_left: bool,
 }
 
 impl Process {
-    /// Whether others may take what it has.
+    /// Returns whether other processes may take its units.
     fn is_gone(&self) -> bool {
         let silent = self
             .silent_since
@@ -78,7 +78,7 @@ impl Shared {
         held.place == Place::Of(process) && held.lease == lease
     }
 
-    /// Whether the process may open the unit again: it has it, or was the last that had it.
+    /// Returns whether the process may open the unit again: it has the unit, or was the last process that had it.
     fn may_reopen(&self, process: usize, (unit, lease): (Line, i32)) -> bool {
         let held = &self.units[&unit];
         held.lease == lease && [Place::Of(process), Place::Done(process)].contains(&held.place)
@@ -113,7 +113,7 @@ impl Shared {
         }
     }
 
-    /// The next unit for a process that none has which is there.
+    /// Gives the process a unit that no living process has.
     pub(super) fn claim(&mut self, process: usize) -> Option<Arc<Chunk>> {
         let is_free = |held: &Held| match held.place {
             Place::Free => true,
@@ -133,7 +133,7 @@ impl Shared {
         Some(Chunk::of_unit(unit, held.lease))
     }
 
-    /// What is known of a unit by now; `None`: nothing of it is open.
+    /// Returns the task of a unit with what is known by now; `None`: no line of it is open.
     pub(super) fn task(&self, chunk: &Arc<Chunk>) -> Option<UnitTask> {
         let (unit, _) = chunk.unit();
         let kept = self.notes.lock();
@@ -152,7 +152,7 @@ impl Shared {
         Some(task)
     }
 
-    /// Opens the units of which lines are open for a new pass; whether there are any.
+    /// Frees the units with open lines for a new pass. Returns whether there are any.
     pub(super) fn open_again(&mut self) -> bool {
         let kept = self.notes.lock();
         let is_open = |line: Line| {
@@ -175,7 +175,7 @@ impl Shared {
     }
 }
 
-/// The ledger, as one process has it.
+/// The ledger as one process uses it.
 #[derive(Clone)]
 pub(super) struct Log {
     pub(super) ledger: Ledger,
