@@ -37,7 +37,7 @@ impl<'a, N: WriteLog> Case<'a, N> {
         }
     }
 
-    /// Whether every line already has its outcome.
+    /// Returns whether every line already has its outcome.
     pub(super) fn is_done(&self) -> bool {
         self.member
             .changes
@@ -66,7 +66,7 @@ impl<'a, N: WriteLog> Case<'a, N> {
         self.member.changes.iter().any(|change| change.line == line)
     }
 
-    /// The writes that this run has recorded for the lines of this customer.
+    /// Returns the writes that this run has recorded for the lines of this customer.
     pub(super) fn recorded(&self) -> impl DoubleEndedIterator<Item = &WriteRecord> + Clone {
         let recorded = self.task.recorded.iter();
         recorded.filter(|write| self.is_mine(write.intent.line))

@@ -1,7 +1,7 @@
 //! Compares what a run left with the present state in the system.
 //!
-//! What a run left is the final outcome for a customer, not for a line: where several lines name one customer, each
-//! line has recorded only the state after its own change.
+//! What a run left is the final outcome for a customer, not for a line: if several lines name one customer, each line
+//! has recorded only the state after its own change.
 
 use super::{reading, spans};
 use crate::domain::{
@@ -51,7 +51,7 @@ impl fmt::Display for Aspect {
 /// A value that is not as the run left it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Difference {
-    /// The line that touched it.
+    /// The line that changed or checked it.
     pub line: Line,
     /// The customer that differs, by the system's own ID.
     pub customer: String,

@@ -28,7 +28,7 @@ const TRUSTED_REFUSALS: u64 = 3;
 pub struct Context<N> {
     /// The remote system.
     pub system: Arc<System>,
-    /// Where intents and outcomes go.
+    /// The log of intents and outcomes.
     pub log: N,
     /// How the run is carried out.
     pub settings: Settings,

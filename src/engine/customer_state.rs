@@ -121,7 +121,7 @@ pub(super) enum PriorWrite<'a> {
     Undone(&'a str),
 }
 
-/// The message for a customer that another user or program changed, or may have.
+/// Makes the error for a customer that another user or program changed, or may have changed.
 pub(super) fn moved_on(
     expected: Option<&AccountId>,
     now: Option<&AccountId>,
@@ -135,7 +135,7 @@ pub(super) fn moved_on(
     changed_otherwise("customer", (&say(expected), &say(now)), prior)
 }
 
-/// The message for something that has neither the value that was expected nor the one that was asked for.
+/// Makes the error for a value that is neither the expected nor the requested one.
 pub(super) fn changed_otherwise(
     what: &str,
     (expected, now): (&str, &str),
@@ -158,7 +158,7 @@ pub(super) fn changed_otherwise(
     SystemError::new(Failed::Stale, words)
 }
 
-/// The sentence for a customer that has a temporary ID of another run.
+/// Returns the sentence for a customer that has a temporary ID of another run.
 pub(super) fn has_temporary_id(customer: &CustomerId, run: &str) -> String {
     format!(
         "customer `{customer}` has a temporary ID of run {run}, which ended in the middle of a swap; \
@@ -166,7 +166,7 @@ pub(super) fn has_temporary_id(customer: &CustomerId, run: &str) -> String {
     )
 }
 
-/// The message for a target account ID that another customer has.
+/// Makes the error for a new account ID that another customer has.
 pub(super) fn taken(target: &AccountId, holder: &CustomerId) -> SystemError {
     SystemError::new(
         Failed::Conflict,

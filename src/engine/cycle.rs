@@ -1,5 +1,5 @@
 //! Account IDs that are exchanged in a cycle: one customer is parked under a temporary ID, the others get their new
-//! IDs, then the parked one gets its own. Where that cannot be completed, all customers are rolled back.
+//! IDs, then the parked one gets its own. If that cannot be completed, all customers are rolled back.
 //!
 //! The only state between steps is in the system and in the ledger. So a run that was killed at any point continues
 //! here: it reads the customers, and gives its new ID to each customer that can get it.

@@ -6,7 +6,7 @@ use crate::system::Fatal;
 /// How a run ended.
 #[derive(Debug)]
 pub enum Ending {
-    /// Every unit came to its end.
+    /// Every unit has ended.
     Finished,
     /// A guard stopped the run: the reason, and the message.
     Stopped(StopReason, String),

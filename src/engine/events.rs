@@ -48,7 +48,7 @@ pub enum Event {
     },
     /// No new unit is begun; units under way finish.
     Stopping {
-        /// Why, in words.
+        /// Why, as a message.
         why: String,
         /// Units under way.
         open: u64,
@@ -134,7 +134,7 @@ pub struct Reason {
 }
 
 impl Tally {
-    /// Counts one line that came to its end.
+    /// Counts one line that has ended.
     pub fn count(&self, outcome: &Outcome) {
         let Some(at) = Status::ALL
             .iter()
@@ -152,7 +152,7 @@ impl Tally {
         }
     }
 
-    /// Lines that ended with the status of this name, as in [`Status::NAMES`].
+    /// Returns the number of lines that ended with the status of this name, as in [`Status::NAMES`].
     pub fn of(&self, name: &str) -> u64 {
         let counts = Status::ALL.iter().zip(&self.by_status);
         counts
@@ -161,7 +161,7 @@ impl Tally {
             .sum()
     }
 
-    /// Why lines did not succeed, the most frequent reason first.
+    /// Returns why lines did not succeed, the most frequent reason first.
     pub fn reasons(&self) -> Vec<Reason> {
         let counts = Status::ALL.into_iter().zip(&self.by_status);
         let mut reasons: Vec<Reason> = counts
@@ -179,12 +179,12 @@ impl Tally {
         reasons
     }
 
-    /// Lines that failed, or are in doubt.
+    /// Returns the number of lines that failed or are in doubt.
     pub fn failed(&self) -> u64 {
         self.of("failed") + self.of("in_doubt")
     }
 
-    /// What came to an end in this process.
+    /// Returns the counts of lines that ended in this process.
     pub fn ended(&self) -> Ended {
         Ended {
             lines: self.done(),
@@ -192,7 +192,7 @@ impl Tally {
         }
     }
 
-    /// Lines that came to an end in this process.
+    /// Returns the number of lines that ended in this process.
     pub fn done(&self) -> u64 {
         self.by_status
             .iter()

@@ -1,4 +1,4 @@
-//! Limits how many lines may fail: in all processes on the run together, and in this one until it hears of the others again.
+//! Limits how many lines may fail: in all processes on the run together, and in this one until the others report again.
 
 use crate::domain::one_or_many;
 use crate::ledger::Ended;

@@ -1,10 +1,10 @@
-//! Why a step cannot go on: the failure of one line, or the end of the run.
+//! Why a step cannot continue: the failure of one line, or the end of the run.
 
 use crate::domain::Failed;
 use crate::ledger::LedgerError;
 use crate::system::{Fatal, SystemError};
 
-/// Why an executor stopped before its unit came to an end.
+/// Why an executor stopped before its unit ended.
 #[derive(Debug)]
 pub enum Halt {
     /// The system cannot be used any more: the reason, and the message.

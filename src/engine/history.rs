@@ -51,7 +51,7 @@ pub struct Hands {
 pub struct History {
     /// Account IDs that went from one customer to another.
     pub hands: HashMap<Carried, Hands>,
-    /// The lines by which earlier runs have meant a customer, in a relationship.
+    /// The lines by which earlier runs meant a customer, in a relationship.
     pub claims: HashMap<(CustomerId, Option<Reseller>), Vec<Line>>,
     /// The customer that a line meant in the newest earlier run that reached the line.
     pub meant: HashMap<Line, CustomerId>,

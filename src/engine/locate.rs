@@ -1,7 +1,7 @@
 //! Which customer a line means, and the present state of that customer.
 //!
-//! Only an exact match counts. Where no customer has the current account ID, the new one is searched, because an earlier
-//! run may have done the work. Customers that are known without a search are in `remembered`.
+//! Only an exact match counts. If no customer has the current account ID, the new one is searched, because an earlier
+//! run may have done the work. `remembered` handles customers that are known without a search.
 
 use super::case::Case;
 use super::customer_state::{CustomerState, DesiredState, has_temporary_id};
@@ -31,7 +31,7 @@ impl<N: WriteLog> Case<'_, N> {
                 .searched(account, &desired, neighbour(self.task, self.member))
                 .await;
             let found = match found {
-                // A list does not show all customers, and the line says which customer is meant.
+                // A list does not show all customers, but the line says which customer is meant.
                 Err(StepError::Line(why))
                     if !self.context.system.capabilities().searches_live
                         && desired.customer.is_some() =>
@@ -275,7 +275,7 @@ impl<N: WriteLog> Case<'_, N> {
         }
     }
 
-    /// Refuses customers of another tenant. Where the answer does not contain the customer's tenant, the customer is read
+    /// Refuses customers of another tenant. If the answer does not contain the customer's tenant, the customer is read
     /// once more; if the tenant is still missing, the customer is refused.
     async fn check_fence(&self, state: &CustomerState) -> StepResult<()> {
         let Some(fence) = &self.context.settings.fence else {
@@ -298,8 +298,8 @@ impl<N: WriteLog> Case<'_, N> {
     }
 }
 
-/// Returns the line of this chain or swap whose current account ID is the new ID of the member. A customer found under
-/// that ID belongs to that line. For a line that stands alone, it would be the line's own customer, already renamed.
+/// Returns the line of this chain or swap that names, as its current account ID, the new ID of the member. A customer found
+/// under that ID belongs to that line. For a line that stands alone, it would be the line's own customer, already renamed.
 fn neighbour(task: &UnitTask, member: &Member) -> Option<Line> {
     let desired = DesiredState::of(member);
     // A line that names its customer can tell them apart.

@@ -72,7 +72,7 @@ pub struct UnitTask {
     pub done: Vec<Outcome>,
     /// What a plan found. If the system no longer has these values, the line is `stale`.
     pub expected: Vec<Outcome>,
-    /// The chunk to which the unit belongs, where several processes work on the run.
+    /// The chunk to which the unit belongs, if several processes work on the run.
     pub chunk: Option<Arc<Chunk>>,
     /// Writes of this run that were intended before it was interrupted.
     pub recorded: Vec<WriteRecord>,

@@ -248,7 +248,7 @@ pub(super) async fn in_doubt<N: WriteLog>(
     correlation: &str,
     sent: &Sent,
 ) -> Result<Next, Halt> {
-    // Where the run ends here, the intent stays open in the ledger, and `resume` reads before it writes.
+    // If the run ends here, the intent stays open in the ledger, and `resume` reads before it writes.
     let seen = match look(context, request).await.or_halt()? {
         Ok(seen) => seen,
         Err(trouble) => {

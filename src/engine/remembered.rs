@@ -238,9 +238,9 @@ impl<N: WriteLog> Case<'_, N> {
         Ok(prior.customer_of(account, desired.target(), desired.reseller)?)
     }
 
-    /// Handles a line that names a customer, while its account ID belongs to another one. The line is already carried
-    /// out if an earlier run carried out the request for the named customer and this customer has the new ID: the
-    /// account ID was given away by the same run or since. Otherwise the line is refused with `why`.
+    /// Handles a line that names a customer, while its account ID belongs to another one. The line is already done if
+    /// an earlier run carried out the request for the named customer and this customer has the new ID: the account ID
+    /// was given away by the same run or since. Otherwise the line is refused with `why`.
     pub(super) async fn named_as_applied_before(
         &self,
         account: &AccountId,

@@ -6,7 +6,7 @@ use crate::domain::{AccountId, CustomerId, Line};
 use crate::plan::Member;
 use tracing::{Level, Span};
 
-/// For these lines, in any order.
+/// Returns the span for these lines, in any order.
 pub(super) fn of_lines(lines: impl IntoIterator<Item = Line>) -> Span {
     if !tracing::enabled!(Level::DEBUG) {
         return Span::none();
@@ -31,17 +31,17 @@ pub(super) fn of_line(line: Line, customer: &CustomerId) -> Span {
     tracing::debug_span!("write", line, customer = customer.as_str())
 }
 
-/// About this customer.
+/// Returns the span for this customer.
 pub(super) fn of_customer(customer: &CustomerId) -> Span {
     tracing::debug_span!("customer", customer = customer.as_str())
 }
 
-/// About the customers that have this account ID.
+/// Returns the span for the customers that have this account ID.
 pub(super) fn of_account(account: &AccountId) -> Span {
     tracing::debug_span!("account", account = account.as_str())
 }
 
-/// For this attempt of a write, with the number and the correlation ID that the ledger and the results have.
+/// Returns the span for this attempt of a write, with the number and the correlation ID that are in the ledger and the results.
 pub(super) fn of_attempt(attempt: u32, correlation_id: &str) -> Span {
     tracing::debug_span!("attempt", attempt, correlation_id)
 }

@@ -9,7 +9,7 @@ use super::recheck::Left;
 use crate::domain::one_or_many;
 use crate::ledger::{LedgerError, LineSet};
 
-/// Units that are carried out, and read back before others are begun.
+/// Units that are carried out and read back before others are begun.
 #[derive(Debug, Clone)]
 pub struct Wave {
     /// Its number, from 1; 0: an earlier process began it, with waves of other sizes.
@@ -42,7 +42,7 @@ impl Wave {
 
 /// The record of the waves of a run.
 pub trait WaveLog {
-    /// Records that a wave is begun; returns once that would survive a power cut.
+    /// Records that a wave is begun; returns once the record would survive a power cut.
     fn begin(&self, wave: &Wave) -> Result<(), LedgerError>;
     /// Returns what is on record for the lines of a wave. `is_over`: `false` while the wave is under way; lines that
     /// are not settled are then left out.

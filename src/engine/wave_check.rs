@@ -9,7 +9,7 @@ use crate::domain::{Line, Status};
 #[derive(Debug, Default)]
 struct Wrong {
     lines: u64,
-    /// The first of them, in words.
+    /// The first of these lines, and its message.
     first: Option<(Line, String)>,
 }
 

@@ -199,8 +199,8 @@ async fn attempt<N: WriteLog>(
     }
 }
 
-/// Handles a write whose lease ended while its intent was recorded: another process may have its unit now, so nothing
-/// is sent. If no other process has it, the value is read again first.
+/// Handles a write when the lease ended while the intent was recorded: another process may have the unit now, so
+/// nothing is sent. If no other process has it, the value is read again first.
 async fn came_too_late<N: WriteLog>(
     log: &N,
     recorded: WriteId,

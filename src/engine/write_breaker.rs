@@ -79,7 +79,7 @@ struct Seen {
     in_a_row: [InARow; 3],
     /// How many attempts in a row did not take effect.
     without_effect: u32,
-    /// Since when writes do not take effect, and how many.
+    /// Since when writes have not taken effect, and how many of them.
     ineffective: Option<(Instant, u32)>,
     /// The units of refused and ineffective writes, by number.
     suspended: HashMap<Line, (Refusable, Cause)>,

@@ -27,16 +27,16 @@ pub(super) struct WriteRequest<'a> {
 /// An attempt that is on record: its ID, and the HTTP status of its answer.
 pub(super) type SentAttempt = (WriteId, Option<u16>);
 
-/// How a change that a line asks for ended: the rename of its customer, or what it sets at a location.
+/// The result of a change that a line requests: the rename of its customer, or what it sets at a location.
 #[derive(Debug, Clone)]
 pub(super) enum StepOutcome {
     /// The line requests no such change.
     NotAsked,
     /// The requested value was in place before this run.
     Already,
-    /// Written; in a plan: it would be.
+    /// The value was written; in a plan: it would be written.
     Done(Sent),
-    /// Not done. Where the system has stored another value instead, that is in [`Sent::effect`].
+    /// Not done. If the system has stored another value instead, that is in [`Sent::effect`].
     Failed(SystemError, Sent),
     /// The effect is unknown, because the system could not be read.
     InDoubt(SystemError, Sent),
@@ -91,12 +91,12 @@ pub(super) enum Next {
     End(StepOutcome),
     /// A reading showed that the attempt did not take effect.
     AfterAWhile {
-        /// The attempt's correlation ID, where the attempt had no response: the next attempt carries the same.
+        /// The attempt's correlation ID, if the attempt had no response: the next attempt carries the same.
         correlation: Option<String>,
         /// What the attempt was answered with, or why there was no answer.
         why: String,
     },
-    /// It was not sent, because the reading it is based on had become too old; the value is how long its turn took.
+    /// It was not sent, because the reading it is based on had become too old; the value is the time that its turn took.
     ReadFirst(Duration),
 }
 

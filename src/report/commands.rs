@@ -16,7 +16,7 @@ pub struct Typed {
     pub target: Vec<String>,
 }
 
-/// How the columns of a run's file were read, and what was typed; the part of [`Header::settings`] that matters here.
+/// How the columns of a run's file were read, and what was typed: the part of [`Header::settings`] that is needed here.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 struct Begun {
@@ -69,7 +69,7 @@ impl Commands {
         shell(words.into_iter().chain(self.place()))
     }
 
-    /// `idshift apply …/failures.csv`, read as the run's own file was.
+    /// `idshift apply …/failures.csv`, with the columns as in the run's own file.
     pub fn retry(&self) -> String {
         let (begun, failures) = (&self.begun, self.dir.join("failures.csv"));
         let words = ["idshift", "apply"].map(str::to_owned);
@@ -81,7 +81,7 @@ impl Commands {
         shell(words.chain(self.place()))
     }
 
-    /// The file of the failures, as one word.
+    /// Returns the path of the file of the failures, as one word.
     pub fn failures(&self) -> String {
         quoted(&self.dir.join("failures.csv").display().to_string())
     }

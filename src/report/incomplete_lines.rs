@@ -1,6 +1,6 @@
 //! The lines that have no final outcome in the ledger: not begun, or begun and never ended.
 //!
-//! A run may have been killed at any moment, or is still running; the reports then show what is known of each line,
+//! A run may have been killed at any moment, or is still running. The reports then show what is known about each line,
 //! and never that a line has the requested value if the run did not check it.
 
 use super::ReportError;

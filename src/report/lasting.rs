@@ -1,15 +1,15 @@
-//! Which changes of a run cannot be undone, because the system has no documented way to restore what was there.
+//! Which changes of a run cannot be undone, because the system has no documented way to restore the former value.
 
 use crate::domain::{LocationId, Outcome, Transition, counted};
 use crate::ledger::{Ledger, LedgerError};
 use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
 
-/// How many changes cannot be undone, by what is changed.
+/// How many changes cannot be undone, by kind.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(default)]
 pub struct CannotUndo {
-    /// New account IDs of customers that had none, where an account ID cannot be removed.
+    /// New account IDs of customers that had none, if the system cannot remove an account ID.
     pub accounts: u64,
     /// New service IDs of locations that had none.
     pub services: u64,

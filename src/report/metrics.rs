@@ -27,11 +27,11 @@ pub struct Measured<'a> {
     pub duration_ms: i64,
     /// When the process ended, in milliseconds since 1970, UTC.
     pub ended_at_ms: i64,
-    /// Whether exit code 0 counts as a success of the job: a plan changes nothing.
+    /// Whether exit code 0 counts as a success of the job; not for a plan, which changes nothing.
     pub may_succeed: bool,
 }
 
-/// Writes the file: whole or not at all, and readable for the exporter, which is another user.
+/// Writes the whole file or nothing, readable for the exporter, which is another user.
 pub fn write(path: &Path, run: &Measured<'_>) -> io::Result<()> {
     let text = text(run, &before(path)?);
     let folder = match path.parent() {

@@ -16,7 +16,7 @@ pub enum Difference {
     Case,
     /// The existing spelling has no blanks and dashes, or plain ones.
     Separators,
-    /// The digit 0 stands for the letter O, or the reverse.
+    /// The existing spelling has the digit 0 in place of the letter O, or the reverse.
     LetterO,
 }
 

@@ -164,7 +164,7 @@ impl Asked {
             return false;
         }
         let asked = |place| asked(cells, place);
-        // The cells are as they stand in the file, which may be a report of this program.
+        // The cells are as in the file, which may be a report of this program.
         let is = |asked: &str, now: Option<&str>| {
             now.is_some_and(|now| asked == now || cell::unescape(asked) == now)
         };

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// The version of the form of every JSON document that this program prints or writes.
+/// The format version of every JSON document that this program prints or writes.
 pub const FORMAT: u8 = 1;
 
 /// The summary of a run.
@@ -57,7 +57,7 @@ pub struct Summary {
     pub cannot_undo: CannotUndo,
     /// The digest of everything that was to be done, if all lines were looked up first; otherwise of what was done.
     pub plan_digest: String,
-    /// After a plan: what carrying it out would take.
+    /// After a plan: the calls and the time that carrying it out would take.
     pub forecast: Option<serde_json::Value>,
     /// Lines that were not found but would be found with another spelling of their account ID, by what differs.
     pub near_misses: NearMisses,
@@ -81,7 +81,7 @@ pub struct Summary {
     /// The commands that may follow.
     #[serde(skip)]
     pub commands: Commands,
-    /// The run that this one undoes.
+    /// The run that this run undoes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub undoes: Option<String>,
 }

@@ -18,7 +18,7 @@ pub struct Closing {
     pub counts: Vec<Count>,
     /// Time, calls, files, each with its name.
     pub notes: Vec<(&'static str, String)>,
-    /// What a person must know before the next step.
+    /// What a user must know before the next step.
     pub remarks: Vec<String>,
     /// The next step. It is printed last, because it is the most important line.
     pub next: String,

@@ -1,7 +1,7 @@
-//! Events → terminal, and everything else that a person sees.
+//! Events → terminal, and everything else that a user sees.
 //!
-//! Results go to standard output, everything else to standard error. A closed pipe never stops a run. Whatever
-//! comes from a file or a server is shown with [`visible`], so that nothing in it can drive the terminal.
+//! Results go to standard output, everything else to standard error. A closed pipe never stops a run. Text from a file
+//! or a server is shown with [`visible`], so that nothing in it can control the terminal.
 
 mod closing;
 mod page;

@@ -1,23 +1,23 @@
-//! The colours of the program, by what they mean. A colour never carries a meaning alone: the words say the same.
+//! The colours of the program, by what they mean. A colour never carries a meaning alone: the text says the same.
 //!
-//! Text is always painted. The streams ([`super::out`], [`super::err`]) remove the colours where none are wanted, so
-//! nothing else has to know whether there is a terminal. What comes from a file or a server is made harmless
+//! Text is always painted. The streams ([`super::out`], [`super::err`]) remove the colours if none are wanted, so no
+//! other code has to know whether there is a terminal. Text from a file or a server is made harmless
 //! ([`super::visible`]) before it is painted.
 
 use anstyle::{AnsiColor, Style};
 
-/// What a piece of text is.
+/// The role of a piece of text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tone {
     /// Ordinary text.
     Plain,
-    /// What the text below is about.
+    /// The title of the text below.
     Heading,
-    /// As it should be: `ok`, `changed`, what is new.
+    /// A good state: `ok`, `changed`, what is new.
     Good,
-    /// Wrong: `error`, `failed`, `BAD`, what is replaced.
+    /// A bad state: `error`, `failed`, `BAD`, what is replaced.
     Bad,
-    /// Worth a look: `warning`, what is waited for.
+    /// To be checked: `warning`, what the program waits for.
     Warning,
     /// Worth knowing: `note`.
     Note,
@@ -38,13 +38,13 @@ impl Tone {
         }
     }
 
-    /// The text in this colour.
+    /// Returns the text in this colour.
     pub fn paint(self, text: &str) -> String {
         let style = self.style();
         format!("{style}{text}{style:#}")
     }
 
-    /// The colour of the lines that ended with the status of this name.
+    /// Returns the colour of the lines that ended with the status of this name.
     pub fn of_status(name: &str) -> Self {
         match name {
             "changed" | "would_change" => Self::Good,
@@ -54,7 +54,7 @@ impl Tone {
         }
     }
 
-    /// The colour of the state of a run.
+    /// Returns the colour of the state of a run.
     pub fn of_state(state: &str) -> Self {
         match state {
             "finished" | "planned" => Self::Good,

@@ -1,4 +1,4 @@
-//! Problems of a file, drawn so that a person can correct them: one notice for each kind.
+//! Problems of a file, drawn so that a user can correct them: one notice for each kind.
 
 use super::{Tone, count, visible};
 use crate::domain::{Problem, ProblemList, Severity};
@@ -6,7 +6,7 @@ use std::fmt::Write;
 
 /// The maximum number of examples of each kind.
 const EXAMPLES: usize = 3;
-/// How much of a value is shown, in characters.
+/// The maximum number of characters that are shown of a value.
 const VALUE_CHARS: usize = 80;
 
 fn cut(value: &str) -> String {

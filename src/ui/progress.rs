@@ -18,7 +18,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::broadcast;
 use tokio::task::JoinSet;
 
-/// How often counts are looked at and lines are drawn.
+/// How often counts are read and lines are drawn.
 const FRAME: Duration = Duration::from_millis(100);
 /// The time between two JSON objects about progress.
 const OBJECT: Duration = Duration::from_secs(1);
@@ -32,7 +32,7 @@ const USUAL_COLUMNS: u16 = 80;
 /// How progress is shown.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Mode {
-    /// Two lines on a terminal, else plain lines.
+    /// Two lines on a terminal, otherwise plain lines.
     #[default]
     Auto,
     /// Plain lines.
@@ -45,7 +45,7 @@ pub enum Mode {
 
 /// What the display shows, and how it reads it.
 pub struct Source {
-    /// What is done: `plan`, `apply`, `verify` …
+    /// The work in progress: `plan`, `apply`, `verify` …
     pub title: String,
     /// The run's ID.
     pub run: String,
@@ -139,7 +139,7 @@ async fn listen(display: mpsc::Sender<Order>) {
     }
 }
 
-/// Where progress goes, and what was shown there last.
+/// The destination of progress, and what was shown there last.
 enum Output {
     Terminal { drawn: Vec<String>, columns: usize },
     Plain { at: Duration, tenth: u64 },
@@ -175,7 +175,7 @@ struct Display {
     said_why: Option<String>,
     /// Whether no further unit is begun.
     is_stopping: bool,
-    /// Whether nothing waits any more, either.
+    /// Whether calls no longer wait for anything.
     waits_are_over: bool,
     left: TimeLeft,
 }

@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};
 use std::time::Duration;
 
-/// The version of the form of these objects.
+/// The format version of these objects.
 const FORMAT: u8 = 1;
 
 /// Makes the object that says how far the run is.

@@ -1,4 +1,4 @@
-//! Progress in words: two lines that fit a terminal, one plain line for a log, and the state for a signal.
+//! Progress as text: two lines that fit a terminal, one plain line for a log, and the state for a signal.
 
 use super::snapshot::{Snapshot, Wait};
 use super::{Tone, count, counted, duration, per_second, visible};
@@ -136,11 +136,11 @@ fn first(now: &Snapshot, width: usize) -> String {
     let Some(line) = fits else {
         return head_alone.cut(width);
     };
-    // A space stands before the bar.
+    // There is a space before the bar.
     let room = (width - line.width()).saturating_sub(1).min(WIDEST_BAR);
     let mut line = line.clone();
     if room >= NARROWEST_BAR {
-        // Behind the title.
+        // After the title.
         line.0.splice(1..1, bar(now, room).0);
     }
     line.cut(width)
@@ -262,7 +262,7 @@ fn failed_reasons(now: &Snapshot) -> impl Iterator<Item = &Reason> {
     reasons.filter(|reason| reason.status.name() == "failed")
 }
 
-/// `first` stands behind the most frequent reason.
+/// Returns the counts, with `first` after the most frequent reason.
 fn counts_with(now: &Snapshot, first: &str) -> Pieces {
     let mut all = Pieces::default();
     for (name, lines) in &now.counts {

@@ -8,7 +8,7 @@ use std::io::{BufRead, IsTerminal, Write};
 #[error("there is no terminal to ask at")]
 pub struct NoTerminal;
 
-/// Whether there is a terminal to ask at.
+/// Returns whether there is a terminal to ask at.
 pub fn can_ask() -> bool {
     std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
 }

@@ -1,6 +1,6 @@
-//! Sizes for a person.
+//! Sizes in readable units.
 
-/// Returns the size in words: `1.5 MiB`.
+/// Returns the size as text: `1.5 MiB`.
 pub fn bytes(bytes: u64) -> String {
     indicatif::BinaryBytes(bytes).to_string()
 }

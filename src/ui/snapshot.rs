@@ -7,7 +7,7 @@ use std::time::Duration;
 /// How far a run is.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Snapshot {
-    /// What is done: `plan`, `apply`, `verify` …
+    /// The work in progress: `plan`, `apply`, `verify` …
     pub(super) title: String,
     /// The run's ID.
     pub(super) run: String,
@@ -29,7 +29,7 @@ pub(super) struct Snapshot {
     pub(super) wait: Option<Wait>,
     /// Whether no further unit is begun.
     pub(super) is_stopping: bool,
-    /// When it will end, if that can be told.
+    /// When it will end, if that is known.
     pub(super) end: Option<End>,
     /// The time since this pass began.
     pub(super) elapsed: Duration,
@@ -41,7 +41,7 @@ pub(super) struct Wait {
     pub(super) why: String,
     /// The time until the next call; `None`: until a user ends the pause.
     pub(super) left: Option<Duration>,
-    /// Whether the system does not answer, so that it is not known when calls flow again.
+    /// Whether the system does not answer, so that it is unknown when calls flow again.
     pub(super) is_outage: bool,
 }
 

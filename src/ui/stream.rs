@@ -1,7 +1,7 @@
 //! Standard output and standard error; a closed pipe is never an error.
 //!
-//! A progress display ([`draw`]) stands below everything else that is written: every other output erases the display
-//! first, and the display draws itself again.
+//! A progress display ([`draw`]) is below all other output: every other output erases the display first, and the
+//! display draws itself again.
 
 use super::{Tone, visible};
 use std::io::{IsTerminal, StderrLock, Write};
@@ -43,7 +43,7 @@ pub(super) fn remember(written: std::io::Result<()>) {
     if let Err(why) = written
         && why.kind() != std::io::ErrorKind::BrokenPipe
     {
-        // The first error tells enough.
+        // The first error is enough.
         let _ = LOST.set(why);
     }
 }
@@ -140,7 +140,7 @@ fn labelled(tone: Tone, label: &str, text: &str) {
     err(&format!("{label} {}", visible(text)));
 }
 
-/// Draws these lines below everything else, in place of what was drawn before. They must fit the terminal.
+/// Draws these lines below all other output, in place of what was drawn before. They must fit the terminal.
 ///
 /// The cursor stays at the beginning of the first line. So erasing begins there, even if the terminal has moved or
 /// wrapped the lines since, as terminals do when their width changes.

@@ -108,8 +108,8 @@ impl TimeLeft {
     }
 
     /// Returns the seconds that the work takes with the quota. A call may be made one window after the call that is
-    /// `quota` calls before it. So the last call comes, at the earliest, as many windows as lie in between after the
-    /// call at the same place in the present window.
+    /// `quota` calls before it. So the time of the last call is at least that of the call at the same place in the
+    /// present window, plus the windows in between.
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,

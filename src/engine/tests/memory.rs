@@ -33,7 +33,7 @@ pub(super) struct Kept {
     full: bool,
     /// The number of further intents that are recorded only after the lease is over.
     pub(super) late: u32,
-    /// The customer whose unit another process has.
+    /// Another process has the unit of this customer.
     pub(super) taken: Option<String>,
     random: fastrand::Rng,
 }

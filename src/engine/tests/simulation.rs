@@ -132,7 +132,7 @@ impl Simulation {
                 state.customers.insert(id, Record { account, service });
             }
         }
-        // An outsider and another client together may look exactly like a chain of an earlier run, and are then treated as one.
+        // An outsider and another client together may look exactly like a chain of an earlier run, so a run has only one of them.
         let meddled = random.bool();
         let changes = wishes(&mut random, customers, !meddled);
         let before = world.lock().customers.clone();

@@ -51,7 +51,7 @@ pub(super) struct Step {
 
 /// The chart over time.
 pub(super) struct PaceChart {
-    /// `lines a minute, in steps of 5 s`.
+    /// `each bar is 5 seconds`.
     pub(super) unit: String,
     pub(super) names: Vec<&'static str>,
     pub(super) parts: Vec<Part>,

@@ -1,8 +1,8 @@
 //! report.html: one self-contained page, which loads nothing from elsewhere.
 //!
-//! Promises: it can be read without its script, which only searches, sorts and filters; the content security policy
-//! admits that one script and that one style by their digests; whatever comes from a file or a server is escaped; its
-//! size and the memory for it do not grow with the run; the same ledger makes the same page.
+//! Promises: it can be read without its script, which only searches, sorts and filters. The content security policy
+//! admits that one script and that one style by their digests. Everything from a file or a server is escaped. Its size
+//! and the memory for it do not grow with the run. The same ledger makes the same page.
 
 mod charts;
 mod facts;
@@ -71,13 +71,13 @@ struct Page<'a> {
     headline: String,
     cause: String,
     figures: Vec<Figure>,
-    /// `3 failed lines`; empty where there is none.
+    /// `3 failed lines`; empty if there is none.
     half_done: String,
     shares: Vec<Share>,
     facts: Vec<Fact>,
     next: super::Next,
     cannot_undo: Vec<String>,
-    /// `reverted 3 lines, new in the file 1 line`; empty where nothing had drifted.
+    /// `reverted 3 lines, new in the file 1 line`; empty if nothing had drifted.
     drift: String,
     failed: Vec<Group>,
     others: Vec<Group>,
