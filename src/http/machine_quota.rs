@@ -16,6 +16,7 @@
 use std::collections::VecDeque;
 use std::fs;
 use std::io;
+use std::mem;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -41,8 +42,6 @@ struct Stamp {
 struct Chunk {
     until: Stamp,
     calls: u32,
-    /// The process that reserved them.
-    owner: u64,
 }
 
 /// For each of the other processes' chunks: how long its permits are still taken, and how many.
@@ -78,8 +77,8 @@ pub(super) struct Record {
     chunk: u32,
     /// Chunks of this process.
     chunks: VecDeque<Chunk>,
-    /// Chunks of all others, as last read.
-    others: VecDeque<Chunk>,
+    /// Reservations of all others, as last read. They are written back unchanged: one of an earlier boot keeps its boot ID.
+    others: Vec<ReservedCalls>,
     open: Option<Open>,
 }
 
@@ -102,7 +101,7 @@ impl Record {
             valid_ms: (window_ms / 100).max(1),
             chunk: (quota.calls / 100).max(1),
             chunks: VecDeque::new(),
-            others: VecDeque::new(),
+            others: Vec::new(),
             open: None,
         };
         let now = now();
@@ -137,7 +136,6 @@ impl Record {
                 record.chunks.push_back(Chunk {
                     until: now.plus(record.valid_ms),
                     calls,
-                    owner: record.owner,
                 });
                 record.open = Some(Open {
                     since: now,
@@ -165,12 +163,12 @@ impl Record {
     fn exchange(&mut self, now: Stamp, mut work: impl FnMut(&mut Self)) -> io::Result<()> {
         let shared = Arc::clone(&self.shared);
         shared.change(self.from, self.owner, &mut |all| {
-            let others = all.iter().filter(|one| one.owner != self.owner);
-            self.others = others.map(|one| self.chunk_of(one)).collect();
+            let others = all.into_iter().filter(|one| one.owner != self.owner);
+            self.others = others.collect();
             self.forget_old(now);
             work(self);
-            let kept = self.others.iter().chain(&self.chunks);
-            kept.map(|chunk| self.reserved(*chunk)).collect()
+            let own = self.chunks.iter().map(|chunk| self.reserved(*chunk));
+            self.others.iter().cloned().chain(own).collect()
         })
     }
 
@@ -182,13 +180,12 @@ impl Record {
                 boot_ms: one.boot_ms.filter(|_| same_boot),
             },
             calls: one.calls,
-            owner: one.owner,
         }
     }
 
     fn reserved(&self, chunk: Chunk) -> ReservedCalls {
         ReservedCalls {
-            owner: chunk.owner,
+            owner: self.owner,
             wall_ms: chunk.until.wall_ms,
             boot_ms: chunk.until.boot_ms,
             boot_id: chunk
@@ -200,10 +197,10 @@ impl Record {
     }
 
     fn taken(&self, now: Stamp) -> Taken {
-        let chunks = self.others.iter();
-        chunks
+        let others = self.others.iter().map(|one| self.chunk_of(one));
+        others
             .map(|chunk| {
-                let wait = self.left_ms(chunk, now).max(0);
+                let wait = self.left_ms(&chunk, now).max(0);
                 (Duration::from_millis(wait.unsigned_abs()), chunk.calls)
             })
             .collect()
@@ -222,10 +219,11 @@ impl Record {
     }
 
     fn forget_old(&mut self, now: Stamp) {
-        let [mut own, mut others] = [&mut self.chunks, &mut self.others].map(std::mem::take);
-        for chunks in [&mut own, &mut others] {
-            chunks.retain(|chunk| chunk.calls > 0 && self.left_ms(chunk, now) > 0);
-        }
+        let counts =
+            |record: &Self, chunk: &Chunk| chunk.calls > 0 && record.left_ms(chunk, now) > 0;
+        let (mut own, mut others) = (mem::take(&mut self.chunks), mem::take(&mut self.others));
+        own.retain(|chunk| counts(self, chunk));
+        others.retain(|one| counts(self, &self.chunk_of(one)));
         (self.chunks, self.others) = (own, others);
     }
 
@@ -399,6 +397,31 @@ mod tests {
         assert_eq!(taken_of(&shared), 150);
     }
 
+    /// What is returned in place of a reservation takes its place; one that is changed would be gone.
+    #[test]
+    fn calls_before_a_reboot_count_as_long_as_any_others() {
+        let shared = shared();
+        let before = ReservedCalls {
+            owner: 1,
+            wall_ms: now().wall_ms - 1000,
+            boot_ms: Some(i64::MAX / 4),
+            boot_id: "an earlier boot".to_owned(),
+            calls: 7,
+        };
+        let put = |_| vec![before.clone()];
+        shared.change(None, 1, &mut { put }).unwrap();
+        for _ in 0..3 {
+            assert_eq!(taken_of(&shared), 7);
+        }
+        let mut found = Vec::new();
+        let mut look = |all: Vec<ReservedCalls>| {
+            found.clone_from(&all);
+            all
+        };
+        shared.change(None, 2, &mut look).unwrap();
+        assert_eq!(found, [before]);
+    }
+
     #[test]
     fn a_chunk_that_lay_too_long_is_not_used_further() {
         let shared = shared();
@@ -423,7 +446,6 @@ mod tests {
         let chunk = Chunk {
             until: then,
             calls: 1,
-            owner: 0,
         };
         let whole = 301_000;
         let forward = Stamp {
