@@ -34,7 +34,7 @@ impl Checksum {
         self
     }
 
-    /// `None` and the empty text are told apart, and so are `ab`,`c` and `a`,`bc`.
+    /// Adds a text after its length, so that `None` differs from the empty text, and `ab`,`c` from `a`,`bc`.
     pub(super) fn text(mut self, text: Option<&str>) -> Self {
         let Some(text) = text else {
             self.mix(u64::MAX);

@@ -6,21 +6,22 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread::Thread;
 
-/// A range of lines, as it was given to a session: the units whose first line is in it, with all their lines.
+/// A range of lines that was given to a session: the units whose first line is in the range, with all their lines.
 #[derive(Debug)]
 pub struct Chunk {
     /// The pass to which it belongs.
     pub(super) pass: i16,
     /// Its number in the pass.
     pub(super) number: i32,
-    /// How often it was given out, this time included: what is noted for an earlier holder is refused.
+    /// The lease number: how often the chunk was given out, this time included. What an earlier holder notes is
+    /// refused.
     pub(super) lease: i32,
     /// The lines.
     pub(super) lines: RangeInclusive<Line>,
     is_taken: AtomicBool,
-    /// Units that were handed to the engine and have not ended, and one more until all are handed over.
+    /// Number of units that were handed to the engine and have not ended, plus one until all units are handed over.
     open: AtomicU64,
-    /// Waits for the end of chunks.
+    /// The thread to wake when all units have ended.
     waiting: OnceLock<Thread>,
 }
 
@@ -41,13 +42,13 @@ impl Chunk {
         })
     }
 
-    /// One unit, given out for this time.
+    /// Returns a chunk of one unit with this lease number.
     #[cfg(test)]
     pub(crate) fn of_unit(unit: Line, lease: i32) -> Arc<Self> {
         Self::new((1, 0), lease, unit..=unit)
     }
 
-    /// The unit of such a chunk, and how often it was given out.
+    /// Returns the first line of the chunk and its lease number.
     #[cfg(test)]
     pub(crate) fn unit(&self) -> (Line, i32) {
         (*self.lines.start(), self.lease)
@@ -58,7 +59,7 @@ impl Chunk {
         &self.lines
     }
 
-    /// Whether another session had it before, which may have noted something of it.
+    /// Whether the chunk was given out before: its earlier holder may have noted something of it.
     pub fn had_another_holder(&self) -> bool {
         self.lease > 1
     }
@@ -72,19 +73,19 @@ impl Chunk {
         self.is_taken.store(true, Ordering::Release);
     }
 
-    /// Of these many units the end is to be told.
+    /// Adds this many units; [`Chunk::unit_ended`] reports the end of each.
     pub fn hand_over(&self, units: usize) {
         let units = u64::try_from(units).unwrap_or(u64::MAX);
         self.open.fetch_add(units, Ordering::Relaxed);
     }
 
-    /// No further units are handed over; this thread waits for the end of those that were.
+    /// Declares that no further units are handed over; the calling thread is woken when all units have ended.
     pub fn end_hand_over(&self) {
         let _ = self.waiting.set(std::thread::current());
         self.unit_ended();
     }
 
-    /// A unit has come to its end: everything about it is noted.
+    /// Reports that a unit has ended: everything about it is noted.
     pub fn unit_ended(&self) {
         let was_last = self.open.fetch_sub(1, Ordering::AcqRel) == 1;
         if was_last && let Some(waiting) = self.waiting.get() {

@@ -88,7 +88,7 @@ pub(super) trait Row {
     }
 }
 
-/// What of a row contradicts what idshift writes.
+/// A value in a row that idshift does not write; the text says what is wrong.
 #[derive(Debug)]
 pub(super) struct Fault(pub(super) Cow<'static, str>);
 

@@ -14,15 +14,15 @@ pub(super) enum Entry {
     Verdict(WriteId, WriteVerdict),
     /// What became of lines, in place of what was noted before.
     Outcomes(Vec<Outcome>),
-    /// Outcomes of lines that have failed are taken back; the others are put in the place of those that were.
+    /// Removes the outcomes of these lines where they have failed, and records the given outcomes in their place.
     Reopen(Vec<Line>, Vec<Outcome>),
-    /// Lines that are not looked at, all of them behind those of before.
+    /// Lines that are not looked at; all of them come after the lines of earlier entries of this kind.
     Unlooked(Box<Unlooked>),
     /// The calls of this session so far.
     Calls(Box<Calls>),
 }
 
-/// Something that is noted, and the chunk to which it belongs, where the run has such.
+/// An entry, and the chunk to which it belongs if the run is divided into chunks.
 #[derive(Debug)]
 pub(super) struct Item {
     pub(super) chunk: Option<Arc<Chunk>>,
@@ -31,7 +31,7 @@ pub(super) struct Item {
 
 /// A session of this process, which commits groups. Ends when it is dropped.
 pub(super) trait Commit: Send {
-    /// Makes a group durable, all of it or nothing; returns what became of its intents, in their order, once all of it would
-    /// survive a power cut. After an error nothing may be committed any more.
+    /// Makes a group durable, all or nothing, and returns once it would survive a power cut. The result says what
+    /// became of each intent, in their order. After an error nothing more may be committed.
     fn commit(&mut self, group: &[Item]) -> Result<Vec<Noted>, LedgerError>;
 }

@@ -4,7 +4,7 @@
 
 /// Counts one durable step or call boundary; the `IDSHIFT_CRASH_AT`-th one aborts the process.
 ///
-/// In release builds this is nothing.
+/// Does nothing in release builds.
 #[inline]
 pub fn crash_point() {
     #[cfg(debug_assertions)]

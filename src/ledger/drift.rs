@@ -1,19 +1,19 @@
-//! Of a reconcile: why lines were not as the file has them, and for how many nights in a row.
+//! The drift that a reconcile found: why lines differed from the file, and in how many reconciles in a row.
 
 use super::checksum;
 use super::columns::{Fault, Row, Value};
 use crate::domain::{Drift, Line};
 
-/// A line that was not as the file has it.
+/// A line whose values in the system differed from the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DriftedLine {
     /// The line.
     pub line: Line,
     /// Why.
     pub cause: Drift,
-    /// How many reconciles in a row have found it so.
+    /// Number of reconciles in a row that found the line drifted.
     pub nights: u32,
-    /// What tells the line from others, whatever it asks for: its customer and location as the file names them.
+    /// Hash of the line's customer and location as the file names them; it identifies the line whatever it asks for.
     pub key: u64,
 }
 
@@ -30,7 +30,7 @@ pub(super) fn values(one: &DriftedLine) -> [Value<'_>; 4] {
     ]
 }
 
-/// Reads a row of [`COLUMNS`]; what does not fit its checksum is refused.
+/// Reads a row of [`COLUMNS`]; refuses a row that does not match its checksum.
 pub(super) fn read(row: &impl Row) -> Result<DriftedLine, Fault> {
     let line = row.required(0)?;
     let altered = || Fault(format!("the drift of line {line} was altered").into());

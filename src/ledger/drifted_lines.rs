@@ -1,10 +1,10 @@
-//! The lines that were not as the file has them, page by page.
+//! The drifted lines of a reconcile, read page by page.
 
 use super::{DriftedLine, Ledger, LedgerError};
 use crate::domain::Line;
 use std::vec;
 
-/// Lines of one page.
+/// Lines per page.
 const PAGE: u32 = 2_000;
 
 /// Drifted lines in the order of the file, read page by page.
@@ -16,7 +16,7 @@ pub struct DriftedLines<'a> {
 }
 
 impl Ledger {
-    /// The lines that were not as the file has them, in the order of the file.
+    /// Returns the lines that differed from the file, in the order of the file.
     pub fn drift(&self) -> DriftedLines<'_> {
         DriftedLines {
             ledger: self,
@@ -33,7 +33,7 @@ impl Iterator for DriftedLines<'_> {
         if let Some(one) = self.page.next() {
             return Some(Ok(one));
         }
-        // Nothing after an error: a damaged ledger is not read on.
+        // After an error, nothing more is read: the ledger is damaged.
         let from = self.next.take()?;
         match self.ledger.store().drift(from, PAGE) {
             Ok(page) => {

@@ -70,7 +70,7 @@ pub enum LedgerError {
     NotALedger {
         /// The file.
         path: PathBuf,
-        /// How that shows.
+        /// Why it is not a ledger.
         what: String,
     },
     /// The ledger in this folder belongs to another run.
@@ -84,7 +84,7 @@ pub enum LedgerError {
         /// The run that it belongs to.
         found: String,
     },
-    /// Made by a newer version.
+    /// The ledger was made by a newer version.
     #[error(
         "{} was written by a newer idshift (its format is {found}, this program knows {known}). Use that version",
         path.display()
@@ -97,7 +97,7 @@ pub enum LedgerError {
         /// The newest format that this program knows.
         known: i64,
     },
-    /// Made by an earlier version.
+    /// The ledger was made by an earlier version.
     #[error(
         "{} was written by an earlier idshift (its format is {found}, this program reads {known}). Use that version for this \
          run",
@@ -189,7 +189,7 @@ pub enum LedgerError {
         /// The folder or file.
         path: PathBuf,
     },
-    /// No run fits.
+    /// No run matches.
     #[error("no {wanted} in {place}; `idshift runs` lists all runs there")]
     NoRun {
         /// Where it was looked for: the folder or the database of the runs.
@@ -197,7 +197,7 @@ pub enum LedgerError {
         /// What was looked for, in words.
         wanted: String,
     },
-    /// Several runs fit.
+    /// Several runs match.
     #[error("`{prefix}` fits several runs: {}. Name more of it", found.join(", "))]
     ManyRuns {
         /// What was given.
@@ -222,7 +222,7 @@ pub enum LedgerError {
         holder: super::Holder,
         /// The lock that it has, for messages.
         lock: String,
-        /// When it is free, if the process is not heard of again; `None`: the process is there.
+        /// How long until the lock is free if the process stays silent; `None`: the process is alive.
         free_in: Option<Duration>,
     },
     /// Another process has taken a run over, so this one may note nothing more.
@@ -238,7 +238,7 @@ pub enum LedgerError {
         /// What has happened.
         why: String,
     },
-    /// Whether another run works on the target cannot be told.
+    /// It cannot be determined whether another run works on the target.
     #[error(
         "{} cannot be used: {source}. The lock there tells whether another run works on this target, so nothing is done \
          without it. Run as the user whose it is, or let XDG_STATE_HOME name one folder that every run on this target \
@@ -312,7 +312,7 @@ pub enum LedgerError {
 }
 
 impl LedgerError {
-    /// Names what the operating system refused.
+    /// Makes the error for what the operating system refused.
     pub(super) fn io(path: &Path, doing: &'static str, source: io::Error) -> Self {
         let path = path.to_owned();
         match source.kind() {
@@ -328,7 +328,7 @@ impl LedgerError {
         }
     }
 
-    /// The record contradicts itself.
+    /// Makes the error for a record that contradicts itself.
     pub(super) fn damaged(place: impl Into<RecordPlace>, what: impl Into<String>) -> Self {
         let what = what.into();
         match place.into() {
@@ -337,7 +337,7 @@ impl LedgerError {
         }
     }
 
-    /// What the database said, without the path and what to do about it.
+    /// Returns the cause alone, without the path and the advice.
     pub(super) fn said(self) -> String {
         match self {
             Self::Disk { source, .. } | Self::Database { source, .. } => source.to_string(),
@@ -348,12 +348,12 @@ impl LedgerError {
         }
     }
 
-    /// Whether the database cannot be used now, and may be later: what failed can be done again then.
+    /// Whether the failure is temporary: the database cannot be used now, but the operation can be repeated later.
     pub fn is_passing(&self) -> bool {
         matches!(self.root(), Self::Postgres(why) if why.is_passing())
     }
 
-    /// Whether it is about the database as a whole, so that other records there fail in the same way.
+    /// Whether the error is about the database as a whole, so that other records there fail in the same way.
     pub fn is_of_database(&self) -> bool {
         let root = self.root();
         matches!(root, Self::Postgres(why) if !matches!(why, PostgresError::Damaged { .. }))

@@ -1,5 +1,5 @@
-//! What changes of a run beside its lines: how far it is, where its system is, with which settings it goes on, and what
-//! was found out about it as a whole.
+//! The facts of a run that can change and do not belong to single lines: its progress, its current settings, and what
+//! was found out about the run as a whole.
 
 use super::columns::{Fault, Row, Value};
 use super::store::{Fact, Put};
@@ -30,7 +30,7 @@ impl Ledger {
         self.put_facts(&progress_facts(progress))
     }
 
-    /// Records how the process that worked on the run left it, and how many lines ended in which way, so that a list of
+    /// Records the state in which the process leaves the run, and the number of lines per status, so that a list of
     /// runs need not count them.
     pub fn close(&self, progress: &Progress, counts: &[Counted]) -> Result<(), LedgerError> {
         let facts = progress_facts(progress);
@@ -43,8 +43,8 @@ impl Ledger {
         self.set_fact(Fact::PHASE, phase.as_str())
     }
 
-    /// Whether `would_change` is this run's final outcome for a line: it was only a plan, and has not been carried out
-    /// since. In a run that writes, such a line is one that was not begun.
+    /// Whether the run is a plan that was not carried out, so that `would_change` is the final outcome of a line. In a
+    /// run that writes, a line with `would_change` was not begun.
     pub fn only_looks(&self) -> Result<bool, LedgerError> {
         let progress = self.progress()?;
         let is_plan = self.header().kind == RunKind::Plan && progress.phase != Phase::Write;
@@ -60,18 +60,18 @@ impl Ledger {
         })
     }
 
-    /// The settings with which the run goes on, as JSON: those that it was begun with, or that were given anew since.
+    /// Returns the current settings of the run as JSON: those that were given last, or those with which it began.
     pub fn settings(&self) -> Result<String, LedgerError> {
         let anew = self.fact(Fact::SETTINGS)?;
         Ok(anew.unwrap_or_else(|| self.header().settings.clone()))
     }
 
-    /// Keeps settings that were given anew, as JSON; never a secret.
+    /// Records new settings as JSON, without secrets.
     pub fn set_settings(&self, settings: &str) -> Result<(), LedgerError> {
         self.set_fact(Fact::SETTINGS, settings)
     }
 
-    /// The digest of what was to change, where all lines were looked up before the first write.
+    /// Returns the digest of all planned changes; `None`: not all lines were looked up before the first write.
     pub fn plan_digest(&self) -> Result<Option<String>, LedgerError> {
         self.fact(Fact::PLAN_DIGEST)
     }
@@ -81,37 +81,39 @@ impl Ledger {
         self.set_fact(Fact::PLAN_DIGEST, digest)
     }
 
-    /// What carrying the plan out takes, as JSON; `None`: it is no plan.
+    /// Returns the forecast of what it takes to carry the plan out, as JSON; `None`: the run is not a plan.
     pub fn forecast(&self) -> Result<Option<String>, LedgerError> {
         self.fact(Fact::FORECAST)
     }
 
-    /// Records what carrying the plan out takes, as JSON.
+    /// Records the forecast of what it takes to carry the plan out, as JSON.
     pub fn set_forecast(&self, forecast: &str) -> Result<(), LedgerError> {
         self.set_fact(Fact::FORECAST, forecast)
     }
 
-    /// What the run was expected to take before anything was looked up, as JSON; `None`: it does not write.
+    /// Returns the estimate, made before the first lookup, of what the run takes, as JSON; `None`: the run does not
+    /// write.
     pub fn estimate(&self) -> Result<Option<String>, LedgerError> {
         self.fact(Fact::ESTIMATE)
     }
 
-    /// Records what the run is expected to take before anything is looked up, as JSON.
+    /// Records the estimate, made before the first lookup, of what the run takes, as JSON.
     pub fn set_estimate(&self, estimate: &str) -> Result<(), LedgerError> {
         self.set_fact(Fact::ESTIMATE, estimate)
     }
 
-    /// Lines that would be found with another spelling, as JSON; `None`: none were looked for.
+    /// Returns the lines that would be found with another spelling, as JSON; `None`: the run did not search for such
+    /// lines.
     pub fn near_misses(&self) -> Result<Option<String>, LedgerError> {
         self.fact(Fact::NEAR_MISSES)
     }
 
-    /// Records lines that would be found with another spelling, as JSON.
+    /// Records the lines that would be found with another spelling, as JSON.
     pub fn set_near_misses(&self, groups: &str) -> Result<(), LedgerError> {
         self.set_fact(Fact::NEAR_MISSES, groups)
     }
 
-    /// What an undo cannot undo, as JSON; `None`: it is no undo.
+    /// Returns what an undo cannot undo, as JSON; `None`: the run is not an undo.
     pub fn cannot_undo(&self) -> Result<Option<String>, LedgerError> {
         self.fact(Fact::CANNOT_UNDO)
     }

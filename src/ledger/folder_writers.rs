@@ -1,9 +1,9 @@
-//! Whether a folder that its group may write to is still this user's alone.
+//! Decides whether a folder that its group may write to is still private to this user.
 //!
-//! Kubernetes makes a volume writable for the group of `fsGroup` at each mount, and many systems give each user a group
-//! of their own and new folders mode 0775. Such a folder is as private as one with mode 0700 where the group has no other
-//! member. That is looked up in the local files; where users come from elsewhere (LDAP, a domain), it cannot be told, and
-//! `--allow-group-write` says it.
+//! Kubernetes makes a volume writable for the group of `fsGroup` at each mount. Many systems give each user a group of
+//! their own and create folders with mode 0775. If the group has no other member, such a folder is as private as one
+//! with mode 0700. The local files list the members. Where users come from elsewhere (LDAP, a domain), this cannot be
+//! found out, and the user confirms it with `--allow-group-write`.
 
 use std::fmt;
 use std::path::Path;
@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// Set once, where the settings are read; holds for all folders that this process uses.
 static GROUP_MAY_WRITE: AtomicBool = AtomicBool::new(false);
 
-/// From now on, folders that the group may write to are accepted, whoever is in it.
+/// Accepts, from now on, folders that their group may write to, whatever members the group has.
 pub fn allow_group_write() {
     GROUP_MAY_WRITE.store(true, Ordering::Relaxed);
 }
@@ -29,7 +29,7 @@ pub enum Writers {
         /// Their names.
         names: Vec<String>,
     },
-    /// The members of its group, which local files do not tell.
+    /// The members of its group; the local files do not list them.
     Unknown {
         /// The group's number.
         group: u32,
@@ -86,7 +86,7 @@ pub(super) fn other_writers(mode: u32, group: u32) -> Option<Writers> {
         groups: text("/etc/group"),
     };
     let own = rustix::process::geteuid().as_raw();
-    // Elsewhere users are kept in a directory service.
+    // Systems other than Linux keep their users in a directory service.
     if !cfg!(target_os = "linux") || !database.is_local() {
         return Some(Writers::Unknown { group });
     }
@@ -102,7 +102,8 @@ struct Database {
 }
 
 impl Database {
-    /// Whether all users and groups are in local files. The users of services (`systemd`) are in no group of others.
+    /// Whether the local files list all users and groups. The source `systemd` adds users of services, who are in no
+    /// other user's group.
     fn is_local(&self) -> bool {
         let lines = self.sources.lines().filter_map(|line| {
             let line = line.split('#').next().unwrap_or(line);
@@ -179,7 +180,7 @@ mod tests {
         assert_eq!(files.others(1001, 1000), ["ben"]);
         assert_eq!(files.others(100, 1000), ["ben", "crm"]);
         assert!(files.others(7, 1000).is_empty());
-        // A member of which nothing is known is another user.
+        // A member without an entry in the list of users counts as another user.
         assert_eq!(files.others(8, 1000), ["gone"]);
         // In a container, user and group have no entry.
         assert!(files.others(2000, 2000).is_empty());

@@ -18,13 +18,13 @@ pub struct Header {
     pub tenant: String,
     /// The key of the target: system, base URL in its normal form, and tenant in one text.
     pub target: String,
-    /// The input as the person named it.
+    /// The name of the input as the user gave it.
     pub input_name: String,
     /// SHA-256 of the stored input, in hex.
     pub input_sha256: String,
     /// How many lines the input has.
     pub lines: u64,
-    /// Where the input was found, a path each; none: it has no name.
+    /// The paths at which the input was found; empty: the input has no path.
     pub origins: Vec<String>,
     /// Everything else that `resume` needs, as JSON; never a secret.
     pub settings: String,
@@ -40,7 +40,7 @@ pub struct Header {
     pub tool_version: String,
     /// Milliseconds since 1970, UTC.
     pub created_at_ms: i64,
-    /// Of two runs the one with the higher epoch was made later, whatever the clock says.
+    /// Orders runs by their creation: the run with the higher epoch was made later, whatever the clock says.
     pub epoch: u64,
 }
 
@@ -51,7 +51,7 @@ struct KeySetting {
 }
 
 impl Header {
-    /// The key of the job that the run belongs to; no two runs have one.
+    /// The key of the job that the run belongs to; no two runs have the same key.
     pub fn key(&self) -> Option<String> {
         serde_json::from_str::<KeySetting>(&self.settings).ok()?.key
     }

@@ -32,7 +32,7 @@ pub(super) fn values<'a>(header: &'a Header, origins: &'a str) -> [Value<'a>; 18
     ]
 }
 
-/// Reads a row of [`COLUMNS`]; what does not fit its checksum is refused.
+/// Reads a row of [`COLUMNS`]; refuses a row that does not match its checksum.
 pub(super) fn read(row: &impl Row) -> Result<Header, Fault> {
     let altered = || Fault::from("the header of the run was altered");
     let text = |at| row.word(at).map(str::to_owned);
@@ -57,7 +57,8 @@ pub(super) fn read(row: &impl Row) -> Result<Header, Fault> {
         created_at_ms: row.required(16)?,
         epoch: row.required::<i64>(17)?.cast_unsigned(),
     };
-    // The text as it is on record: a path may hold what separates lines.
+    // The checksum covers the recorded text: a path may contain a line break, so the joined paths could differ from
+    // that text.
     if checksum::of(&values(&header, origins)) == row.required::<i64>(18)? {
         Ok(header)
     } else {

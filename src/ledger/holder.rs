@@ -27,13 +27,14 @@ impl Holder {
     /// What the lock file says.
     pub(super) fn read(file: &mut File) -> Self {
         let mut text = String::new();
-        // Whoever holds it may be writing its name at this very moment; that it is held is true all the same.
+        // The holder may be writing its name at this moment, so the text can be incomplete. The lock is held in any
+        // case.
         let _ = file.take(1000).read_to_string(&mut text);
         serde_json::from_str(&text).unwrap_or_default()
     }
 }
 
-/// This machine's name, for the message to whoever comes second.
+/// Returns this machine's name, for the error that a second process gets.
 pub fn host() -> String {
     let system = rustix::system::uname();
     let name = system.nodename().to_string_lossy();

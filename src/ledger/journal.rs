@@ -1,8 +1,7 @@
 //! Writes to the ledger, for many tasks at the same time: one thread commits in groups.
 //!
-//! A commit costs milliseconds, whether it holds one row or five hundred; so while one is under way, the
-//! next group gathers. After a failed commit the journal accepts nothing any more: what is not on record
-//! must not be written to the system.
+//! A commit takes milliseconds for one row as for five hundred, so what arrives during a commit forms the next group.
+//! After a failed commit the journal accepts nothing any more: what is not on record must not be written to the system.
 
 use super::chunk::Chunk;
 use super::commit::{Commit, Entry, Item};
@@ -20,7 +19,7 @@ use tokio::sync::oneshot;
 #[derive(Debug, Clone)]
 pub struct Journal {
     queue: Arc<Handle>,
-    /// The chunk to which all belongs that is noted by this handle, where the run has such.
+    /// The chunk to which all entries of this handle belong, if the run is divided into chunks.
     chunk: Option<Arc<Chunk>>,
 }
 
@@ -35,7 +34,7 @@ impl Drop for Handle {
 }
 
 impl Journal {
-    /// A handle for what is noted of a chunk.
+    /// Returns a handle for entries that belong to this chunk.
     pub fn of_chunk(&self, chunk: &Arc<Chunk>) -> Self {
         Self {
             queue: Arc::clone(&self.queue),
@@ -56,7 +55,8 @@ impl Journal {
         intent: Intent,
     ) -> impl Future<Output = Result<Noted, LedgerError>> + Send {
         let (answer, noted) = oneshot::channel();
-        // Put into its message here and not in the future, where it would be carried along, and moved, with the caller.
+        // The message is made here and not inside the future: a future that held the intent would be larger, and moved
+        // with its caller.
         let message = Message::Intend(Box::new(intent), self.chunk.clone(), answer);
         let pushed = self.queue.0.push(message);
         async move {
@@ -88,7 +88,7 @@ impl Journal {
         self.note(Entry::Outcomes(outcomes))
     }
 
-    /// Takes the outcomes of lines that have failed back, and notes others in their place, all or nothing of it. Queued.
+    /// Removes the outcomes of lines that have failed, and notes others in their place, all or nothing. Queued.
     pub fn reopen(
         &self,
         lines: Vec<Line>,
@@ -102,8 +102,8 @@ impl Journal {
         block_on(self.outcome(outcome))
     }
 
-    /// Notes lines that are not looked at, from a thread outside of the runtime. Each time they are lines after those of
-    /// before. Queued.
+    /// Notes lines that are not looked at, from a thread outside of the runtime. They must come after the lines of
+    /// earlier calls. Queued.
     pub fn blocking_unlooked(&self, unlooked: Unlooked) -> Result<(), LedgerError> {
         block_on(self.note(Entry::Unlooked(Box::new(unlooked))))
     }
@@ -186,7 +186,7 @@ pub(super) fn start(session: Box<dyn Commit>) -> io::Result<(Journal, JournalThr
     Ok((journal, JournalThread { thread }))
 }
 
-/// However the thread ends, also by a bug: no task waits for it any more.
+/// Ends the queue when the thread ends, also after a panic, so that no task waits for it any longer.
 struct Ended<'q>(&'q Queue);
 
 impl Drop for Ended<'_> {

@@ -1,4 +1,4 @@
-//! Until when a write may depart that is on record: what a process holds is its own only while it renews its lease.
+//! Leases: until when a recorded write may be sent. A process keeps what it holds only while it renews its lease.
 
 use super::WriteId;
 use rustix::time::{ClockId, clock_gettime};
@@ -11,7 +11,8 @@ use std::time::Duration;
 pub enum Noted {
     /// It is on record, and its write may depart while the lease holds.
     Granted(WriteId, Lease),
-    /// Another process has its unit by now: nothing of it was noted, and nothing more may be done about it.
+    /// Another process has the unit by now: the intent was not noted, and this process must do nothing more for the
+    /// unit.
     Taken,
 }
 
@@ -26,17 +27,17 @@ impl Noted {
     }
 }
 
-/// Until when a write may depart. It moves on while it is renewed; without a shared ledger, it holds for ever.
+/// Until when a write may be sent. Each renewal moves the end. Without a shared ledger, a lease holds for ever.
 #[derive(Debug, Clone, Default)]
 pub struct Lease(Option<Arc<AtomicU64>>);
 
 impl Lease {
-    /// One that does not hold before it is renewed.
+    /// Returns a lease that does not hold before it is renewed.
     pub(crate) fn over() -> Self {
         Self(Some(Arc::default()))
     }
 
-    /// Moves its end to so long after this time, which is one of [`since_boot`].
+    /// Moves the end of the lease to `term` after `from`, a time of [`since_boot`]; never to an earlier time.
     pub(super) fn renew(&self, from: Duration, term: Duration) {
         if let Some(until) = &self.0 {
             let end = u64::try_from((from + term).as_millis()).unwrap_or(u64::MAX);
@@ -44,13 +45,13 @@ impl Lease {
         }
     }
 
-    /// One that holds until it is ended.
+    /// Returns a lease that holds until [`Lease::end`].
     #[cfg(test)]
     pub(crate) fn held() -> Self {
         Self(Some(Arc::new(AtomicU64::new(u64::MAX))))
     }
 
-    /// Ends it, for whoever has it.
+    /// Ends the lease for all of its copies.
     pub(crate) fn end(&self) {
         if let Some(until) = &self.0 {
             until.store(0, Ordering::Release);
@@ -70,7 +71,7 @@ impl Lease {
 pub(super) fn since_boot() -> Duration {
     #[cfg(target_os = "linux")]
     let clock = ClockId::Boottime;
-    // Goes on during a suspension there.
+    // On these systems, the monotonic clock goes on during a suspension.
     #[cfg(not(target_os = "linux"))]
     let clock = ClockId::Monotonic;
     let now = clock_gettime(clock);

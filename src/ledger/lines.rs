@@ -98,7 +98,7 @@ impl LineSet {
         words.collect::<Vec<_>>().join(",")
     }
 
-    /// The set of such a text; `None`: it is none.
+    /// Reads such a text; `None`: the text is not a set of lines.
     pub(super) fn of_text(text: &str) -> Option<Self> {
         let mut set = Self::default();
         for part in text.split(',').filter(|part| !part.is_empty()) {

@@ -1,19 +1,19 @@
 //! The durable record of a run: what was asked for, what was about to be written, what became of each line.
 //!
-//! It promises: an intent is on the disk before [`Journal::intend`] returns; after a failed commit nothing is
-//! accepted any more, so no write goes out that is not on record; a damaged record is refused and never
-//! guessed at. `resume`, `verify`, `undo` and the reports are functions of this record and the input file.
+//! It guarantees: an intent is on the disk before [`Journal::intend`] returns; after a failed commit nothing is
+//! accepted any more, so no write is sent that is not on record; a damaged record is refused, and its content is never
+//! guessed. `resume`, `verify`, `undo` and the reports are functions of this record and the input file.
 //!
-//! It must not know the engine, the plan, a system or HTTP. Statements are sent to a database from here alone.
+//! It must not depend on the engine, the plan, a system or HTTP. No other module sends statements to a database.
 //!
-//! - [`Runs`]: where runs are kept: which there are, and that one at a time works on a target; [`LocalRuns`] is a folder
+//! - [`Runs`]: where runs are kept; lists them, and lets one run at a time work on a target; [`LocalRuns`] is a folder
 //! - [`StateDb`]: what the runs of one user share: epochs, calls, the register of run folders
 //! - [`RunDir`], [`RunId`]: the folder of a run
 //! - [`Ledger`]: one run's record: header, state, queries; over a `Store`, which is the database that keeps it
 //! - [`Journal`]: writes to the ledger, for many tasks at the same time; one thread commits in groups
 //! - [`Postgres`]: the connections to a ledger that several machines share
-//! - [`MovingRun`]: a run in files that goes to such a database
-//! - [`judge`]: what a read-back says about a write, live and on `resume`
+//! - [`MovingRun`]: moves a run from files into such a database
+//! - [`judge`]: decides from a read-back what became of a write, during a run and on `resume`
 //! - [`Ledger::net_changes_in`]: what a run's writes changed in total, for `undo`
 
 mod checksum;

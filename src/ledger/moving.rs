@@ -1,4 +1,4 @@
-//! A run that is kept in files, on its way to a database: from then on it is worked on there only.
+//! Moves a run from files into a database. After that, processes work on the run only in the database.
 
 use super::pages::Pages;
 use super::sqlite::{moved, open};
@@ -6,7 +6,7 @@ use super::store::{Fact, Store};
 use super::{ExclusiveLock, Header, Ledger, LedgerError, RunDir};
 use std::path::PathBuf;
 
-/// A run in files that no other process works on meanwhile. All of it was looked through.
+/// A run in files, locked against other processes. Its whole record was checked when it was opened.
 #[derive(Debug)]
 pub struct MovingRun {
     dir: RunDir,
@@ -16,7 +16,7 @@ pub struct MovingRun {
 }
 
 impl MovingRun {
-    /// Opens it, also where it was moved before.
+    /// Opens and locks the run, also if it was moved before.
     pub fn open(dir: &RunDir) -> Result<Self, LedgerError> {
         dir.check()?;
         let moved_to = moved::place(dir)?;
@@ -29,7 +29,7 @@ impl MovingRun {
         })
     }
 
-    /// What the run in this folder was asked to do, without looking its record through.
+    /// Returns the header of the run in this folder, without checking its whole record.
     pub fn peek(dir: &RunDir) -> Result<Header, LedgerError> {
         let is_moved = moved::place(dir)?.is_some();
         opened(dir, is_moved, false)?.store().header()
@@ -54,7 +54,7 @@ impl MovingRun {
         self.dir.local_input()
     }
 
-    /// From now on the run is not worked on in files.
+    /// Marks the run as moved: from now on no process works on its files.
     pub fn set_moved(self, place: &str) -> Result<MovedRun, LedgerError> {
         let Self {
             dir,
@@ -62,7 +62,7 @@ impl MovingRun {
             moved_to,
             hold,
         } = self;
-        // The last connection to it.
+        // Closes the last connection: `moved::set` needs the ledger closed.
         drop(ledger);
         if moved_to.is_none() {
             moved::set(&dir, place)?;
@@ -70,12 +70,12 @@ impl MovingRun {
         Ok(MovedRun { dir, _hold: hold })
     }
 
-    /// Whether another record is of the same run, however far that is.
+    /// Whether another record belongs to the same run, whatever its progress.
     pub fn is_of(&self, other: &Ledger) -> Result<bool, LedgerError> {
         Ok(self.store().header()? == other.store().header()?)
     }
 
-    /// What another record of the run says otherwise; `None`: both say the same.
+    /// Returns, in words, the first kind of data in which another record of the run differs; `None`: both are the same.
     pub fn differs_from(&self, other: &Ledger) -> Result<Option<&'static str>, LedgerError> {
         let (one, other) = (self.store(), other.store());
         if one.header()? != other.header()? || one.shard()? != other.shard()? {
@@ -110,7 +110,7 @@ fn opened(dir: &RunDir, is_moved: bool, thorough: bool) -> Result<Ledger, Ledger
     })
 }
 
-/// A run that is not worked on in files any more.
+/// A moved run: no process works on its files any more.
 #[derive(Debug)]
 pub struct MovedRun {
     dir: RunDir,
@@ -118,7 +118,7 @@ pub struct MovedRun {
 }
 
 impl MovedRun {
-    /// It is certainly nowhere else: it is worked on in files again.
+    /// Removes the mark, where the run is certainly in no database: processes work on its files again.
     pub(super) fn revoke(self) -> Result<(), LedgerError> {
         moved::revoke(&self.dir)
     }

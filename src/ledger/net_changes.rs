@@ -12,14 +12,14 @@ use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
 use std::vec;
 
-/// How many writes are folded together, at least: all writes of some customers.
+/// Minimum number of writes that are folded together; a batch holds all writes of some customers.
 const BATCH: usize = if cfg!(test) { 4 } else { 500 };
 
 /// One write of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Place {
-    /// First a hash of the customer and the relationship. In a finished order: the lowest line with a write that counts
-    /// for this customer.
+    /// While the order is made: a hash of the customer and the relationship. In a finished order: the customer's lowest
+    /// line with a write that counts.
     group: u64,
     /// The number of the write.
     write: u32,
@@ -27,17 +27,18 @@ struct Place {
     line: Line,
 }
 
-/// The writes of a run, those of one customer next to each other, by the lowest line of each customer.
+/// The writes of a run, grouped by customer, in the order of each customer's lowest line.
 #[derive(Debug, Default)]
 pub struct WriteOrder {
     places: Vec<Place>,
-    /// Writes that have renamed their customer from one account ID to another, or may have, as far as they alone say.
+    /// The numbers of the writes that renamed, or may have renamed, their customer from one account ID to another,
+    /// judged by each write alone.
     renames: LineSet,
 }
 
 impl WriteOrder {
-    /// How many customers have no other write than such a rename, and the writes of all others in order: what is told of the
-    /// customers by counting alone, and what has to be folded for that.
+    /// Returns the number of customers with one such rename and no other write, which need only be counted, and the
+    /// order of all other writes, which have to be folded.
     pub fn renamed_once(&self) -> (u64, Self) {
         let (mut renamed, mut others) = (0, Vec::new());
         for of_line in self.places.chunk_by(|a, b| a.group == b.group) {
@@ -54,7 +55,8 @@ impl WriteOrder {
     }
 }
 
-/// Whether this write renames its customer, if it is the only one. What the system stored otherwise is looked at in full.
+/// Whether this write, as its customer's only one, renames the customer. A write whose value the system altered is not
+/// counted here, but folded.
 fn renames(write: &WriteSketch<'_>) -> bool {
     let took_effect = write.verdict != Some(Verdict::NotApplied);
     let before = write
@@ -74,14 +76,14 @@ impl Ledger {
         }
     }
 
-    /// Brings the writes of the wanted customers into order, for [`Ledger::net_changes_in`].
+    /// Orders the writes of the wanted customers, for [`Ledger::net_changes_in`].
     pub fn write_order(&self, wanted: impl Fn(&str) -> bool) -> Result<WriteOrder, LedgerError> {
         let (mut places, open, renames) = self.places_by_customer(wanted)?;
         places.sort_unstable();
         for of_customer in places.chunk_by_mut(|a, b| a.group == b.group) {
             let mut lowest = of_customer.iter().map(|place| place.line).min();
             if of_customer.len() > 1 && of_customer.iter().any(|place| open.contains(place.write)) {
-                // Which of them took effect is told by the values.
+                // Only the values show which of the writes took effect.
                 let changes = fold(self.writes_at(of_customer)?);
                 lowest = changes.iter().map(|net| net.line).min().or(lowest);
             }
@@ -93,12 +95,12 @@ impl Ledger {
         Ok(WriteOrder { places, renames })
     }
 
-    /// The same of the customers with a write at a location.
+    /// Orders the writes of the customers with a write at a location, for [`Ledger::net_changes_in`].
     pub fn write_order_at_locations(&self) -> Result<WriteOrder, LedgerError> {
         self.write_order_with(WritesOf::Locations)
     }
 
-    /// The same of the customers with a write of a kind.
+    /// Orders the writes of the customers with a write of this kind.
     fn write_order_with(&self, which: WritesOf) -> Result<WriteOrder, LedgerError> {
         let hasher = RandomState::new();
         let mut customers = HashSet::new();
@@ -162,8 +164,8 @@ impl Ledger {
     }
 }
 
-/// What a run changed, customer by customer: by the lowest line of each, the account ID before the locations. A swap that
-/// was rolled back changed nothing.
+/// What a run changed, customer by customer, in the order of their lowest lines; the account ID comes before the
+/// locations. A swap that was rolled back changed nothing.
 #[derive(Debug)]
 pub struct NetChanges<'a> {
     ledger: &'a Ledger,
@@ -187,7 +189,7 @@ impl NetChanges<'_> {
         }
         let places = &rest[..taken];
         let writes = self.ledger.writes_at(places);
-        // Nothing after an error: a damaged ledger is not read on.
+        // After an error, nothing more is read: the ledger is damaged.
         self.read = match &writes {
             Ok(_) => self.read + taken,
             Err(_) => self.places.len(),

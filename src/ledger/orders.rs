@@ -1,6 +1,7 @@
-//! What a person asks of a run in progress, from any terminal: each process that works on it reads it several times a second.
+//! Orders that a person gives to a run in progress, from any terminal. Each process on the run reads them several times
+//! a second.
 
-/// What is asked of the processes that work on a run.
+/// The current orders to the processes that work on a run.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Orders {
     /// The number of the last order.
@@ -13,7 +14,7 @@ pub struct Orders {
     pub rate_per_s: Option<f64>,
 }
 
-/// One thing that is asked.
+/// One order.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Order {
     /// Make no calls.

@@ -32,7 +32,7 @@ pub(super) fn values(outcome: &Outcome) -> [Value<'_>; 17] {
     ]
 }
 
-/// Reads a row of [`COLUMNS`]; what does not fit its checksum is refused.
+/// Reads a row of [`COLUMNS`]; refuses a row that does not match its checksum.
 pub(super) fn read(row: &impl Row) -> Result<Outcome, Fault> {
     let outcome = Outcome {
         line: row.required(0)?,

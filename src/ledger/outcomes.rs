@@ -1,7 +1,7 @@
 //! What became of the lines: counted, as a set, or one by one in the order of the file.
 //!
-//! Pages are read one at a time and closed again, so that a reader never keeps the log from being checkpointed
-//! while a run is under way, and memory stays flat.
+//! Each page is read with a query of its own, so that a reader never blocks a checkpoint of the write-ahead log while a
+//! run is under way, and memory stays flat.
 
 use super::store::LinesOf;
 use super::unlooked::{STATUS, UnlookedOutcomes};
@@ -9,11 +9,11 @@ use super::{Counted, Ledger, LedgerError, LineSet, RunKind, Told, UnlookedLine};
 use crate::domain::{Line, Outcome, Status};
 use std::vec;
 
-/// Outcomes of one page.
+/// Outcomes per page.
 const PAGE: u32 = 2_000;
 
 impl Ledger {
-    /// How many groups of rows were committed: it grows with whatever the run records.
+    /// Returns the number of committed groups of rows; it grows with everything that the run records.
     pub fn commits(&self) -> Result<i64, LedgerError> {
         self.store().commits()
     }
@@ -38,21 +38,22 @@ impl Ledger {
         Ok(self.store().lines(LinesOf::Planned)?.union(&self.untold()?))
     }
 
-    /// The lines of a plan that was begun to be carried out which still need work: those that were not reached, and
-    /// those with a write in doubt.
+    /// Returns the lines of a partly executed plan that still need work: lines that were not reached, and lines with a
+    /// write in doubt.
     pub fn still_planned(&self) -> Result<LineSet, LedgerError> {
         let planned = self.store().lines(LinesOf::StillPlanned)?;
         Ok(planned.union(&self.untold()?))
     }
 
-    /// The lines of an undo of which nothing is recorded: each of them says itself what it is to change, and what it must find.
+    /// Returns the lines of an undo that have no row: the line in the file says what to change, and which value must be
+    /// there.
     fn untold(&self) -> Result<LineSet, LedgerError> {
         let header = self.header();
         if header.kind != RunKind::Undo {
             return Ok(LineSet::default());
         }
         let told = self.store().lines(LinesOf::Told)?;
-        // Its file has a line each below the header.
+        // Line 1 of its file is the header.
         let last = Line::try_from(header.lines).unwrap_or(Line::MAX - 1) + 1;
         Ok((2..=last).filter(|line| !told.contains(*line)).collect())
     }
@@ -74,12 +75,12 @@ impl Ledger {
         one.next().transpose()
     }
 
-    /// Calls `each` for every line of which something is known, in the order of the file.
+    /// Calls `each` for every line with an outcome, in the order of the file.
     pub fn each_told(&self, mut each: impl FnMut(Told<'_>)) -> Result<(), LedgerError> {
         if self.store().unlooked(0..=Line::MAX)?.is_none() {
             return self.store().each_told(&mut each);
         }
-        // What was recorded of a line itself counts more than that it was not looked at.
+        // A line's own outcome takes precedence over the record that the line was not looked at.
         for outcome in self.outcomes() {
             each(Told::of(&outcome?));
         }
@@ -156,13 +157,13 @@ impl Outcomes<'_> {
 }
 
 impl Outcomes<'_> {
-    /// The next outcome of the page. Both parts of it are in the order of the file.
+    /// Returns the next outcome of the page: the lower line of its two parts, which are both in the order of the file.
     fn next_of_page(&mut self) -> Option<Outcome> {
         let of_row = self.page.as_slice().first().map(|outcome| outcome.line);
         let unlooked = self.unlooked.next_line();
         match of_row {
             Some(line) if unlooked.is_none_or(|unlooked| line <= unlooked) => {
-                // What was recorded of the line itself counts more than that it was not looked at.
+                // A line's own outcome takes precedence over the record that the line was not looked at.
                 if unlooked == Some(line) {
                     self.unlooked.next();
                 }
@@ -181,7 +182,7 @@ impl Iterator for Outcomes<'_> {
             if let Some(outcome) = self.next_of_page() {
                 return Some(Ok(outcome));
             }
-            // Nothing after an error: a damaged ledger is not read on.
+            // After an error, nothing more is read: the ledger is damaged.
             let from = self.next.take()?;
             if let Err(error) = self.load_page(from) {
                 return Some(Err(error));

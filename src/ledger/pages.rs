@@ -1,10 +1,11 @@
-//! All rows that are on record of a run, page by page, so that memory stays flat: for copying a record, and for comparing two.
+//! Reads all rows of a run's record page by page, so that memory stays flat: for copying a record, and for comparing
+//! two.
 
 use super::store::{Store, WritesOf};
 use super::{DriftedLine, LedgerError, RemovedFile, Unlooked, WriteId, WriteRecord};
 use crate::domain::{CustomerId, Line, Outcome};
 
-/// Rows of a page.
+/// Rows per page.
 const PAGE: u32 = 2_000;
 
 /// Some rows of one kind.
@@ -20,7 +21,7 @@ pub(super) enum Page {
 }
 
 impl Page {
-    /// What its rows are, for people.
+    /// Names its rows, for messages.
     pub(super) fn words(&self) -> &'static str {
         match self {
             Self::Outcomes(_) | Self::Unlooked(_) => "what became of a line",
@@ -40,13 +41,13 @@ enum At {
     Unlooked(Line),
     Drift(Line),
     Wishes(Option<(u64, CustomerId)>),
-    /// Those that are left, the lowest last.
+    /// The digests that are left, the lowest last.
     Replaced(Option<Vec<u64>>),
     Removed,
     End,
 }
 
-/// The pages of a record, in an order that is the same wherever it is kept.
+/// The pages of a record, in the same order for every database.
 pub(super) struct Pages<'s> {
     store: &'s dyn Store,
     at: At,
@@ -60,7 +61,7 @@ impl<'s> Pages<'s> {
         }
     }
 
-    /// `None`: that was all.
+    /// Returns the next page; `None`: there is none left.
     pub(super) fn next(&mut self) -> Result<Option<Page>, LedgerError> {
         while !matches!(self.at, At::End) {
             if let Some(page) = self.of_kind()? {
@@ -134,7 +135,7 @@ impl<'s> Pages<'s> {
     }
 }
 
-/// The replaced values in the reverse of one order: they are taken from the end.
+/// Returns the digests of replaced values in descending order: pages are taken from the end.
 fn reversed(store: &dyn Store) -> Result<Vec<u64>, LedgerError> {
     let mut all = store.replaced()?;
     all.sort_unstable_by(|a, b| b.cmp(a));

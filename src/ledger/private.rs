@@ -1,6 +1,6 @@
 //! Files and folders that only their owner may read, from the moment of their creation.
 //!
-//! A mode that is set afterwards leaves a moment in which anybody could have opened the file.
+//! If the mode were set afterwards, another user could open the file in between.
 
 use super::LedgerError;
 use super::folder_writers::other_writers;
@@ -19,7 +19,7 @@ pub struct PrivateFile {
 }
 
 impl PrivateFile {
-    /// Begins a file that will be at this path, in place of one that is there.
+    /// Begins a file that will be at this path, and replaces a file that is there.
     pub fn begin(path: PathBuf) -> io::Result<Self> {
         let folder = path.parent().ok_or(io::ErrorKind::InvalidFilename)?;
         let file = tempfile::Builder::new()
@@ -35,7 +35,7 @@ impl PrivateFile {
         &self.path
     }
 
-    /// Puts it in its place; it is on the disk when this returns.
+    /// Moves the file to its path; it is on the disk when this returns.
     pub fn finish(self) -> io::Result<()> {
         let file = self.file.into_inner()?;
         file.as_file().sync_all()?;

@@ -67,7 +67,7 @@ words! {
         Created = "created",
         /// Looked up and waiting for `apply --run`.
         Planned = "planned",
-        /// At work; found without a living process, it was killed.
+        /// At work; if no living process works on the run, its process was killed.
         Running = "running",
         /// Every line has come to its end.
         Finished = "finished",
@@ -89,13 +89,13 @@ words! {
         Canary = "canary",
         /// The time of `--until` has come.
         Until = "until",
-        /// A person let the units under way finish and begin no others.
+        /// A person ordered the run to finish the units under way and begin no others.
         Drained = "drained",
         /// The person who saw what would change did not consent.
         NotConfirmed = "not_confirmed",
         /// No customer was found.
         NotFound = "not_found",
-        /// Of the first writes, more than half were refused.
+        /// More than half of the first writes were refused.
         HalfRefused = "half_refused",
         /// The system stored other values than were written.
         Altered = "altered",

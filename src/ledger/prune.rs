@@ -1,5 +1,5 @@
-//! What stays of a run when its input and its reports are removed: the header, every write, and of the lines only what
-//! later runs need. Messages, service IDs, profiles and the answers' numbers go.
+//! Reduces a run to what must stay when its input and its reports are removed: the header, every write, and the data of
+//! the lines that later runs need. Messages, service IDs, profiles and the numbers of the answers are removed.
 //!
 //! A run that is marked as pruned stays marked. If the process is killed after that, the next prune completes the work.
 
@@ -37,8 +37,9 @@ impl Ledger {
         ])
     }
 
-    /// Strips the outcomes of a pruned run and gives the room back to the disk. `keeps_found`: whether a line that was
-    /// found as wished stays, because a run that may still be resumed must not overwrite what it found; `None`: no such line.
+    /// Strips the outcomes of a pruned run and returns the free space to the disk. `keeps_found`: whether to keep a
+    /// line that was found as wished, because a run that may still be resumed must not overwrite what it found; `None`:
+    /// no such line is kept.
     pub fn strip(
         &self,
         _hold: &ExclusiveLock,
@@ -69,7 +70,7 @@ impl Ledger {
     }
 }
 
-/// What later runs go by.
+/// Returns the part of an outcome that later runs need; `None`: they need nothing of it.
 fn stripped(outcome: &Outcome, keeps_found: &impl Fn(&Outcome) -> bool) -> Option<Outcome> {
     let wrote_account = outcome.account.before != outcome.account.after;
     let with_ids = match outcome.status {

@@ -1,9 +1,9 @@
 //! The bounded queue between many tasks and the one thread that commits.
 //!
-//! Some messages are waited for (intents), others are not (outcomes). The latter may wait a moment, so that they share
-//! a commit instead of costing one each. The former are committed immediately where they come one at a time; where many
-//! come, a commit waits until as many are queued as in the groups before, but no longer than [`URGENT_WAIT`]: at ten thousand
-//! a second, a commit for every five of them would cost more than all the calls.
+//! Tasks wait for intents, but not for outcomes. Outcomes stay queued for a moment, so that they share a commit. An
+//! intent that comes alone is committed immediately. Where many come, a commit waits until as many are queued as in the
+//! groups before, but no longer than [`URGENT_WAIT`]: at ten thousand a second, a commit for every five of them would
+//! cost more than all the calls.
 
 use super::chunk::Chunk;
 use super::commit::{Entry, Item};
@@ -14,15 +14,15 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, oneshot};
 
-/// Messages that may be waiting; senders beyond that wait for room.
+/// Maximum number of queued messages; further senders wait for room.
 const ROOM: usize = 1024;
-/// The number of messages at which a commit is made, though none of them is urgent.
+/// Number of messages that causes a commit even if none of them is urgent.
 const GROUP: usize = 512;
-/// How long a message that no task waits for may be queued before it is committed.
+/// Maximum time that a message stays queued if no task waits for it.
 const LINGER: Duration = Duration::from_millis(20);
-/// How long an urgent message may wait for the others that are expected.
+/// Maximum time that an urgent message waits for the others that are expected.
 const URGENT_WAIT: Duration = Duration::from_millis(4);
-/// Waiting for more than this many saves nothing any more.
+/// Maximum number of urgent messages to wait for; waiting for more would save nothing.
 const MOST_EXPECTED: usize = 64;
 
 pub(super) type Answer<T> = oneshot::Sender<Result<T, LedgerError>>;
@@ -32,7 +32,7 @@ pub(super) enum Message {
     Note(Item),
     /// Waits until the intent is on the disk.
     Intend(Box<Intent>, Option<Arc<Chunk>>, Answer<Noted>),
-    /// Waits until everything that was queued before is.
+    /// Waits until everything that was queued before is on the disk.
     Flush(Answer<()>),
 }
 
@@ -64,8 +64,8 @@ pub(super) struct Group {
 }
 
 impl Group {
-    /// Tells all tasks that it is on the disk. A waiter that is gone leaves an intent without a write, which a read-back
-    /// settles.
+    /// Tells all tasks that the group is on the disk. If the task of an intent is gone, the intent stays without a
+    /// write, and a read-back settles it.
     pub(super) fn answer(self, noted: Vec<Noted>) {
         let mut noted = noted.into_iter();
         for waiter in self.waiters {
@@ -82,7 +82,7 @@ impl Group {
         }
     }
 
-    /// Tells all tasks that it is not on the disk.
+    /// Tells all tasks that the group is not on the disk.
     pub(super) fn refuse(self, error: &Arc<LedgerError>) {
         for waiter in self.waiters {
             waiter.refuse(error);
@@ -120,7 +120,7 @@ impl Default for Waiting {
 }
 
 impl Waiting {
-    /// Puts a message in; whether the thread that commits has to be woken.
+    /// Adds a message; returns whether the thread that commits has to be woken.
     fn add(&mut self, message: Message) -> bool {
         let group = &mut self.group;
         let sooner = match message {
@@ -155,7 +155,7 @@ impl Waiting {
         self.closed || self.flushes || (complete && messages > 0)
     }
 
-    /// Takes the group out, and learns from it how many to expect.
+    /// Takes the group out, and adjusts the expected number of urgent messages to it.
     fn take(&mut self) -> Group {
         let reached = self.urgent >= self.expected;
         self.expected = match self.urgent {
@@ -197,9 +197,9 @@ impl Queue {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Puts a message in, waiting for room; refuses once a commit has failed or the queue was closed.
+    /// Adds a message after waiting for room; refuses it once a commit has failed or the queue was closed.
     pub(super) async fn push(&self, message: Message) -> Result<(), LedgerError> {
-        // A failure or the end closes the semaphore; the words for it are below.
+        // A failure and the end of the queue close the semaphore; the checks below return the error.
         if let Ok(permit) = self.room.acquire().await {
             permit.forget();
         }
@@ -248,14 +248,14 @@ impl Queue {
         (group.messages > 0).then_some(group)
     }
 
-    /// Nothing is accepted any more; what waits is still taken.
+    /// Closes the queue: it accepts no further message, and what is queued is still taken.
     pub(super) fn close(&self) {
         self.lock().closed = true;
         self.room.close();
         self.wake.notify_one();
     }
 
-    /// Nothing is accepted any more, and what waits is dropped: its senders are told why.
+    /// Closes the queue after an error: drops what is queued, and tells its senders why.
     pub(super) fn fail(&self, error: &Arc<LedgerError>) {
         let mut waiting = self.lock();
         waiting.failed = Some(Arc::clone(error));
@@ -265,7 +265,7 @@ impl Queue {
         left.refuse(error);
     }
 
-    /// The thread that commits is gone. Where it has not said why, the journal is closed.
+    /// Reports that the thread that commits has ended. If it gave no reason, the journal counts as closed.
     pub(super) fn end(&self) {
         if self.lock().failed.is_none() {
             self.fail(&Arc::new(LedgerError::Closed));

@@ -9,20 +9,20 @@ use crate::domain::{Profile, StoredValue, is_respelling};
 /// The result of a write without an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Judgement {
-    /// The system is as the write wished: do not write again.
+    /// The system has the values of the write: do not write again.
     TookEffect,
-    /// It took effect, and the system has stored the value in a spelling of its own.
+    /// The write took effect, and the system stored the value in another spelling.
     Altered,
-    /// Nothing that the write did not find or wish is there: it may be written again.
+    /// The write did not take effect, or not wholly, and every value is an old or a new one: it may be repeated.
     DidNot,
     /// Another user or program has changed the value: `stale`, write nothing.
     ConcurrentChange,
 }
 
-/// Compares what is there with what was there and what was wished.
+/// Compares the value that was read with the values before the write and the values to write.
 ///
-/// At a location only what was sent is compared, and of that what is shown. If one half of it is as requested and the
-/// other as before, the write has not (wholly) taken effect, and repeating it destroys nothing.
+/// At a location, only values that were sent and that the system shows are compared. If one of service ID and profile
+/// is as requested and the other as before, the write has not (wholly) taken effect, and repeating it destroys nothing.
 /// A reading of the wrong kind proves nothing and counts as a change by another user or program.
 pub fn judge(write: &Write, seen: &StoredValue) -> Judgement {
     match (write, seen) {
@@ -42,7 +42,8 @@ pub fn judge(write: &Write, seen: &StoredValue) -> Judgement {
                 ),
                 None => Judgement::DidNot,
             });
-            // One call sets both, so where the profile is not shown, a service ID that has come about speaks for it.
+            // One call sets both. If the system does not show the profile, a service ID that differs from the one
+            // before decides for both.
             let speaks = after.service.is_some() && after.service != before.service;
             match service {
                 Some(seen) if speaks && now.profile.is_none() => seen,
@@ -107,7 +108,7 @@ mod tests {
         (service, profile).prop_map(|(service, profile)| LocationState { service, profile })
     }
 
-    /// The world after the write: what was not sent stays.
+    /// The location after the write: values that were not sent stay.
     fn carried_out(before: &LocationState, after: &LocationState) -> LocationState {
         LocationState {
             service: after.service.clone().or_else(|| before.service.clone()),

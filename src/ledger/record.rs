@@ -16,7 +16,7 @@ impl WriteId {
     }
 }
 
-/// One write: from what to what.
+/// One write: the value before it, and the value to write.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Write {
     /// The customer's account ID.
@@ -25,7 +25,7 @@ pub enum Write {
         before: Option<AccountId>,
         /// What is written; `None`: it is removed.
         after: Option<AccountId>,
-        /// Whether `after` is the parking ID of a swap, with which no customer may be left.
+        /// Whether `after` is the temporary ID of a swap, which no customer may keep.
         temporary: bool,
     },
     /// A location's service ID, profile, or both.
@@ -50,9 +50,9 @@ pub struct Intent {
     pub attempt: u32,
     /// The customer that is written to.
     pub customer: CustomerId,
-    /// The reseller of the relationship that is meant, where the system has such a thing.
+    /// The reseller of the relationship, if the system has resellers.
     pub reseller: Option<Reseller>,
-    /// From what to what.
+    /// The values before and after.
     pub write: Write,
     /// The correlation ID that the call carries.
     pub correlation: String,
@@ -92,18 +92,18 @@ impl Verdict {
     }
 }
 
-/// The answer to a write; recorded again when a read-back settles what was unknown.
+/// The result of a write; recorded again when a read-back settles an unknown result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WriteVerdict {
     /// What is known now.
     pub verdict: Verdict,
-    /// Of an applied write: what the system stored, where that is not what was asked.
+    /// What the system stored for an applied write, if that differs from what was requested.
     pub effect: Option<StoredValue>,
     /// The status of the answer, where there was one; [`NEVER_SENT`]: nothing left this machine.
     pub http_status: Option<u16>,
 }
 
-/// Stands in the place of an answer's status where a write was never sent.
+/// The HTTP status that is recorded for a write that was never sent.
 pub const NEVER_SENT: u16 = 0;
 
 /// A noted write with what is known about it.
@@ -115,14 +115,14 @@ pub struct WriteRecord {
     pub intent: Intent,
     /// `None`: the process died before the answer was noted, so it is in doubt.
     pub verdict: Option<Verdict>,
-    /// What the system stored, where that is not what was asked.
+    /// What the system stored, if that differs from what was requested.
     pub effect: Option<StoredValue>,
     /// The status of the answer, where there was one.
     pub http_status: Option<u16>,
 }
 
 impl Write {
-    /// Whether both bring about the same, whatever was there before.
+    /// Whether both request the same value, and for the same location, whatever was there before.
     pub fn wants_the_same(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Account { after, .. }, Self::Account { after: others, .. }) => after == others,
@@ -160,7 +160,7 @@ pub(super) fn certainly_failed(verdict: Option<Verdict>, http_status: Option<u16
 }
 
 impl WriteRecord {
-    /// The write as it took effect, if it did: with what is stored in the place of what was asked.
+    /// Returns the write as it took effect, if it did: with the stored value in place of the requested one.
     pub fn stored(&self) -> Write {
         let mut write = self.intent.write.clone();
         match (&mut write, &self.effect) {
@@ -168,7 +168,8 @@ impl WriteRecord {
                 after.clone_from(stored);
             }
             (Write::Location { after, .. }, Some(StoredValue::Location(stored))) => {
-                // A half that was not sent stays as it was, and one that is not shown is as it was sent.
+                // A value that was not sent stays as it was; a value that the system does not show counts as it was
+                // sent.
                 if after.service.is_some() && stored.service.is_some() {
                     after.service.clone_from(&stored.service);
                 }
@@ -190,14 +191,14 @@ impl WriteRecord {
         }
     }
 
-    /// Whether it may have taken effect, or may still do it, though no reading has shown it. What was never sent
-    /// cannot, nor what was certainly refused. What was answered otherwise (408 says only that the server waited too
-    /// long), or not at all, was not found by a reading, and may have taken effect since.
+    /// Whether the write may have taken effect, or may still do so, although no reading has shown it. A write that was
+    /// never sent, or was certainly refused, cannot. A write without an answer, or with another answer (408 says only
+    /// that the server waited too long), may have taken effect after a reading did not find it.
     pub fn may_have_landed(&self) -> bool {
         self.verdict != Some(Verdict::Applied) && !certainly_failed(self.verdict, self.http_status)
     }
 
-    /// Whether it is unknown if it took effect.
+    /// Whether the result is unknown.
     pub fn in_doubt(&self) -> bool {
         match self.verdict {
             None | Some(Verdict::Unknown) => true,
@@ -215,11 +216,11 @@ pub struct Calls {
     pub read: u64,
     /// Writes.
     pub write: u64,
-    /// Those of them that were repetitions.
+    /// Calls that were repetitions, of all kinds.
     pub retried: u64,
     /// Answers that asked for less speed.
     pub throttled: u64,
-    /// The limit; `None`: unlimited. Over several sessions the last one's counts.
+    /// The limit in calls a second; `None`: unlimited. The sum of several sessions has the limit of the last one.
     pub limit_per_s: Option<f64>,
     /// How long calls were made, in milliseconds.
     pub active_ms: u64,
@@ -232,7 +233,7 @@ impl Calls {
     }
 }
 
-/// A process that has worked on a run, or does.
+/// A process that works on a run, or has worked on it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PastSession {
     /// Milliseconds since 1970, UTC.
@@ -247,7 +248,8 @@ pub struct PastSession {
     pub writing: bool,
     /// Its calls, as far as they are on record.
     pub calls: Calls,
-    /// Whether they all are: it has ended in order. A run in files does not tell that of its processes.
+    /// Whether `calls` is complete, because the process has ended in order. A run in files does not record this: always
+    /// `true`.
     pub is_whole: bool,
 }
 
@@ -264,7 +266,7 @@ pub struct AtWork {
     pub failed: u64,
     /// The number of the last order that it follows.
     pub followed: u64,
-    /// How long it was not heard of, in milliseconds.
+    /// How long ago the process renewed its lease, in milliseconds.
     pub silent_ms: u64,
 }
 

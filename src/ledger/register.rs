@@ -1,4 +1,4 @@
-//! What is kept of runs and targets beside their ledgers.
+//! What is recorded about runs and targets outside of their ledgers.
 
 use std::path::PathBuf;
 
@@ -13,15 +13,15 @@ pub struct RegisteredRun {
     pub system: String,
     /// The key of its target.
     pub target: String,
-    /// The highest epoch of a process that may have written in it, or the one in which it was made.
+    /// The highest epoch of a process that may have written for the run, or the epoch in which the run was made.
     pub epoch: u64,
     /// Whether it has changed account IDs, or may have.
     pub renames: bool,
-    /// A customer that it has changed, and the relationship in which it has.
+    /// A customer that the run has changed, and the relationship.
     pub customer: Option<(String, Option<String>)>,
 }
 
-/// Whether two targets are one system, and what that rests on.
+/// Whether two targets are one system, and when that was found out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sameness {
     /// Whether they are.

@@ -1,10 +1,10 @@
-//! What is on record of a run that was pruned, beside its header, its writes and what is left of its lines.
+//! What is on record of a pruned run besides its header, its writes and what is left of its lines.
 
 use super::checksum;
 use super::columns::{Fault, Row, Value};
 use crate::domain::CustomerId;
 
-/// What is known of a pruned run beside its compact record.
+/// What is known of a pruned run besides its compact record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pruned {
     /// When, in milliseconds since 1970, UTC.
@@ -42,14 +42,14 @@ pub(super) fn wish_values(wish: u64, customer: &str) -> [Value<'_>; 2] {
     [wish.cast_signed().into(), customer.into()]
 }
 
-/// The customer of a wish; what does not fit its checksum is refused.
+/// Reads the customer of a wish; refuses a row that does not match its checksum.
 pub(super) fn read_wish(wish: u64, customer: &str, sum: i64) -> Result<CustomerId, Fault> {
     let read = CustomerId::new(customer).ok();
     read.filter(|_| checksum::of(&wish_values(wish, customer)) == sum)
         .ok_or(Fault::from("a customer of its lines was altered"))
 }
 
-/// Where a page of wishes begins: after this one, or before the first.
+/// Returns the key after which a page of wishes begins: that of this wish, or one below all wishes.
 pub(super) fn after(wish: Option<&(u64, CustomerId)>) -> (i64, &str) {
     wish.map_or((i64::MIN, ""), |(wish, customer)| {
         (wish.cast_signed(), customer.as_str())

@@ -1,4 +1,4 @@
-//! The account IDs that a run has changed, customer by customer: what later runs go by.
+//! The account IDs that a run has changed, customer by customer, for later runs.
 
 use super::columns::Fault;
 use super::store::WritesOf;
@@ -8,10 +8,10 @@ use crate::domain::{AccountId, CustomerId, Reseller};
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 
-/// What a run has made, or may have made, of one customer's account ID.
+/// The total change that a run has made, or may have made, to one customer's account ID.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NetRename {
-    /// The number of the write by which the customer can be looked up.
+    /// The number of a write to the customer; [`Ledger::customer_of`] finds the customer by it.
     pub write: u32,
     /// Before the first write.
     pub before: Option<AccountId>,
@@ -22,10 +22,10 @@ pub struct NetRename {
 }
 
 impl Ledger {
-    /// Calls `each` for what the run has made of each customer's account ID, or may have. What was rolled back, and a
-    /// temporary ID with which a customer was left, is no such thing.
+    /// Calls `each` with the total change, certain or possible, of each customer's account ID. Leaves out changes that
+    /// were rolled back, and temporary IDs with which customers were left.
     pub fn net_renames(&self, mut each: impl FnMut(NetRename)) -> Result<(), LedgerError> {
-        // Nearly every customer is written once. Eight bytes for each tell which are not.
+        // Nearly every customer has one write. A hash of eight bytes for each write finds the customers with several.
         let hasher = RandomState::new();
         let key = |one: &WriteSketch<'_>| hasher.hash_one((one.customer, one.reseller));
         let mut customers = Vec::new();
@@ -52,7 +52,7 @@ impl Ledger {
             match several.get_mut(&key) {
                 None | Some(Some(_)) if is_temporary => {}
                 None => each(net),
-                // A temporary ID counts as where the customer comes from, and never as where it goes.
+                // A temporary ID is never the end of a change: only the ID before it counts.
                 Some(None) if is_temporary => {
                     let after = net.before.clone();
                     several.insert(key, Some(NetRename { after, ..net }));
@@ -70,8 +70,8 @@ impl Ledger {
         Ok(())
     }
 
-    /// The writes of account IDs that took effect or may have. Those that certainly did not are left out: never sent, or
-    /// refused.
+    /// Calls `each` for the writes of account IDs that took effect or may have. Leaves out those that certainly failed
+    /// (never sent, or refused), and those for which the system stored another value.
     fn each_rename(
         &self,
         each: &mut dyn FnMut(WriteSketch<'_>) -> Result<(), Fault>,
@@ -84,8 +84,8 @@ impl Ledger {
         })
     }
 
-    /// Calls `each` with the account ID that each write took from a customer, or may have, the one that it gave, and the
-    /// relationship.
+    /// Calls `each` for every write of an account ID that took effect or may have: with the ID before, the ID after,
+    /// and the relationship.
     pub fn each_account_moved(
         &self,
         mut each: impl FnMut(Option<&str>, Option<&str>, Option<&str>),

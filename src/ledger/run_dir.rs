@@ -31,7 +31,8 @@ impl RunDir {
         })
     }
 
-    /// Makes sure that runs can be kept here: the folder exists, is its owner's alone to write, and is local.
+    /// Makes sure that runs can be kept here: the folder exists, only its owner may write to it, and it is on a local
+    /// disk.
     pub(super) fn prepare(runs_dir: &Path) -> Result<(), LedgerError> {
         create_folder(runs_dir, true)
             .map_err(|source| LedgerError::io(runs_dir, "made", source))?;
@@ -45,7 +46,7 @@ impl RunDir {
         }
     }
 
-    /// The folder of a run, where this is one.
+    /// Returns the folder of a run; `None`: its name is not the ID of a run.
     pub fn at(path: &Path) -> Option<Self> {
         let run = RunId::parse(path.file_name()?.to_str()?).ok()?;
         let path = path.to_owned();
@@ -81,17 +82,18 @@ impl RunDir {
         &self.path
     }
 
-    /// The folder by the one path that it has, whatever the working directory.
+    /// The path of the folder, the same for every working directory.
     pub fn absolute(&self) -> PathBuf {
         absolute(&self.path)
     }
 
-    /// Whether its ledger is in it, or was: what it has done cannot be told without, but that it was there can.
+    /// Whether its ledger is in it, or was. Without the ledger it is unknown what the run did, but known that the run
+    /// existed.
     pub(super) fn has_ledger(&self) -> bool {
         self.ledger().exists() || self.has_begun()
     }
 
-    /// Whether its ledger was whole once: one that was cut short before that cannot have been acted upon.
+    /// Whether its ledger was ever complete. A run whose ledger never was has written nothing.
     pub(super) fn has_begun(&self) -> bool {
         Seal::read(&self.ledger()).is_some()
     }
@@ -112,7 +114,7 @@ impl RunDir {
     }
 }
 
-/// The same folder has one path, whatever the working directory.
+/// Returns the one path of a folder, the same for every working directory.
 pub fn absolute(path: &Path) -> PathBuf {
     path.canonicalize()
         .or_else(|_| std::path::absolute(path))

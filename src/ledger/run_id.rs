@@ -3,7 +3,8 @@
 use super::LedgerError;
 use std::fmt;
 
-/// A run's ID, such as `20261120-223015-k3f9`: the UTC time at which it was made and four characters of its milliseconds and of chance.
+/// A run's ID, such as `20261120-223015-k3f9`: the UTC time at which it was made, and four characters from the
+/// milliseconds of that time and a random number.
 ///
 /// At most 20 characters of `a-z`, `0-9` and `-`; later runs sort after earlier ones.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]

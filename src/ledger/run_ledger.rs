@@ -1,5 +1,5 @@
-//! One run's ledger: made, opened, and asked what its database answers as it is. What is told from several answers is in files
-//! by subject; while a run is under way, the journal writes.
+//! One run's ledger: makes it, opens it, and passes on what its database answers. What is derived from several answers
+//! is in other files, by subject. While a run is under way, the journal writes.
 
 use super::columns::{Fault, Row, Value};
 use super::commit::Commit;
@@ -22,7 +22,7 @@ pub struct Ledger {
     former: Vec<String>,
 }
 
-/// The ledger of a new run, before its header is on record. Dropped before that, there is no run.
+/// The ledger of a new run, before its header is on record. If this is dropped before that, there is no run.
 pub struct NewLedger(pub(super) Box<dyn Draft>);
 
 impl NewLedger {
@@ -31,7 +31,8 @@ impl NewLedger {
         self.0.put(outcome)
     }
 
-    /// Records what the run is asked to do, which makes it a run. `shard`: the lines that it carries out, if not all.
+    /// Records what the run is asked to do; from then on it is a run. `shard`: the lines that it carries out, if not
+    /// all.
     pub fn begin(
         self,
         header: &Header,
@@ -47,7 +48,7 @@ impl Ledger {
         sqlite::create(dir).map(NewLedger)
     }
 
-    /// Opens a ledger and looks it through; what is damaged, foreign or newer is refused and left as it is.
+    /// Opens a ledger and checks all of it; refuses one that is damaged, foreign or newer, and leaves it as it is.
     pub(super) fn open(dir: &RunDir) -> Result<Self, LedgerError> {
         Self::of(sqlite::open(dir, true)?)
     }
@@ -57,7 +58,7 @@ impl Ledger {
         Self::of(sqlite::open(dir, false)?)
     }
 
-    /// Opens a ledger for a look at its header and state that makes and changes no file in its folder.
+    /// Opens a ledger to read its header and state; makes and changes no file in its folder.
     pub(super) fn open_read_only(dir: &RunDir) -> Result<Self, LedgerError> {
         Self::of(sqlite::open_read_only(&dir.ledger())?)
     }
@@ -72,7 +73,7 @@ impl Ledger {
         Ok(ledger)
     }
 
-    /// Where the system is now, if it has moved since the run began.
+    /// Reads where the system is now, if it has moved since the run began.
     fn read_address(&mut self) -> Result<(), LedgerError> {
         let which = [Fact::BASE_URL, Fact::TARGET, Fact::FORMER_TARGETS];
         let moved = self.read_facts(&which, |facts| {
@@ -138,7 +139,7 @@ impl Ledger {
         self.store.is_live()
     }
 
-    /// Refuses where a living process is writing to it, and names that process.
+    /// Fails if a living process is writing to it, and names that process.
     pub fn refuse_if_live(&self) -> Result<(), LedgerError> {
         self.hold().map(drop)
     }
@@ -148,8 +149,8 @@ impl Ledger {
         self.started(self.store.join(session)?)
     }
 
-    /// The same for a process that may have others beside it; `leads`: it begins the passes of the run. `None`: only one
-    /// process can work on a run that is kept there.
+    /// Opens the journal of a process that may have others beside it. `leads`: the process begins the passes of the
+    /// run. `None`: the database allows only one process on a run.
     pub fn journal_with_others(
         &self,
         session: Session,
@@ -169,24 +170,23 @@ impl Ledger {
         })
     }
 
-    /// Puts outcomes in before the run begins, all or none: what a plan found, or what must still be there
-    /// for an undo.
+    /// Records outcomes before the run begins, all or none: what a plan found, or what must still be there for an undo.
     pub fn seed(&mut self, outcomes: impl IntoIterator<Item = Outcome>) -> Result<(), LedgerError> {
         let outcomes = &mut outcomes.into_iter();
         self.store.put(vec![Put::Outcomes(outcomes)])
     }
 
-    /// Records the lines that were not as the file has them, in place of what was recorded before.
+    /// Records the drifted lines, in place of those recorded before.
     pub fn set_drift(&self, lines: &[DriftedLine]) -> Result<(), LedgerError> {
         self.store().put(vec![Put::Drift(lines)])
     }
 
-    /// What is asked of the processes that work on the run.
+    /// Returns the current orders to the processes that work on the run.
     pub fn orders(&self) -> Result<Orders, LedgerError> {
         self.store().orders()
     }
 
-    /// Asks something of the processes that work on the run; returns the number of the order.
+    /// Gives an order to the processes that work on the run; returns its number.
     pub fn order(&self, order: Order) -> Result<u64, LedgerError> {
         self.store().change_orders(OrderChange::Give(order))
     }
@@ -201,8 +201,8 @@ impl Ledger {
         self.store().followed_orders()
     }
 
-    /// A process begins to work: what was asked of an earlier one does not concern it. Returns what is asked from now on,
-    /// which is nothing; whatever is asked later has a higher number.
+    /// Removes all orders when a process begins to work: they were given to an earlier process. Returns the empty
+    /// orders; later orders have higher numbers.
     pub fn clear_orders(&self) -> Result<Orders, LedgerError> {
         let number = self.store().change_orders(OrderChange::Clear)?;
         Ok(Orders {
@@ -211,13 +211,13 @@ impl Ledger {
         })
     }
 
-    /// Stops the run in all processes that work on it, where it is in progress: they are drained, and this is why, unless it
-    /// was stopped for another reason before.
+    /// Drains all processes that work on the run, if it is in progress, and records this reason, unless another one is
+    /// on record.
     pub fn stop_all(&self, reason: StopReason, why: &str) -> Result<(), LedgerError> {
         self.store().stop_all(reason, why)
     }
 
-    /// The share of its file that the run carries out, and the lines of that; `None`: the whole file.
+    /// Returns the share of its file that the run carries out, and the lines of that share; `None`: the whole file.
     pub fn shard(&self) -> Result<Option<(Shard, LineSet)>, LedgerError> {
         self.store().shard()
     }
@@ -232,17 +232,17 @@ impl Ledger {
         self.store().hold()
     }
 
-    /// Of a pruned run: the customers that lines with this wish meant.
+    /// Returns the customers that lines with this wish meant, if the run was pruned.
     pub fn customers_of_wish(&self, wish: u64) -> Result<Vec<CustomerId>, LedgerError> {
         self.store().customers_of_wish(wish)
     }
 
-    /// Of a pruned run: digests of the values that it has replaced at locations.
+    /// Returns digests of the values that the run has replaced at locations, if it was pruned.
     pub fn replaced(&self) -> Result<Vec<u64>, LedgerError> {
         self.store().replaced()
     }
 
-    /// A copy of the whole record as it is now, in one file.
+    /// Writes a copy of the whole record, as it is now, into one file.
     pub fn snapshot(&self, to: &Path) -> Result<(), LedgerError> {
         self.store().snapshot(to)
     }

@@ -1,4 +1,4 @@
-//! Where runs are kept: which there are, their records, and which run works on a target.
+//! Where runs are kept: lists them, opens their records, and lets one run at a time work on a target.
 //!
 //! `LocalRuns` is a folder of this machine with the state database of its user, `SharedRuns` a PostgreSQL database that
 //! several machines share.
@@ -21,23 +21,23 @@ pub trait Runs: fmt::Debug + Send + Sync {
     /// Makes sure that runs can be kept here.
     fn prepare(&self) -> Result<(), LedgerError>;
 
-    /// What gives out the turns of all processes that work on the target with this key; `None`: each process of this machine
+    /// Returns the rate that all processes on the target with this key share; `None`: each process of this machine
     /// paces itself.
     fn rate_of(&self, target: &str) -> Result<Option<Arc<dyn SharedRate>>, LedgerError>;
 
-    /// The runs that there are, and those that were registered and are gone, in any order.
+    /// Lists the runs that exist, and those that were registered and are gone, in any order.
     fn list(&self) -> Result<Vec<ListedRun>, LedgerError>;
 
-    /// Opens the record of a run. `thorough`: all of it is looked through; else it is for a short look.
+    /// Opens the record of a run. `thorough`: all of it is checked; otherwise it is opened for a short look.
     fn open(&self, run: &RunDir, thorough: bool) -> Result<Ledger, LedgerError>;
 
-    /// Opens the record of a run for a glance at its header and state, which makes and changes nothing.
+    /// Opens the record of a run to read its header and state; makes and changes nothing.
     fn glance(&self, run: &RunDir) -> Result<Ledger, LedgerError>;
 
-    /// Whether there is a record of this run: also one that cannot be read.
+    /// Whether there is a record of this run, also if it cannot be read.
     fn has(&self, run: &RunDir) -> bool;
 
-    /// Whether the record of this run was whole once: one that was cut short before that cannot have been acted upon.
+    /// Whether the record of this run was ever complete. A run whose record never was has written nothing.
     fn has_begun(&self, run: &RunDir) -> bool;
 
     /// Makes sure that the run's folder is on this machine, and refuses one that others may write into or that is a symbolic
@@ -48,15 +48,15 @@ pub trait Runs: fmt::Debug + Send + Sync {
     /// missing where the run was pruned.
     fn input(&self, run: &RunDir) -> Result<PathBuf, LedgerError>;
 
-    /// Makes a place for a new run: a folder for its files, and a record that is there once it is begun. Its input must
-    /// lie in the folder by then.
+    /// Makes a place for a new run: a folder for its files, and a record that exists once [`NewLedger::begin`] is
+    /// called. By then its input must lie in the folder.
     fn create(&self, run: &RunId) -> Result<(RunDir, NewLedger), LedgerError>;
 
     /// Keeps all other runs from working on these targets, which are one system, or says which run does
     /// ([`LedgerError::Held`]).
     fn hold(&self, targets: &[&str], run: &str) -> Result<ExclusiveLock, LedgerError>;
 
-    /// The same for a process that joins others on this run, which hold the targets, too.
+    /// Holds the targets together with the other processes on this run, which the calling process joins.
     fn hold_with_others(&self, targets: &[&str], run: &str) -> Result<ExclusiveLock, LedgerError> {
         self.hold(targets, run)
     }
@@ -66,7 +66,7 @@ pub trait Runs: fmt::Debug + Send + Sync {
         Ok(Vec::new())
     }
 
-    /// An epoch above this one and above all that were given before.
+    /// Returns an epoch above this one and above all that were given before.
     fn next_epoch(&self, above: u64) -> Result<u64, LedgerError>;
 
     /// Keeps what [`Runs::list`] tells of a run, also when it is gone.
@@ -75,7 +75,7 @@ pub trait Runs: fmt::Debug + Send + Sync {
     /// Removes a run that has not begun: its record, its folder, and what [`Runs::list`] tells of it.
     fn discard(&self, run: &RunDir) -> Result<(), LedgerError>;
 
-    /// The folder in which the process kept the files of the run that worked on it last; `None`: where the run is.
+    /// Returns the folder in which the last process on the run kept its files; `None`: the folder of the run.
     fn worked_on_in(&self, _run: &RunDir) -> Result<Option<PathBuf>, LedgerError> {
         Ok(None)
     }
@@ -94,7 +94,7 @@ pub struct RunToJoin {
     /// The word for its system, and the key of its target.
     pub system: String,
     pub target: String,
-    /// Whether the process is there that began or resumed it.
+    /// Whether the process that began or resumed it is at work.
     pub is_led: bool,
 }
 

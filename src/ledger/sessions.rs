@@ -3,18 +3,18 @@
 use super::{AtWork, Calls, Ledger, LedgerError, PastSession};
 
 impl Ledger {
-    /// All of them, in their order.
+    /// All processes, in their order.
     pub fn sessions(&self) -> Result<Vec<PastSession>, LedgerError> {
         self.store().sessions()
     }
 
-    /// Those that might write to the system, in their order.
+    /// The processes that might write to the system, in their order.
     fn writers(&self) -> Result<impl DoubleEndedIterator<Item = PastSession>, LedgerError> {
         let sessions = self.sessions()?.into_iter();
         Ok(sessions.filter(|session| session.writing))
     }
 
-    /// The first and the last epoch at which a process worked on the run that might write; `None`: no process has.
+    /// Returns the lowest and the highest epoch of the processes that might write; `None`: there was none.
     pub fn writing_epochs(&self) -> Result<Option<(u64, u64)>, LedgerError> {
         let epochs = self.writers()?.map(|session| session.epoch);
         Ok(epochs.fold(None, |range, epoch| {
@@ -38,19 +38,20 @@ impl Ledger {
         Ok(Calls::sum(self.sessions()?.into_iter()))
     }
 
-    /// Whether all calls are on record; false: a process was killed, or works still, and there were at least as many.
+    /// Whether all calls are on record. If not, a process was killed or is still at work, and there were at least as
+    /// many calls.
     pub fn has_all_calls(&self) -> Result<bool, LedgerError> {
         Ok(self.sessions()?.iter().all(|session| session.is_whole))
     }
 
-    /// The calls of the sessions that might write: those of a plan are not among them.
+    /// The calls of the sessions that might write, without those of a plan.
     pub fn writers_calls(&self) -> Result<Calls, LedgerError> {
         Ok(Calls::sum(self.writers()?))
     }
 
-    /// How many gaps there were between calls, and how many milliseconds they took together: in each session there
-    /// is one gap less than there are calls, and between sessions there is none; those of one epoch worked at the same time.
-    /// Only sessions under the present limit tell how it was kept.
+    /// Returns the number of gaps between calls, and their total time in milliseconds. A session has one gap less than
+    /// calls, and there is none between sessions; sessions of one epoch worked at the same time and count as one. Only
+    /// sessions with the present limit are counted, because only they show how it was kept.
     pub fn pace(&self) -> Result<(u64, u64), LedgerError> {
         let sessions = self.sessions()?;
         let limit = sessions.last().and_then(|last| last.calls.limit_per_s);
@@ -61,7 +62,7 @@ impl Ledger {
         let together = counted.chunk_by(|one, next| one.epoch == next.epoch);
         Ok(together.fold((0, 0), |(gaps, ms), together| {
             let calls: u64 = together.iter().map(|session| session.calls.total()).sum();
-            // The time is noted in whole milliseconds, and the last one had begun.
+            // The time is noted in whole milliseconds, rounded down.
             (gaps + calls - 1, ms + span_ms(together) + 1)
         }))
     }
@@ -72,7 +73,7 @@ impl Ledger {
     }
 }
 
-/// From the first call of sessions that worked at the same time to the last one, in milliseconds.
+/// Returns the time from the first call to the last one, in milliseconds, of sessions that worked at the same time.
 fn span_ms(together: &[&PastSession]) -> u64 {
     if let [one] = together {
         return one.calls.active_ms;

@@ -1,12 +1,12 @@
-//! Of a run that carries out a share of its file: which share, and which lines these are. They are on record with the
-//! run's header, so that neither other settings nor another version of the program can give it other lines.
+//! The share of its file that a run carries out, and the lines of that share. They are recorded with the run's header,
+//! so that neither other settings nor another version of the program can change the lines.
 
 use super::LineSet;
 use super::checksum::Checksum;
 use super::columns::Fault;
 use crate::domain::Shard;
 
-/// Over the share and the bits of its lines.
+/// Returns the checksum over the share and the bits of its lines.
 pub(super) fn checksum(shard: &str, lines: &LineSet) -> i64 {
     let words = lines.words().iter();
     words
@@ -16,7 +16,7 @@ pub(super) fn checksum(shard: &str, lines: &LineSet) -> i64 {
         .finish()
 }
 
-/// A share and its lines; what does not fit its checksum is refused.
+/// Reads a share and its lines; refuses a row that does not match its checksum.
 pub(super) fn read(shard: &str, lines: &[u8], sum: i64) -> Result<(Shard, LineSet), Fault> {
     let lines = LineSet::of_bytes(lines).filter(|lines| checksum(shard, lines) == sum);
     shard

@@ -1,5 +1,5 @@
-//! What several processes have to agree on that work on one run: which of them works on which lines, how many lines have
-//! failed at all of them, and which one closes the run.
+//! What the processes on one run have to agree on: which of them works on which lines, how many lines have failed in
+//! all of them, and which one closes the run.
 
 use super::LedgerError;
 use super::chunk::Chunk;
@@ -10,23 +10,25 @@ use std::sync::Arc;
 
 /// The lines of a run, handed out in chunks to the processes that work on it.
 pub trait Shares: fmt::Debug + Send + Sync {
-    /// Begins a pass over these chunks, in which other processes may join. Only the process that leads the run may.
+    /// Begins a pass over these chunks, in which other processes may join. Only the process that leads the run may do
+    /// so.
     fn open(&self, pass: &NewPass<'_>) -> Result<(), LedgerError>;
 
     /// The digest of the plan that the pass in progress carries out.
     fn plan_digest(&self) -> Result<String, LedgerError>;
 
-    /// All units of the chunks `done` have ended, and everything about them is on record. The next chunks for this process,
-    /// at most so many.
+    /// Records that all units of the chunks `done` have ended (everything about them must be on record), and returns
+    /// the next chunks for this process, at most `most`.
     fn next(&self, done: &[Arc<Chunk>], most: usize) -> Result<Next, LedgerError>;
 
-    /// Tells how many lines have ended in this process, and hears of the others. `most`: how many lines may fail in the whole run;
-    /// of what is left of them, this process gets a part.
+    /// Records how many lines have ended in this process, and returns what the others have recorded. `most`: how many
+    /// lines may fail in the whole run; this process gets a part of what is left of them.
     fn tell(&self, ended: Ended, most: Option<u64>) -> Result<Others, LedgerError>;
 
-    /// This process has come to the end of its work. True: it is to close the run, which it leads from now on. False: another one
-    /// closes it, and nothing more may be noted here. Of several processes that end at the same moment, the last one closes the run.
-    /// `gives_up`: it has not done what it could have done, and leaves the rest to others that are at work.
+    /// Ends the work of this process. True: the process leads the run from now on and must close it. False: another
+    /// process closes it, and this one may note nothing more. If several processes end at the same moment, the last one
+    /// closes the run. `gives_up`: this process has not done all that it could, and leaves the rest to others that are
+    /// at work.
     fn close_or_leave(&self, gives_up: bool) -> Result<bool, LedgerError>;
 
     /// How many other processes work on the run now.
@@ -39,7 +41,7 @@ pub struct NewPass<'a> {
     pub chunks: &'a [RangeInclusive<Line>],
     /// Whether one process works at a time.
     pub is_alone: bool,
-    /// Tells apart which units the file has: whoever joins must have found the same ones.
+    /// Digest of the units in the file: a process that joins must have found the same units.
     pub plan_digest: &'a str,
 }
 
@@ -62,7 +64,7 @@ pub struct Ended {
     pub failed: u64,
 }
 
-/// What the other processes on the run have told.
+/// What the other processes on the run have reported.
 #[derive(Debug, Clone, Copy)]
 pub struct Others {
     pub ended: Ended,

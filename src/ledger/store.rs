@@ -1,8 +1,8 @@
-//! What a database must be able to do that keeps the record of a run. What can be told from these answers is told by
-//! [`Ledger`](super::Ledger), once for every database.
+//! What a database that keeps the record of a run must be able to do. [`Ledger`](super::Ledger) derives everything else
+//! from these answers, once for every database.
 //!
-//! Every answer is of what is durable. What can be as long as the input comes in pages, as a set of lines, or one by one,
-//! so that memory stays flat.
+//! Every answer contains only what is durable. An answer that can be as long as the input comes in pages, as a set of
+//! lines, or one by one, so that memory stays flat.
 
 use super::columns::{Fault, Row, Value};
 use super::commit::Commit;
@@ -30,7 +30,7 @@ pub(super) trait Store: fmt::Debug + Send + Sync {
     /// The share of its file that the run carries out, and the lines of that; `None`: the whole file.
     fn shard(&self) -> Result<Option<(Shard, LineSet)>, LedgerError>;
 
-    /// What is kept of the run as a whole, in the order of the question.
+    /// Returns these facts of the run, in the order of the question.
     fn facts(&self, which: &[Fact]) -> Result<Facts, LedgerError>;
 
     /// Records all of this, or nothing.
@@ -50,11 +50,11 @@ pub(super) trait Store: fmt::Debug + Send + Sync {
     /// The lines of a kind.
     fn lines(&self, which: LinesOf) -> Result<LineSet, LedgerError>;
 
-    /// How many lines ended with which status, in any order: as the run was closed, if nothing was recorded since.
+    /// Counts the lines per status, in any order: as recorded when the run was closed, if nothing was recorded since.
     fn counts(&self) -> Result<Vec<Counted>, LedgerError>;
 
-    /// The first outcomes of these lines that have a row of their own, in their order: those with a status of one of these
-    /// names, or all where none is given.
+    /// Returns the first `most` outcomes of these lines that have a row of their own, in their order: those with a
+    /// status named in `only`, or all if `only` is empty.
     fn outcomes(
         &self,
         only: &[&str],
@@ -75,14 +75,14 @@ pub(super) trait Store: fmt::Debug + Send + Sync {
         Ok(())
     }
 
-    /// The next row of lines that were not looked at, with the last line of that row: the first row that ends at the first of
-    /// these lines or later. Its lines may be left out where all of them are behind the last of these.
+    /// Returns the next row of lines that were not looked at, and the last line of that row: the first row that ends at
+    /// or after the start of `lines`. The row's lines may be left out if all of them come after the end of `lines`.
     fn unlooked(
         &self,
         lines: RangeInclusive<Line>,
     ) -> Result<Option<(Unlooked, Line)>, LedgerError>;
 
-    /// The first writes of a kind after this one, in the order of noting.
+    /// Returns the first `most` writes of a kind after this one, in the order of noting.
     fn writes(
         &self,
         which: WritesOf,
@@ -100,8 +100,8 @@ pub(super) trait Store: fmt::Debug + Send + Sync {
         each: &mut dyn FnMut(WriteSketch<'_>) -> Result<(), Fault>,
     ) -> Result<(), LedgerError>;
 
-    /// Calls `each` with the account ID that each write took from a customer, or may have, the one that it gave, and the
-    /// relationship, as they are on record.
+    /// Calls `each` for every write of an account ID that took effect or may have: with the ID before, the ID after,
+    /// and the relationship, as they are on record.
     fn each_account_moved(&self, each: EachMoved<'_>) -> Result<(), LedgerError> {
         self.each_write(WritesOf::Accounts, &mut |write| {
             if write.verdict != Some(Verdict::NotApplied) {
@@ -115,7 +115,7 @@ pub(super) trait Store: fmt::Debug + Send + Sync {
     /// write.
     fn customer(&self, which: WritesOf) -> Result<Option<(String, Option<String>)>, LedgerError>;
 
-    /// The writes of the wanted units: unit and number of each. Here by a question for each unit.
+    /// Returns unit and number of each write of the wanted units. This default asks once for each unit.
     fn writes_of_units(&self, wanted: Wanted<'_>) -> Result<Vec<(Line, u32)>, LedgerError> {
         let mut found = Vec::new();
         let units = self.lines(LinesOf::UnitsWithWrites)?;
@@ -128,29 +128,30 @@ pub(super) trait Store: fmt::Debug + Send + Sync {
         Ok(found)
     }
 
-    /// The first lines from this one on that were not as the file has them, in the order of the file.
+    /// Returns the first `most` drifted lines from this one on, in the order of the file.
     fn drift(&self, from: Line, most: u32) -> Result<Vec<DriftedLine>, LedgerError>;
 
-    /// Of a pruned run: the customers that lines with this wish meant.
+    /// Returns the customers that lines with this wish meant, if the run was pruned.
     fn customers_of_wish(&self, wish: u64) -> Result<Vec<CustomerId>, LedgerError>;
 
-    /// Of a pruned run: the first wishes after this one, each with a customer that it meant, in their order.
+    /// Returns the first `most` wishes of a pruned run after this one, each with a customer that it meant, in their
+    /// order.
     fn wishes(
         &self,
         after: Option<&(u64, CustomerId)>,
         most: u32,
     ) -> Result<Vec<(u64, CustomerId)>, LedgerError>;
 
-    /// Of a pruned run: digests of the values that it has replaced at locations.
+    /// Returns digests of the values that a pruned run has replaced at locations.
     fn replaced(&self) -> Result<Vec<u64>, LedgerError>;
 
     /// The files that a prune has removed, by name.
     fn removed_files(&self) -> Result<Vec<RemovedFile>, LedgerError>;
 
-    /// What is asked of the processes that work on the run.
+    /// Returns the current orders to the processes that work on the run.
     fn orders(&self) -> Result<Orders, LedgerError>;
 
-    /// Changes what is asked; returns the number of the last order.
+    /// Changes the orders; returns the number of the last one.
     fn change_orders(&self, change: OrderChange) -> Result<u64, LedgerError>;
 
     /// Records that this process follows all orders up to this number.
@@ -159,8 +160,8 @@ pub(super) trait Store: fmt::Debug + Send + Sync {
     /// The number of the last order that every process at work follows.
     fn followed_orders(&self) -> Result<u64, LedgerError>;
 
-    /// Stops the run in all processes that work on it, where it is in progress: they are drained, and this is why, unless it
-    /// was stopped for another reason before.
+    /// Drains all processes that work on the run, if it is in progress, and records this reason, unless another one is
+    /// on record.
     fn stop_all(&self, reason: StopReason, why: &str) -> Result<(), LedgerError>;
 
     /// Whether a living process works on the run.
@@ -169,11 +170,11 @@ pub(super) trait Store: fmt::Debug + Send + Sync {
     /// Keeps every other process from working on the run, or says which one does.
     fn hold(&self) -> Result<ExclusiveLock, LedgerError>;
 
-    /// Begins a session of this process, which no other one may have meanwhile.
+    /// Begins a session of this process; fails if another process has the run.
     fn join(&self, session: Session) -> Result<Box<dyn Commit>, LedgerError>;
 
-    /// The same for a process that may have others beside it; `leads`: it begins the passes, which it does alone. `None`: only
-    /// one process can work on a run.
+    /// Begins a session of a process that may have others beside it. `leads`: it begins the passes, which one process
+    /// does alone. `None`: only one process can work on a run.
     fn join_others(
         &self,
         _session: Session,
@@ -182,25 +183,25 @@ pub(super) trait Store: fmt::Debug + Send + Sync {
         Ok(None)
     }
 
-    /// Gives the room of what was removed back to the disk.
+    /// Returns the space of what was removed to the disk.
     fn compact(&self) -> Result<(), LedgerError>;
 
-    /// A copy of the whole record as it is now, in one file.
+    /// Writes a copy of the whole record, as it is now, into one file.
     fn snapshot(&self, to: &Path) -> Result<(), LedgerError>;
 }
 
 /// Whether the unit with this number is wanted.
 pub(super) type Wanted<'a> = &'a dyn Fn(Line) -> bool;
 
-/// Is called with the account ID that a write took, the one that it gave, and the relationship.
+/// Called with the account ID before a write, the one after it, and the relationship.
 pub(super) type EachMoved<'a> = &'a mut dyn FnMut(Option<&str>, Option<&str>, Option<&str>);
 
-/// A record that is being made: it is there once it is begun, or never.
+/// The record of a new run; it exists once [`Draft::begin`] returns, or never.
 pub(super) trait Draft {
     /// Records what is known of a line before the run begins.
     fn put(&mut self, outcome: &Outcome) -> Result<(), LedgerError>;
 
-    /// Records the header, which makes it a run. `shard`: the lines that the run carries out, if not all.
+    /// Records the header; from then on it is a run. `shard`: the lines that the run carries out, if not all.
     fn begin(
         self: Box<Self>,
         header: &Header,
@@ -220,7 +221,7 @@ impl Fact {
     pub(super) const WHY: Self = Self("why");
     pub(super) const STARTED_AT_MS: Self = Self("started_at_ms");
     pub(super) const FINISHED_AT_MS: Self = Self("finished_at_ms");
-    /// Where the system is since it moved, and the targets before that, a line each.
+    /// The address and the target of a system that has moved, and the targets before that, one per line.
     pub(super) const BASE_URL: Self = Self("base_url");
     pub(super) const TARGET: Self = Self("target");
     pub(super) const FORMER_TARGETS: Self = Self("former_targets");
@@ -281,13 +282,13 @@ impl Row for Facts {
 
 /// Something to record.
 pub(super) enum Put<'a> {
-    /// In place of what was kept.
+    /// Facts, in place of their old values.
     Facts(&'a [(Fact, Value<'a>)]),
-    /// How many lines have ended in which way now, in place of what was kept.
+    /// The present number of lines per status, in place of the old numbers.
     Counts(&'a [Counted]),
-    /// In place of all that was kept.
+    /// Drifted lines, in place of all recorded before.
     Drift(&'a [DriftedLine]),
-    /// Each in place of what was known of its line.
+    /// Outcomes, each in place of what was known of its line.
     Outcomes(&'a mut dyn Iterator<Item = Outcome>),
     /// Removes what is known of these lines.
     NoOutcomes(&'a [Line]),
@@ -312,7 +313,7 @@ pub(super) enum LinesOf {
     Told,
     /// A plan would change them.
     Planned,
-    /// The same, or a write for them is in doubt.
+    /// A plan would change them, or a write for them is in doubt.
     StillPlanned,
     /// The units for which something was about to be written.
     UnitsWithWrites,
@@ -336,11 +337,11 @@ pub(super) enum WritesOf {
     Line(Line),
 }
 
-/// A change of what is asked of the processes that work on a run.
+/// A change of the orders to the processes that work on a run.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum OrderChange {
-    /// A person asks for something.
+    /// A person gives an order.
     Give(Order),
-    /// A process begins: what was asked of an earlier one does not concern it.
+    /// A process begins: orders to an earlier one do not concern it.
     Clear,
 }

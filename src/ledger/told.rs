@@ -1,5 +1,5 @@
-//! A short form of a line's outcome: its status, its customer, and whether the account ID changed. The texts of the lines are not read,
-//! so neither are their checksums looked at.
+//! A short form of a line's outcome: its status, its customer, and whether the account ID changed. The texts of the
+//! lines are not read, and their checksums are not verified.
 
 use crate::domain::{Outcome, Status};
 
@@ -10,12 +10,12 @@ pub struct Told<'a> {
     pub status: Status,
     /// The customer that it meant.
     pub customer: Option<&'a str>,
-    /// Whether the account ID is another one than before.
+    /// Whether the account ID differs from the one before.
     pub renamed: bool,
 }
 
 impl<'a> Told<'a> {
-    /// The same of an outcome.
+    /// Returns the short form of an outcome.
     pub fn of(outcome: &'a Outcome) -> Self {
         Self {
             status: outcome.status,

@@ -15,7 +15,7 @@ pub struct Touched {
 }
 
 impl Touched {
-    /// What another run has changed, too, or may have: a customer or an account ID.
+    /// Returns a customer or an account ID that both runs have changed, or may have.
     pub fn first_common(&self, other: &Ledger) -> Result<Option<String>, LedgerError> {
         let mut common = None;
         other.each_touched(&mut |kind, id| {
@@ -29,7 +29,7 @@ impl Touched {
 }
 
 impl Ledger {
-    /// The customers and account IDs that it has changed, or may have.
+    /// Returns the customers and account IDs that the run has changed, or may have.
     pub fn touched(&self) -> Result<Touched, LedgerError> {
         let hasher = RandomState::new();
         let mut marks = Vec::new();

@@ -1,8 +1,8 @@
-//! Lines that a scheduled run did not look at, because they are as in the last good run of the file: some thousands of them
-//! in one compressed row, where a row each would cost as much as looking at them.
+//! Lines that a scheduled run did not look at, because they are as in the last good run of the file. One compressed row
+//! holds up to [`MOST_UNLOOKED`] of them: a row for each line would cost as much as looking at the line.
 //!
-//! Each is `unchanged`, with the customer and the account ID that the earlier run has found. Queries for outcomes give them
-//! like all others, so that no reader has to know how they are kept.
+//! Each line is `unchanged`, with the customer and the account ID that the earlier run found. Queries return their
+//! outcomes like all others, so that no reader has to know how they are kept.
 
 use super::checksum::Checksum;
 use super::columns::Fault;
@@ -11,16 +11,16 @@ use std::borrow::Cow;
 use std::io;
 use std::vec;
 
-/// Lines of one row.
+/// Maximum number of lines per row.
 pub const MOST_UNLOOKED: usize = 2_000;
 
-/// Short texts that resemble each other.
+/// The compression level of zstd, for short texts that resemble each other.
 const LEVEL: i32 = 1;
 
 /// Lines that were not looked at, in the order of the file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Unlooked {
-    /// Why not.
+    /// Why they were not looked at.
     pub message: String,
     /// In milliseconds since 1970, UTC.
     pub at_ms: i64,
@@ -33,17 +33,17 @@ pub struct Unlooked {
 pub struct UnlookedLine {
     /// The line.
     pub line: Line,
-    /// Its customer, where the earlier run has said which it is.
+    /// Its customer, if the earlier run recorded it.
     pub customer: Option<CustomerId>,
     /// The account ID that the customer has.
     pub account: Option<AccountId>,
 }
 
-/// What is said of all of them.
+/// The status of all of them.
 pub(super) const STATUS: Status = Status::Unchanged(Unchanged::Already);
 
 impl Unlooked {
-    /// What is to be said of each line.
+    /// Returns the outcome of each line.
     pub fn outcomes(self) -> UnlookedOutcomes {
         UnlookedOutcomes {
             message: self.message,
@@ -62,7 +62,7 @@ pub struct UnlookedOutcomes {
 }
 
 impl UnlookedOutcomes {
-    /// The line of the next one.
+    /// The line of the next outcome.
     pub(super) fn next_line(&self) -> Option<Line> {
         self.lines.as_slice().first().map(|one| one.line)
     }
@@ -86,7 +86,7 @@ impl Iterator for UnlookedOutcomes {
     }
 }
 
-/// The row of such lines.
+/// A row of lines that were not looked at.
 pub(super) struct PackedLines<'a> {
     pub(super) first: Line,
     pub(super) last: Line,
@@ -124,7 +124,7 @@ impl<'a> PackedLines<'a> {
             .finish()
     }
 
-    /// What was packed; what does not fit its checksum is refused.
+    /// Unpacks the lines; refuses a row that does not match its checksum.
     pub(super) fn unpack(&self, sum: i64) -> Result<Unlooked, Fault> {
         let is_as_noted = self.checksum() == sum;
         let lines = is_as_noted.then(|| unpack(&self.packed, self.lines));
@@ -139,7 +139,8 @@ impl<'a> PackedLines<'a> {
     }
 }
 
-/// By line: how many lines after the one before, customer and account ID, each with its length; 0: there is none.
+/// Packs for each line its distance from the line before, then customer and account ID, each after its length; 0: there
+/// is none.
 fn pack(lines: &[UnlookedLine]) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::with_capacity(lines.len() * 32);
     let mut before = 0;
@@ -158,7 +159,7 @@ fn pack(lines: &[UnlookedLine]) -> io::Result<Vec<u8>> {
     zstd::encode_all(bytes.as_slice(), LEVEL)
 }
 
-/// Seven bits a byte, the lowest first.
+/// Appends a number with seven bits per byte, the lowest first; the highest bit says that more follow.
 fn number(bytes: &mut Vec<u8>, mut number: u32) {
     loop {
         let [low, ..] = number.to_le_bytes();
@@ -203,7 +204,7 @@ fn take_number(rest: &mut &[u8]) -> Option<u32> {
     None
 }
 
-/// An empty text stands for none.
+/// Takes a text off, after its length; an empty text stands for none.
 fn take_text<'a>(rest: &mut &'a [u8]) -> Option<&'a str> {
     let length = take_number(rest)? as usize;
     let (text, more) = rest.split_at_checked(length)?;

@@ -1,4 +1,4 @@
-//! The wave of a run that is on record until it was read back and found to be right, or reported to be wrong.
+//! The current wave of a run. It stays on record until it was read back, and was found right or reported as wrong.
 //!
 //! A process that ends in between leaves the wave on record, so that the next one reads it back before it writes anything.
 
@@ -9,7 +9,7 @@ use super::{Ledger, LedgerError, LineSet, crash_point};
 /// What is on record of the waves of a run.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RecordedWaves {
-    /// The number of the wave that is begun or comes next, from 1; 0: a wave of other sizes than those that come next.
+    /// The number of the wave that is begun or comes next, from 1; 0: no wave of the present sizes has begun.
     pub number: u32,
     /// The lines of the wave that was begun and is not verified.
     pub unverified: Option<LineSet>,
@@ -46,12 +46,13 @@ impl Ledger {
         ])
     }
 
-    /// Records that a person was told of a wave that is not right: whoever goes on begins the next one.
+    /// Records that a person was told of a wave that is not right, so that the next process begins the next wave.
     pub fn wave_is_told(&self) -> Result<(), LedgerError> {
         self.put_wave(&[(Fact::WAVE_LINES, Value::None)])
     }
 
-    /// Records that waves of other sizes follow, from the first one on. A wave that is not verified stays on record.
+    /// Records that the sizes of the waves have changed, and that the first one is next. A wave that is not verified
+    /// stays on record.
     pub fn renew_waves(&self) -> Result<(), LedgerError> {
         self.put_wave(&[(Fact::WAVE, Value::None)])
     }

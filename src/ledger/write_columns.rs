@@ -13,7 +13,8 @@ pub(super) const NOTED: &str = "unit, line, attempt, customer_id, reseller, kind
      service_id_before, service_id_after, profile_before, profile_after, correlation_id, noted_at_ms, \
      checksum";
 
-/// What is recorded of its result: that comes later, and is guarded by the table's own rules.
+/// The columns of the result. It is written later, so the checksum does not cover it; constraints of the table guard
+/// it.
 pub(super) const VERDICT: &str =
     "verdict, http_status, altered, account_id_stored, service_id_stored, profile_stored";
 
@@ -79,7 +80,7 @@ pub(super) fn verdict_values(verdict: &WriteVerdict) -> [Value<'_>; 6] {
     result_values(Some(verdict.verdict), verdict.http_status, effect)
 }
 
-/// The same of a noted write, of which the answer may never have been noted.
+/// Returns the values of a noted write's result, which may not be on record.
 pub(super) fn known_values(write: &WriteRecord) -> [Value<'_>; 6] {
     result_values(write.verdict, write.http_status, write.effect.as_ref())
 }
@@ -104,7 +105,7 @@ fn result_values(
     ]
 }
 
-/// Reads a row of [`all`] columns; what does not fit its checksum is refused.
+/// Reads a row of [`all`] columns; refuses a row that does not match its checksum.
 pub(super) fn read(row: &impl Row) -> Result<WriteRecord, Fault> {
     let intent = Intent {
         unit: row.required(1)?,
@@ -173,7 +174,7 @@ fn write(row: &impl Row) -> Result<Write, Fault> {
     }
 }
 
-/// What is read of a write where all of them are looked at, without their checksums.
+/// The columns that are read where all writes are looked at; checksums are not verified.
 #[derive(Debug)]
 pub(super) struct WriteSketch<'a> {
     pub(super) id: u32,
@@ -184,7 +185,7 @@ pub(super) struct WriteSketch<'a> {
     pub(super) verdict: Option<Verdict>,
     pub(super) http_status: Option<u16>,
     pub(super) is_altered: bool,
-    /// Of a write of an account ID.
+    /// The account ID before and after, in a write of an account ID.
     pub(super) before: Option<&'a str>,
     pub(super) after: Option<&'a str>,
 }

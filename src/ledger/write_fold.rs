@@ -1,9 +1,9 @@
-//! What writes changed in total, folded from them.
+//! Folds writes into what they changed in total.
 //!
 //! One customer's account ID may have been written several times (parked and restored in a swap, rolled back,
-//! repeated): what counts is the first value before and the last value after. Whether a write without a known result
-//! took effect is told by what the next write of the same thing found there. The last one counts as if it had: `undo`
-//! reads before it writes anyway.
+//! repeated). The fold keeps the value before the first write and the value after the last one. A write without a known
+//! result took effect if the next write of the same thing found its value. Without a next write, it counts as if it
+//! took effect: `undo` reads before it writes anyway.
 
 use super::{Intent, Judgement, Verdict, Write, WriteRecord, judge};
 use crate::domain::{
@@ -11,8 +11,9 @@ use crate::domain::{
 };
 use std::collections::HashMap;
 
-/// Everything that these writes changed or may have changed, values that are as before included: all writes of some
-/// customers, in the order of noting. Sorted by the lowest line of each customer, the account ID before the locations.
+/// Returns everything that these writes changed or may have changed, also values that are as before. `writes`: all
+/// writes of some customers, in the order of noting. The result is sorted by the lowest line of each customer, the
+/// account ID before the locations.
 pub(super) fn fold(writes: impl IntoIterator<Item = WriteRecord>) -> Vec<NetChange> {
     let mut places: HashMap<Thing, usize> = HashMap::new();
     let mut folds: Vec<Fold> = Vec::new();
@@ -39,7 +40,7 @@ pub(super) fn fold(writes: impl IntoIterator<Item = WriteRecord>) -> Vec<NetChan
     changes
 }
 
-/// The same for a customer with one write.
+/// Folds the one write of a customer.
 pub(super) fn fold_one(write: WriteRecord) -> Option<NetChange> {
     let mut fold = Fold::new(&write.intent);
     fold.add(write);
@@ -62,7 +63,7 @@ struct Fold {
     net: NetChange,
     /// Whether one of them took effect.
     is_changed: bool,
-    /// The last one, where its result is unknown.
+    /// The last one, if its result is unknown.
     open: Option<Box<WriteRecord>>,
 }
 
@@ -149,7 +150,7 @@ impl Fold {
     }
 }
 
-/// Service ID and profile each on its own: the first write of it says what was there, the last one what is.
+/// Folds service ID or profile: the first write of it tells the value before, the last one the value after.
 fn advance<T>(change: &mut Transition<T>, before: Option<T>, after: Option<T>) {
     if after.is_some() {
         if change.after.is_none() {
@@ -159,7 +160,7 @@ fn advance<T>(change: &mut Transition<T>, before: Option<T>, after: Option<T>) {
     }
 }
 
-/// Before a write the thing is read: what the next one found tells what the one before it did.
+/// Whether a write without a known result took effect: the next write of the thing read its value before.
 fn took_effect(open: &WriteRecord, next: &WriteRecord) -> bool {
     let seen = match &next.intent.write {
         Write::Account { before, .. } => StoredValue::Account(before.clone()),

@@ -5,7 +5,7 @@ use super::{Ledger, LedgerError, Verdict, WriteId, WriteRecord};
 use crate::domain::Line;
 use std::vec;
 
-/// Writes of one page.
+/// Writes per page.
 const PAGE: u32 = 2_000;
 
 impl Ledger {
@@ -23,7 +23,7 @@ impl Ledger {
         }
     }
 
-    /// Which writes there are of the wanted units.
+    /// Returns the writes of the wanted units.
     pub fn writes_of_units(
         &self,
         wanted: impl Fn(Line) -> bool,
@@ -33,23 +33,23 @@ impl Ledger {
         Ok(UnitWrites(writes))
     }
 
-    /// All that was about to be written for a line, in its order.
+    /// Returns all noted writes for a line, in the order of noting.
     pub fn writes_of_line(&self, line: Line) -> Result<Vec<WriteRecord>, LedgerError> {
         self.writes_that(WritesOf::Line(line)).collect()
     }
 
-    /// Whether anything was ever about to be written.
+    /// Whether any write was noted.
     pub fn has_writes(&self) -> Result<bool, LedgerError> {
         Ok(self.store().customer(WritesOf::All)?.is_some())
     }
 
-    /// Whether an account ID was ever about to be written.
+    /// Whether any write of an account ID was noted.
     pub fn has_renames(&self) -> Result<bool, LedgerError> {
         Ok(self.store().customer(WritesOf::Accounts)?.is_some())
     }
 
-    /// A customer that was written to, and the relationship in which it was; `None`: none was. One of which the write is
-    /// known to have taken effect is preferred.
+    /// Returns a customer that was written to, and the relationship; `None`: there is none. Prefers a customer with a
+    /// write that is known to have taken effect.
     pub fn any_customer(&self) -> Result<Option<(String, Option<String>)>, LedgerError> {
         match self.store().customer(WritesOf::Applied)? {
             None => self.store().customer(WritesOf::All),
@@ -57,18 +57,20 @@ impl Ledger {
         }
     }
 
-    /// Those that were to give a customer a temporary ID, in the order of noting: one for each swap, or a few.
+    /// Returns the writes that were to give a customer a temporary ID, in the order of noting: one for each swap, or a
+    /// few.
     pub fn parkings(&self) -> Result<Vec<WriteRecord>, LedgerError> {
         self.writes_that(WritesOf::Temporary).collect()
     }
 
-    /// Those of which the system stored another value than was written, temporary IDs left out, in the order of noting.
+    /// Returns the writes for which the system stored another value, in the order of noting; temporary IDs are left
+    /// out.
     pub fn altered(&self) -> Result<Vec<WriteRecord>, LedgerError> {
         self.writes_that(WritesOf::Altered).collect()
     }
 
-    /// The writes of lines without a final outcome, that took effect or of which this is unknown: by line, and
-    /// for each line in the order of recording.
+    /// Returns the writes of lines without a final outcome that took effect or may have: by line, and for each line in
+    /// the order of recording.
     pub fn unresolved_writes(&self) -> Result<Vec<WriteRecord>, LedgerError> {
         let done = self.done()?;
         let mut open = Vec::new();
@@ -89,12 +91,12 @@ impl Ledger {
 pub struct UnitWrites(Vec<(Line, u32)>);
 
 impl UnitWrites {
-    /// Whether anything was about to be written for this unit.
+    /// Whether any write was noted for this unit.
     pub fn has(&self, unit: Line) -> bool {
         self.0.binary_search_by_key(&unit, |(one, _)| *one).is_ok()
     }
 
-    /// Everything that was about to be written for one of these units, in the order of noting. `ledger`: that of the run.
+    /// Returns all noted writes for this unit, in the order of noting. `ledger`: that of the run.
     pub fn of(&self, unit: Line, ledger: &Ledger) -> Result<Vec<WriteRecord>, LedgerError> {
         let first = self.0.partition_point(|(one, _)| *one < unit);
         let of_unit = self.0[first..].iter().take_while(|(one, _)| *one == unit);

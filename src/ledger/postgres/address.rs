@@ -76,7 +76,7 @@ impl FromStr for Address {
                 "the address does not begin with postgres://; write it as {EXAMPLE}"
             ))
         })?;
-        // The last `@`: what a password holds must not be taken for a host and shown.
+        // Split at the last `@`: a password may contain one, and must not be taken for a host and shown.
         let (login, rest) = match rest.rsplit_once('@') {
             Some((login, rest)) => (Some(login), rest),
             None => (None, rest),
@@ -124,7 +124,7 @@ impl FromStr for Address {
     }
 }
 
-/// A text with any of these is no address by the rules for URLs, and was mistyped or badly copied.
+/// Refuses characters that an address cannot contain: it was mistyped or badly copied.
 fn no_stray_characters(text: &str) -> Result<(), AddressError> {
     if text.contains('#') {
         return Err(AddressError(
@@ -139,7 +139,7 @@ fn no_stray_characters(text: &str) -> Result<(), AddressError> {
     Ok(())
 }
 
-/// A text that may hold anything, for one line of an output.
+/// Makes any text printable in one line.
 pub(super) fn in_one_line(text: &str) -> String {
     visible(text).replace('\n', "\\u{a}")
 }

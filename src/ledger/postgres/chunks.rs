@@ -1,5 +1,6 @@
-//! The ranges of lines into which the work of several processes on one run is divided. A session has its chunks as long as
-//! its process renews its lease; what is noted of a chunk that is another's by then is left out (`super::commit`).
+//! The ranges of lines into which the work of several processes on one run is divided. A session has its chunks as long
+//! as its process renews its lease. What it notes of a chunk that another session has by then is left out
+//! (`super::commit`).
 
 use super::process::Process;
 use super::statement::Statement;
@@ -12,10 +13,11 @@ use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicI16, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// As many numbers for writes come with each chunk; a session that needs more asks for them.
+/// How many numbers for writes come with each chunk; a session that needs more asks for them.
 pub(super) const NUMBERS: i64 = 1024;
 
-/// The numbers that came with the last chunks, for the next writes of their session: above the first, up to the second.
+/// The range of numbers that came with the last chunks, for the next writes of the session: above the first, up to the
+/// second.
 pub(super) type NewNumbers = Mutex<Option<(i64, i64)>>;
 
 /// The chunks of a run, for one session.
@@ -25,17 +27,17 @@ pub(super) struct PgChunks {
     run: String,
     session: i32,
     pass: AtomicI16,
-    /// Those that the session has; one at a time asks for another.
+    /// The chunks that the session has. The lock is held while the session asks for more, so one thread at a time does.
     own: Mutex<Vec<Arc<Chunk>>>,
-    /// The next writes are numbered after all that were noted of the last chunks before.
+    /// The numbers for the next writes, above those of all writes that earlier holders noted of the last chunks.
     numbers: Arc<NewNumbers>,
 }
 
-/// A chunk that was given, its number, lease number and lines, and the numbers that came with it.
+/// A chunk that was given: its number, lease number and lines; and the numbers for writes that came with it.
 type Claimed = ((i32, i32, RangeInclusive<Line>), (i64, i64));
 
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // What is in it is whole between any two statements.
+    // The value is consistent between any two statements, so a panic elsewhere does not spoil it.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -70,14 +72,14 @@ impl PgChunks {
         lock(&self.own)
     }
 
-    /// Records that chunks are done; the next ones of the pass that no other session works on.
+    /// Records that chunks are done; returns the next ones of the pass that no other session works on.
     fn claim(&self, done: &[Arc<Chunk>], most: usize) -> Result<Vec<Arc<Chunk>>, LedgerError> {
         let (mut own, pass) = (self.own(), self.pass());
-        // Those that are done with this question count no more for how many the session has.
+        // The chunks that this call reports as done no longer count among those that the session has.
         own.retain(|chunk| !chunk.is_taken() && !done.iter().any(|one| Arc::ptr_eq(one, chunk)));
         let mut claimed = self.ask_for(&own, done, most, Vec::new())?;
         if claimed.is_empty() && most > 0 {
-            // What is not free may be one's that has ended.
+            // A chunk that is not free may belong to a process that has ended.
             let gone = self.process.gone_from(&self.run)?;
             if !gone.is_empty() {
                 claimed = self.ask_for(&own, &[], most, gone)?;
@@ -128,7 +130,7 @@ impl PgChunks {
         })
     }
 
-    /// Whether no chunk of the pass is left, whoever has it; or another pass has begun.
+    /// Whether no chunk of the pass is left, also in another session; true as well if another pass has begun.
     fn is_over(&self) -> Result<bool, LedgerError> {
         let sql = "SELECT NOT EXISTS (SELECT FROM chunk WHERE run = $1 AND pass = $2 AND state <> 'done')";
         self.process
