@@ -1,7 +1,7 @@
 -- Chunks: ranges of lines of a run, and which of several sessions works on each.
 
--- Whether a session of a run works on it no more: it has ended, or its process is gone; `gone` are processes of which the
--- caller knows that. Waits for nothing: a process that is about to renew its lease is there.
+-- Returns whether a session no longer works on a run: it has ended, or its process is gone. `gone` are processes that
+-- the caller knows to have ended. Waits for nothing: a process that is about to renew its lease counts as present.
 CREATE FUNCTION has_left(r text, s int, gone text[]) RETURNS bool LANGUAGE plpgsql SET search_path = idshift AS $$
 DECLARE
     q process;
@@ -9,27 +9,30 @@ BEGIN
     SELECT q_.* INTO q FROM sessions x JOIN process q_ USING (process) WHERE x.run = r AND x.session = s AND x.ended IS NULL;
     IF NOT FOUND OR q.process = ANY (gone) THEN RETURN true; END IF;
     IF q.held_until + q.grace >= clock_timestamp() THEN RETURN false; END IF;
-    -- Again, with no renewal under way: one that comes later finds that the lease was over.
+    -- Checks again while no renewal is under way. A later renewal finds that the lease was over.
     SELECT * INTO q FROM process x WHERE x.process = q.process FOR SHARE SKIP LOCKED;
     RETURN FOUND AND q.held_until + q.grace < clock_timestamp();
 END $$;
 
--- The sessions of a run of which the processes hold their lease, or may have calls under way. Locks nothing: one whose lease is
--- just over, and is renewed, is among those a moment later.
+-- Returns the sessions of a run with a process that holds its lease or may have calls under way. Locks nothing: a
+-- session with a lease that is just over is returned again a moment after its renewal.
 CREATE FUNCTION at_work(r text, gone text[]) RETURNS SETOF int LANGUAGE sql SET search_path = idshift AS $$
     SELECT x.session FROM sessions x JOIN process q USING (process) WHERE x.run = r AND x.ended IS NULL
         AND q.process <> ALL (gone) AND q.held_until + q.grace >= clock_timestamp()
 $$;
 
--- Whether an earlier session of the run is at work: where one works at a time, this one stands by.
+-- Whether an earlier session of the run is at work. Where one session works at a time, this one then stands by.
 CREATE FUNCTION stands_by(r text, s int, gone text[]) RETURNS bool LANGUAGE sql SET search_path = idshift AS $$
     SELECT EXISTS (SELECT FROM at_work(r, gone) x WHERE x < s)
 $$;
 
--- Records that a session has finished these chunks, and gives it others that no other session works on, `wanted` at most.
--- `known` are those that the session knows to have: another one that is its own was given to it in an answer that was lost.
--- A session that has some gets another one only where twice as many are free: so others that come get some, too, also of a small file.
--- With the chunks come numbers for its next writes, `many` for each chunk, behind all that were noted of them before.
+-- Records that a session has finished these chunks, and gives it at most `wanted` others that no other session works
+-- on.
+-- `known`: the chunks that the session knows to have. A chunk that is its own and not known was given in an answer that
+-- was lost.
+-- A session with chunks gets another one only if twice as many are free, so that sessions that join later get some,
+-- also of a small file. With the chunks come numbers for the next writes, `many` for each chunk, above those of all
+-- writes noted before.
 CREATE FUNCTION claim(r text, p smallint, s int, known int[], gone text[], ended int[], leases int[], wanted int, many bigint)
 RETURNS TABLE (n int, lease int, lo bigint, hi bigint, above bigint, up_to bigint)
 LANGUAGE plpgsql SET search_path = idshift AS $$
@@ -37,7 +40,7 @@ LANGUAGE plpgsql SET search_path = idshift AS $$
 DECLARE
     is_alone bool; c chunk; got int[] := '{}'; last bigint; has int := cardinality(known); free bigint;
 BEGIN
-    -- Before the chunks, as everywhere.
+    -- The row of `progress` is locked before those of `chunk`, as everywhere.
     PERFORM FROM progress g WHERE g.run = r FOR UPDATE;
     IF ended <> '{}' THEN
         UPDATE chunk x SET state = 'done' FROM unnest(ended, leases) e(n, lease)
@@ -74,14 +77,15 @@ BEGIN
         WHERE x.run = r AND x.pass = p AND x.n = ANY (got) ORDER BY x.n;
 END $$;
 
--- Numbers for writes of one of several sessions, behind all that were given and noted: the last of them.
+-- Reserves numbers for the writes of one of several sessions, above all that were given and noted; returns the last of
+-- them.
 CREATE FUNCTION give_numbers(r text, many bigint) RETURNS bigint LANGUAGE sql SET search_path = idshift AS $$
     UPDATE progress SET given = many + greatest(given, (SELECT coalesce(max(w.write_id), 0) FROM writes w WHERE w.run = r))
         WHERE run = r RETURNING given
 $$;
 
--- Begins the pass after this one, for the session that leads the run; from now on others may join it. False: another session
--- has begun one.
+-- Begins the pass after this one, for the session that leads the run; from now on others may join it. False: another
+-- session has begun a pass, or this session has ended.
 CREATE FUNCTION open_pass(r text, s int, p smallint, ns int[], los bigint[], his bigint[], is_alone bool, digest text)
 RETURNS bool LANGUAGE plpgsql SET search_path = idshift AS $$
 DECLARE
@@ -90,7 +94,7 @@ BEGIN
     SELECT * INTO g FROM progress x WHERE x.run = r FOR UPDATE;
     IF NOT EXISTS (SELECT FROM sessions x WHERE x.run = r AND x.session = s AND x.ended IS NULL) THEN RETURN false; END IF;
     IF g.pass = p + 1 AND g.lead = s THEN
-        -- Repeated after its answer was lost.
+        -- This is a repetition after a lost answer.
         UPDATE progress x SET pass = x.pass WHERE x.run = r;
         RETURN true;
     END IF;
@@ -103,18 +107,18 @@ BEGIN
     RETURN true;
 END $$;
 
--- A session has come to the end of its work. True: it closes the run, which it leads from now on. False: it has ended, and
--- another one closes the run. Decided for one session at a time, so of those that end at the same moment the last one closes it.
--- The run is closed by the session that leads it, or by another one where that is gone; where lines are left, and others are at
--- work, it is left to these. `gives_up`: the session has not done what it could have done, and others may bring the run to a
--- better end.
+-- Ends the work of a session. True: it closes the run, which it leads from now on. False: it has ended, and another one
+-- closes the run. This is decided for one session at a time: of sessions that end at the same moment, the last one
+-- closes the run. The run is closed by the session that leads it, or by another one if that session is gone. If lines
+-- are left and others are at work, the run is left to them. `gives_up`: the session has not done all that it could, and
+-- others may bring the run to a better end.
 CREATE FUNCTION close_or_leave(r text, s int, gone text[], gives_up bool) RETURNS bool
 LANGUAGE plpgsql SET search_path = idshift AS $$
 DECLARE
     g progress; leads bool; closes bool;
 BEGIN
     SELECT * INTO g FROM progress x WHERE x.run = r FOR UPDATE;
-    -- Repeated after its answer was lost; or its run was taken over.
+    -- The session has ended: this is a repetition after a lost answer, or another process has taken the run over.
     IF NOT EXISTS (SELECT FROM sessions x WHERE x.run = r AND x.session = s AND x.ended IS NULL) THEN RETURN false; END IF;
     leads := g.lead IS NULL OR g.lead = s;
     IF NOT leads AND (g.state <> 'running' OR NOT has_left(r, g.lead, gone)) THEN
@@ -133,8 +137,9 @@ BEGIN
     RETURN closes;
 END $$;
 
--- Stops a run in all processes: none begins a unit from now on. The reason is this one, unless another process has given one
--- before. Empty: so it is on record, or the run is not in progress any more; else why this session may not say so.
+-- Stops a run in all processes: none begins a unit from now on. Records this reason, unless another process has given
+-- one before. Returns an empty text if that is on record or the run is no longer in progress, otherwise why the session
+-- may not do so.
 CREATE FUNCTION stop_all(r text, s int, reason text, words text) RETURNS text LANGUAGE plpgsql SET search_path = idshift AS $$
 DECLARE
     g progress; why_ended text;
@@ -151,18 +156,18 @@ BEGIN
     RETURN '';
 END $$;
 
--- Records how many lines have ended in a session, and tells of the others since the run was begun or resumed. `standing`: `over`
--- where the run is not in progress, or in another pass; `stands_by` where one works at a time, and an earlier session does:
--- what a session knows of the run is of when it began.
--- `most`: how many lines may fail in the run; NULL: any number. What is left of them is divided among the sessions at work, so that together they
--- have no more than that and one each: `part` is that of this one, until it tells again.
+-- Records how many lines have ended in a session, and returns what the others have recorded since the run was begun or
+-- resumed. `standing`: `over` if the run is not in progress or is in another pass; `stands_by` if one session works at
+-- a time and an earlier one does, because a session knows the run only as of its own begin.
+-- `most`: how many lines may fail in the run; NULL: any number. What is left of them is divided among the sessions at
+-- work, so that together they have no more than that and one each. `part`: what this session has until it calls again.
 CREATE FUNCTION tell(r text, s int, p smallint, here bigint, here_failed bigint, most bigint, gone text[],
     OUT others bigint, OUT others_failed bigint, OUT standing text, OUT part bigint)
 LANGUAGE plpgsql SET search_path = idshift AS $$
 DECLARE
     given bigint; at_work_now bigint;
 BEGIN
-    -- One session at a time: what one gets no other one gets.
+    -- One session at a time, so that no part is given to two sessions.
     PERFORM FROM progress g WHERE g.run = r FOR UPDATE;
     SELECT coalesce(sum(x.ended_lines), 0), coalesce(sum(x.failed_lines), 0) INTO others, others_failed
         FROM sessions x JOIN sessions own ON own.run = r AND own.session = s
@@ -176,8 +181,9 @@ BEGIN
         ELSE 'goes_on' END INTO standing FROM progress g WHERE g.run = r;
 END $$;
 
--- Runs that others may join: there are lines that no session has finished, or the one that closes the run is gone; where one
--- works at a time, none does. Not those of a target that another run has worked on since: whoever resumes one is told of that.
+-- Returns the runs that others may join: lines are left that no session has finished, or the session that closes the
+-- run is gone; where one session works at a time, none is at work. Leaves out runs of a target that another run has
+-- worked on since: a person who resumes such a run is told of that.
 CREATE FUNCTION runs_to_join(gone text[]) RETURNS TABLE (run text, system text, target text, is_led bool)
 LANGUAGE sql SET search_path = idshift AS $$
     SELECT x.run, x.system, coalesce(g.target, x.target), NOT has_left(x.run, g.lead, gone) FROM progress g JOIN run x USING (run) JOIN orders o USING (run)

@@ -1,5 +1,5 @@
-//! Commits the groups of one session to a ledger in PostgreSQL: each in one statement, which notes it once, however often
-//! it has to be sent, and only while no other process has taken the run or its target over.
+//! Commits the groups of one session to a ledger in PostgreSQL. One statement notes each group: once, however often it
+//! is sent, and only while no other process has taken over the run or its target.
 
 use super::chunks::{NUMBERS, NewNumbers, lock};
 use super::process::{HeldTokens, Process};
@@ -31,18 +31,18 @@ pub(super) struct PgCommit {
     process: Arc<Process>,
     run: String,
     session: i32,
-    /// Of the groups that are on record.
+    /// Number of groups that are on record.
     groups: i64,
     last_write: i64,
-    /// `None`: every further number is this session's.
+    /// `None`: the session works alone, and every further number is its own.
     given: Option<Given>,
     hold: HeldTokens,
 }
 
-/// The numbers for writes that a session among others may use.
+/// The numbers for writes that one of several sessions may use.
 struct Given {
     up_to: i64,
-    /// Those are to be left for these, which came with chunks.
+    /// The numbers that came with the last chunks; once there are some, the session uses them instead.
     new: Arc<NewNumbers>,
 }
 
@@ -101,11 +101,11 @@ fn taken_over(process: &Process, run: &str, why: &str) -> LedgerError {
     }
 }
 
-/// What is to become of what is on record for a line.
+/// A change of the outcome that is on record for a line.
 enum Change<'g> {
     Put(&'g Outcome),
     Remove,
-    /// If it has failed: nothing, or this, in its place.
+    /// If the recorded outcome has failed: removes it, or puts this one in its place.
     Reopen(Option<&'g Outcome>),
 }
 
@@ -113,7 +113,7 @@ fn has_failed(outcome: &Outcome) -> bool {
     matches!(outcome.status, Status::Failed(_))
 }
 
-/// A group, in the form in which it is sent: of several entries of a line or a write the last counts.
+/// A group, in the form in which it is sent. Of several entries for a line or a write, the last one counts.
 #[derive(Default)]
 struct Folded<'g> {
     intents: Vec<&'g Intent>,
@@ -169,7 +169,7 @@ impl<'g> Folded<'g> {
         self.lines.insert(line, change);
     }
 
-    /// The statement that notes it.
+    /// Returns the statement that notes the group.
     fn statement(&self, commit: &PgCommit) -> Result<Statement, LedgerError> {
         let of_run = [("run", Value::Text(&commit.run))];
         let mut found = Records::of(&of_run, outcome_columns::COLUMNS);
@@ -239,7 +239,7 @@ impl<'g> Folded<'g> {
     }
 }
 
-/// Lines that were not looked at, packed.
+/// Returns rows of packed lines that were not looked at, as JSON; `None`: there are none.
 pub(super) fn unlooked_rows(all: &[&Unlooked]) -> io::Result<Option<String>> {
     let mut rows = Rows::of(UNLOOKED);
     for unlooked in all {
@@ -272,13 +272,13 @@ fn calls_json(calls: &Calls) -> String {
     let names = CALLS.split(", ").map(str::to_owned);
     let numbers = numbers.map(|number| number.cast_signed().into());
     let mut all: serde_json::Map<_, _> = names.zip(numbers).collect();
-    // A number that is no whole one.
+    // Not an integer, unlike the others.
     all.insert("limit_per_s".to_owned(), calls.limit_per_s.into());
     serde_json::Value::Object(all).to_string()
 }
 
 impl PgCommit {
-    /// Makes sure that there are numbers for this many writes.
+    /// Makes sure that the session has numbers for this many writes.
     fn number(&mut self, writes: usize) -> Result<(), LedgerError> {
         let Some(given) = &mut self.given else {
             return Ok(());
@@ -298,7 +298,7 @@ impl PgCommit {
         Ok(())
     }
 
-    /// Notes what is not of chunks that another session has.
+    /// Notes a group, without the entries of chunks that another session has.
     fn note(&mut self, group: &[Item]) -> Result<(), LedgerError> {
         loop {
             let folded = Folded::of(group);
@@ -313,7 +313,7 @@ impl PgCommit {
             if taken.is_empty() {
                 return Ok(());
             }
-            // Nothing was noted.
+            // Nothing was noted: the group is sent again without these chunks.
             for at in taken {
                 let at = usize::try_from(at - 1).unwrap_or(usize::MAX);
                 let chunk = folded.chunks.get(at);
@@ -327,7 +327,8 @@ impl PgCommit {
 
 impl Commit for PgCommit {
     fn commit(&mut self, group: &[Item]) -> Result<Vec<Noted>, LedgerError> {
-        // Asked for before: what is granted under it is void where another process could take the run over meanwhile.
+        // The lease is taken before the commit: if another process could take the run over meanwhile, this lease is
+        // over, and the intents that are granted under it are void.
         let lease = self.process.lease()?;
         self.note(group)?;
         self.groups += 1;
@@ -351,7 +352,7 @@ impl Drop for PgCommit {
             .with(self.run.clone())
             .with(self.session)
             .with(self.hold.first().to_owned());
-        // Where that fails, the session ends with the lease.
+        // If this fails, the session ends with the lease.
         let _ = self.process.rows(end, |_| Ok(()));
     }
 }

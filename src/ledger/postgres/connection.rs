@@ -20,11 +20,11 @@ use tokio_postgres::{AsyncMessage, Client, Config, Row, SimpleQueryMessage, Sock
 use tokio_postgres_rustls::MakeRustlsConnect;
 use tokio_util::task::TaskTracker;
 
-/// What follows the refusal of a statement that finds no table, column or function.
+/// Added to the message if the server refuses a statement because a table, a column or a function is missing.
 const CHANGED: &str = "the schema idshift, or a part of it, was dropped or changed since this process connected: nothing more \
      is recorded, and nothing more is written. Restore the database from a copy, then resume the run";
-/// Each statement is planned with its values: a plan that was made while the tables were empty is quadratic later.
-/// The answer tells whether the server accepts writes.
+/// Sets a connection up. Each statement is planned with its values: a plan that was made while the tables were empty is
+/// quadratic later. The answer tells whether the server accepts writes.
 const SET_UP: &str = "SET plan_cache_mode = force_custom_plan; SET search_path = idshift; SET TimeZone = 'UTC'; \
                       SHOW transaction_read_only";
 
@@ -36,13 +36,13 @@ pub type ReadPassword = Arc<
 /// What is needed to connect.
 #[derive(Clone)]
 pub struct Settings {
-    /// Where.
+    /// Where the ledger is.
     pub address: Address,
     /// The role's password; `None`: the server must accept the role without one.
     pub password: Option<ReadPassword>,
     /// How certificates are verified; needed where [`Address::needs_tls`] says so.
     pub tls: Option<rustls::ClientConfig>,
-    /// For how long a server that is away is waited for, once it was there.
+    /// How long to wait for a server that is away, after the first connection.
     pub give_up_after: Duration,
 }
 
@@ -57,17 +57,17 @@ pub(super) struct Connector {
 pub(super) struct Connection {
     client: Client,
     prepared: HashMap<&'static str, tokio_postgres::Statement>,
-    /// The server has said since the last look that a commit was not waited for.
+    /// Whether the server has warned, since the last check, that a commit did not wait for the standby.
     is_unconfirmed: Rc<Cell<bool>>,
 }
 
-/// What became of a statement that was not carried out.
+/// Why a statement has no answer.
 pub(super) enum Unanswered {
-    /// The connection is gone, or not to be used any more; whether it was carried out is unknown.
+    /// The connection is gone, or must not be used any more; whether the statement was carried out is unknown.
     Lost(String),
-    /// It had no effect, and may have one when it is repeated on this connection (`true`) or on another one.
+    /// The statement had no effect; repeated on this connection (`true`) or on another one, it may have one.
     NotNow(String, bool),
-    /// The server does not accept it.
+    /// The server does not accept the statement.
     Refused(String),
 }
 
@@ -79,7 +79,7 @@ impl Connector {
         }
     }
 
-    /// A connection to the first server that accepts writes.
+    /// Connects to the first server that accepts writes.
     pub(super) async fn connect(&self) -> Result<Connection, PostgresError> {
         let address = &self.settings.address;
         let unusable = |why, passing| PostgresError::Unusable {
@@ -163,7 +163,7 @@ impl Connector {
         let is_unconfirmed = Rc::new(Cell::new(false));
         let seen = Rc::clone(&is_unconfirmed);
         self.drivers.spawn_local(async move {
-            // Ends with the connection, or when its client is dropped. What went wrong is told to the statement.
+            // Ends with the connection, or when its client is dropped. The statement gets the error.
             while let Some(Ok(message)) =
                 std::future::poll_fn(|context| driver.poll_message(context)).await
             {
@@ -177,7 +177,7 @@ impl Connector {
         let is_read_only = rows.iter().any(
             |message| matches!(message, SimpleQueryMessage::Row(row) if row.get(0) == Some("on")),
         );
-        // What was said about the start is no concern of a commit.
+        // A warning during the set-up is not about a commit.
         is_unconfirmed.set(false);
         let connection = Connection {
             client,
@@ -190,19 +190,20 @@ impl Connector {
     /// Waits until the connections that were dropped are closed.
     pub(super) async fn close(&self) {
         self.drivers.close();
-        // A server that does not answer is not waited for.
+        // A server that does not answer is given up.
         let _ = timeout(Duration::from_secs(1), self.drivers.wait()).await;
     }
 }
 
-/// A commit whose wait for the standby was cancelled is acknowledged all the same, with a warning before it: it may be
-/// missing after a failover. The text depends on the server's language; the code does not.
+/// Whether a notice says that a commit did not wait for the standby. If its wait was cancelled, the server acknowledges
+/// the commit all the same, after this warning: the commit may be missing after a failover. The text depends on the
+/// server's language; the code does not.
 fn is_unconfirmed_commit(notice: &tokio_postgres::error::DbError) -> bool {
     notice.parsed_severity() == Some(Severity::Warning) && *notice.code() == SqlState::WARNING
 }
 
-/// Whether a statement that was prepared before does not fit the tables any more: the columns of its answer are others.
-/// It is refused before it is carried out.
+/// Whether a prepared statement no longer fits the tables, because its answer has other columns now. The server refuses
+/// it before it is carried out.
 fn is_stale(error: &tokio_postgres::Error) -> bool {
     error.code() == Some(&SqlState::FEATURE_NOT_SUPPORTED)
 }
@@ -235,7 +236,7 @@ impl Connection {
             if !matches!(answer, Err(Unanswered::Refused(_))) {
                 return answer;
             }
-            // The tables may have changed since it was prepared, so the next time it is prepared again.
+            // The tables may have changed since the statement was prepared, so it is prepared again the next time.
             self.prepared.remove(statement.sql);
             if !is_stale {
                 return answer;
@@ -243,7 +244,7 @@ impl Connection {
         }
         let asked = self.client.prepare(statement.sql).await;
         let prepared = self.judged(asked).map_err(|unanswered| match unanswered {
-            // It was not even begun.
+            // The statement was not begun.
             Unanswered::Lost(why) => Unanswered::NotNow(why, false),
             other => other,
         })?;
@@ -252,8 +253,8 @@ impl Connection {
         self.judged(asked)
     }
 
-    /// Waits until the standby has everything that was committed before: this is a commit of its own, and a commit waits
-    /// for all that came before it. A statement that changes nothing waits for no standby.
+    /// Waits until the standby has everything that was committed before. It makes a commit of its own, which waits for
+    /// all earlier ones; a statement that changes nothing waits for no standby.
     pub(super) async fn confirm(&mut self) -> Result<(), Unanswered> {
         self.text("SELECT pg_catalog.pg_logical_emit_message(true, 'idshift', '')")
             .await
@@ -266,7 +267,7 @@ impl Connection {
         self.judged(asked)
     }
 
-    /// The first column of the first row, as text, without a prepared statement.
+    /// Returns the first column of the first row, as text, without a prepared statement.
     pub(super) async fn text(&mut self, sql: &str) -> Result<String, Unanswered> {
         let asked = self.client.simple_query(sql).await;
         let messages = self.judged(asked)?;
@@ -278,7 +279,7 @@ impl Connection {
     }
 
     fn judged<T>(&self, asked: Result<T, tokio_postgres::Error>) -> Result<T, Unanswered> {
-        // What was said about this statement is no concern of the next one.
+        // A warning about this statement must not count for the next one.
         let is_unconfirmed = self.is_unconfirmed.take();
         let error = match asked {
             Ok(_) if is_unconfirmed => {
@@ -291,15 +292,15 @@ impl Connection {
         };
         let why = said(&error);
         let Some(code) = error.code() else {
-            // An answer that cannot be read, or no answer.
+            // The answer cannot be read, or there is none.
             return Err(Unanswered::Lost(why));
         };
         Err(match *code {
             SqlState::T_R_SERIALIZATION_FAILURE | SqlState::T_R_DEADLOCK_DETECTED => {
                 Unanswered::NotNow(why, true)
             }
-            // The server became a standby; or what was prepared is gone, and with it what was set on this connection: a
-            // pooler has reset it.
+            // The server became a standby; or a pooler has reset the connection, so that its prepared statements and
+            // settings are gone.
             SqlState::READ_ONLY_SQL_TRANSACTION | SqlState::INVALID_SQL_STATEMENT_NAME => {
                 Unanswered::NotNow(why, false)
             }

@@ -1,5 +1,5 @@
-//! A run in PostgreSQL that is being made: its lines and the pieces of its input are there before it is, and it is there
-//! with one statement, or never.
+//! A run in PostgreSQL that is being made. Its lines and the pieces of its input are stored first; one statement then
+//! makes it a run.
 
 use super::pieces;
 use super::process::Process;
@@ -11,10 +11,10 @@ use crate::ledger::store::{Draft, Store};
 use crate::ledger::{Header, LedgerError, LineSet, RunDir, header_columns, outcome_columns, shard};
 use std::sync::Arc;
 
-/// Lines of one statement.
+/// Maximum number of lines per statement.
 const PAGE: usize = 2_000;
 
-/// What of it is not a run yet is removed when this is dropped.
+/// A draft. If it is dropped before it is a run, its rows are removed.
 struct PgDraft {
     process: Arc<Process>,
     dir: RunDir,
@@ -23,7 +23,7 @@ struct PgDraft {
     has_begun: bool,
 }
 
-/// Makes room for a run, of which the input will lie in this folder.
+/// Begins the draft of a run; the input will lie in this folder.
 pub(super) fn create(process: &Arc<Process>, dir: &RunDir) -> Result<Box<dyn Draft>, LedgerError> {
     let make = Statement::repeatable("SELECT make_draft($1)").with(dir.run().to_string());
     process.rows(make, |_| Ok(()))?;
@@ -66,7 +66,7 @@ impl PgDraft {
 
 impl Draft for PgDraft {
     fn put(&mut self, outcome: &Outcome) -> Result<(), LedgerError> {
-        // One statement does not take two rows of a line.
+        // One statement does not take two rows for one line.
         let line = i64::from(outcome.line);
         if self.rows.count >= PAGE || self.lines.last().is_some_and(|last| *last >= line) {
             self.flush()?;
@@ -111,7 +111,7 @@ impl Drop for PgDraft {
     fn drop(&mut self) {
         if !self.has_begun {
             let run = self.dir.run().to_string();
-            // Where that fails, it is removed a day later.
+            // If this fails, the draft is removed a day later.
             let _ = self.process.rows(
                 Statement::repeatable("SELECT drop_draft($1)").with(run),
                 |_| Ok(()),

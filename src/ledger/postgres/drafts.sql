@@ -25,7 +25,7 @@ BEGIN
     DELETE FROM removed x WHERE x.run = r;
 END $$;
 
--- Removes a run that has done nothing: it is a draft, or no session of it may have written.
+-- Removes a run or a draft, unless a write was noted for it.
 CREATE FUNCTION discard(r text) RETURNS void LANGUAGE plpgsql SET search_path = idshift AS $$
 BEGIN
     IF EXISTS (SELECT FROM writes w WHERE w.run = r) THEN RETURN; END IF;
@@ -34,7 +34,7 @@ BEGIN
     PERFORM drop_draft(r);
 END $$;
 
--- Records what is known of lines before a run begins; false: it is no draft any more.
+-- Records what is known of lines before a run begins; false: the draft does not exist any more.
 CREATE FUNCTION put_draft(r text, gone bigint[], fresh json) RETURNS bool LANGUAGE plpgsql SET search_path = idshift AS $$
 DECLARE
     o outcomes;
@@ -58,12 +58,12 @@ BEGIN
     END IF;
 END $$;
 
--- Makes a draft a run; false: it is no draft any more.
+-- Makes a draft a run; false: the draft does not exist any more.
 CREATE FUNCTION begin_run(r text, header json, part json, job_key text) RETURNS bool LANGUAGE plpgsql SET search_path = idshift AS $$
 BEGIN
     DELETE FROM draft d WHERE d.run = r;
     IF NOT FOUND THEN
-        -- Repeated after its answer was lost. It writes, and so waits for the standby again.
+        -- This is a repetition after a lost answer. It writes, so that it waits for the standby again.
         UPDATE run x SET epoch = x.epoch WHERE x.run = r;
         RETURN FOUND;
     END IF;

@@ -1,7 +1,7 @@
 //! What can go wrong with a ledger in PostgreSQL: each names the database and its servers, what failed, and what to do
 //! about it. Never a password.
 
-/// Why PostgreSQL could not keep or tell something.
+/// Why PostgreSQL could not store or return something.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum PostgresError {
     /// No server accepts a connection that can be used.
@@ -22,7 +22,7 @@ pub enum PostgresError {
     Lost {
         /// Database, servers and role.
         at: String,
-        /// How that showed.
+        /// The error that showed it.
         why: String,
     },
     /// The server refused a statement.
@@ -33,7 +33,7 @@ pub enum PostgresError {
         /// What the server said, and what to do about it.
         why: String,
     },
-    /// An answer does not look as it must.
+    /// An answer does not have the expected form.
     #[error(
         "the ledger in {at} is damaged: {why}. It was left as it is; restore the database from a copy"
     )]
@@ -54,7 +54,7 @@ pub enum PostgresError {
 }
 
 impl PostgresError {
-    /// Whether it may be otherwise later, without a change of the settings or of the database.
+    /// Whether it may work later, without a change of the settings or of the database.
     pub(in crate::ledger) const fn is_passing(&self) -> bool {
         match self {
             Self::Unusable { passing, .. } => *passing,

@@ -1,4 +1,4 @@
-//! What PostgreSQL and TLS say, in words: why no connection could be made, and what to do about it.
+//! Explains errors of PostgreSQL and TLS: why no connection could be made, and what to do about it.
 
 use super::address::{Address, in_one_line};
 use rustls::CertificateError;
@@ -9,7 +9,7 @@ use tokio_postgres::error::SqlState;
 /// Why one server could not be used.
 pub(super) struct Failure {
     pub(super) why: String,
-    /// Whether it may work a little later.
+    /// Whether the server may work a little later.
     pub(super) passing: bool,
 }
 
@@ -29,7 +29,7 @@ impl Failure {
 const PASSWORD: &str =
     "IDSHIFT_LEDGER_PASSWORD, or ledger_password_file or ledger_password_command in the profile";
 
-/// Why no connection could be made.
+/// Explains why no connection could be made.
 pub(super) fn of_connecting(error: &tokio_postgres::Error, address: &Address) -> Failure {
     let said = said(error);
     if let Some(code) = error.code() {
@@ -62,7 +62,7 @@ pub(super) fn of_connecting(error: &tokio_postgres::Error, address: &Address) ->
     }
 }
 
-/// The server does not let this role in.
+/// Explains why the server does not accept this role.
 fn refused(code: &SqlState, said: &str, address: &Address) -> Failure {
     let Address { user, database, .. } = address;
     let next = match *code {
@@ -95,7 +95,7 @@ fn refused(code: &SqlState, said: &str, address: &Address) -> Failure {
     } else {
         format!("{said}; {next}")
     };
-    // Starting, shutting down, or without a free connection.
+    // The server is starting, shutting down, or has no free connection.
     let passing = code.code().starts_with("57P") || code.code().starts_with("53");
     Failure { why, passing }
 }
@@ -116,7 +116,7 @@ fn certificate(tls: &rustls::Error) -> String {
     format!("{next} ({tls})")
 }
 
-/// What went wrong, in the words of the server or of the operating system.
+/// Returns what went wrong, in the words of the server or of the operating system.
 pub(super) fn said(error: &tokio_postgres::Error) -> String {
     if let Some(error) = error.as_db_error() {
         let detail = error.detail().map(|detail| format!(": {detail}"));
@@ -134,7 +134,7 @@ pub(super) fn said(error: &tokio_postgres::Error) -> String {
     }
 }
 
-/// The cause of this type. An I/O error holds its own cause and does not name it as its source.
+/// Returns the cause of this type. An I/O error holds its own cause, but does not name it as its source.
 fn find<T: Error + 'static>(error: &tokio_postgres::Error) -> Option<&T> {
     causes(error).find_map(|cause| {
         let inner = cause

@@ -1,5 +1,5 @@
-//! What a list of runs tells of each, read with two statements for all of them: asking for each run would take several
-//! round trips a run, in every command.
+//! What a list of runs shows of each run, read with two statements for all runs: questions for each run would take
+//! several round trips per run, in every command.
 
 use super::process::Process;
 use super::questions;
@@ -11,11 +11,11 @@ use crate::ledger::{Calls, Header, LedgerError, PastSession, header_columns};
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-/// For so long it counts as read just now.
+/// How long a glance may be used after it was read.
 const FRESH: Duration = Duration::from_secs(5);
-/// The columns of the header, with its checksum.
+/// Number of columns of the header, with its checksum.
 const HEADER: usize = 19;
-/// Where a system is since it moved.
+/// The facts with the address of a system that has moved.
 const ADDRESS: [&str; 3] = [Fact::BASE_URL.0, Fact::TARGET.0, Fact::FORMER_TARGETS.0];
 
 /// A customer and its relationship, as they are on record.
@@ -28,7 +28,7 @@ pub(super) struct Glance {
     pub(super) header: Header,
     address: Vec<Option<String>>,
     pub(super) sessions: Vec<PastSession>,
-    /// Of its first write, of the first that took effect, of the first of an account ID.
+    /// The customers of the first write, of the first one that took effect, and of the first one of an account ID.
     customers: [Option<Customer>; 3],
 }
 
@@ -37,13 +37,13 @@ impl Glance {
         self.at.elapsed() < FRESH
     }
 
-    /// These facts, if they were read.
+    /// Returns these facts, if they were read.
     pub(super) fn facts(&self, which: &[Fact]) -> Option<Facts> {
         let is_address = which.iter().map(|Fact(name)| *name).eq(ADDRESS);
         is_address.then(|| Facts(self.address.clone()))
     }
 
-    /// The customer of the first of these writes, if that was read.
+    /// Returns the customer of the first of these writes, if that was read.
     #[expect(clippy::option_option, reason = "there may be no such write")]
     pub(super) fn customer(&self, which: WritesOf) -> Option<Option<Customer>> {
         let at = match which {
@@ -76,7 +76,7 @@ impl Glance {
     }
 }
 
-/// A run of a list, by its ID; what contradicts itself is left to whoever opens the run.
+/// Reads all runs, by their IDs. Leaves out a run with a damaged header: its damage is reported when the run is opened.
 pub(super) fn read(process: &Process) -> Result<HashMap<String, Glance>, LedgerError> {
     let ask = Statement::repeatable(questions::GLANCES.as_str());
     let read = process.rows(ask, |row| Ok(Glance::read(row).ok()))?;
@@ -94,7 +94,7 @@ pub(super) fn read(process: &Process) -> Result<HashMap<String, Glance>, LedgerE
     Ok(runs)
 }
 
-/// A row of [`questions::SESSIONS`].
+/// Reads a row of [`questions::SESSIONS`].
 pub(super) fn session(row: &PgRow<'_>) -> Result<PastSession, Fault> {
     let number = |at| row.required::<i64>(at).map(i64::cast_unsigned);
     Ok(PastSession {

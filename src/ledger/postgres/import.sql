@@ -1,7 +1,7 @@
--- Takes in runs that were kept in files. Whoever does so holds the targets of the run meanwhile; where another process has
--- taken one of them over, nothing more of the run is taken in.
+-- Takes in runs that were kept in files. The process that does so holds the targets of the run meanwhile. If another
+-- process has taken one of them over, nothing more of the run is taken in.
 
--- Whether a process has these holds; they are its own until the transaction ends.
+-- Whether a process has these holds; they are locked until the transaction ends.
 CREATE FUNCTION has_holds(own text, names text[]) RETURNS bool LANGUAGE plpgsql SET search_path = idshift AS $$
 BEGIN
     PERFORM FROM hold h WHERE h.process = own AND h.name = ANY (names) FOR SHARE;
@@ -9,7 +9,8 @@ BEGIN
         WHERE NOT EXISTS (SELECT FROM hold h WHERE h.process = own AND h.name = x));
 END $$;
 
--- Begins with an empty draft, in place of what an earlier import has left; false: a target was taken over, or the run is there.
+-- Begins with an empty draft, and removes what an earlier import has left; false: a target was taken over, or the run
+-- exists.
 CREATE FUNCTION begin_import(r text, own text, names text[]) RETURNS bool LANGUAGE plpgsql SET search_path = idshift AS $$
 BEGIN
     IF NOT has_holds(own, names) OR EXISTS (SELECT FROM run x WHERE x.run = r) THEN RETURN false; END IF;
@@ -53,8 +54,8 @@ BEGIN
     RETURN true;
 END $$;
 
--- Makes what was taken in a run, with what is kept of it as a whole. `above`: the highest epoch in it. `with_token`: tells a
--- repetition, after the answer was lost, from another import.
+-- Makes a run of what was taken in, and records its facts, sessions and counts. `above`: the highest epoch in it.
+-- `with_token` distinguishes a repetition after a lost answer from another import.
 CREATE FUNCTION finish_import(r text, own text, names text[], with_token text, above bigint, header json, part json,
     job_key text, facts json, all_sessions json, counts json, known json)
 RETURNS bool LANGUAGE plpgsql SET search_path = idshift AS $$

@@ -1,4 +1,4 @@
-//! Takes a run in that was kept elsewhere: page by page into a draft, which is a run with one statement, or never.
+//! Takes in a run that was kept elsewhere: page by page into a draft, which one statement then makes a run.
 
 use super::commit::unlooked_rows;
 use super::draft::shard_json;
@@ -21,7 +21,7 @@ use std::sync::Arc;
 
 const REGISTER: &str = "run, path, system, target, epoch, renames, customer_id, reseller";
 
-/// A run that is being taken in. What of it is not a run yet is removed when this is dropped.
+/// A run that is being taken in. If it is dropped before it is finished, its rows are removed.
 pub(super) struct Intake {
     process: Arc<Process>,
     run: String,
@@ -31,7 +31,7 @@ pub(super) struct Intake {
 }
 
 impl Intake {
-    /// Begins anew, whatever an earlier attempt has left.
+    /// Begins with an empty draft, and removes what an earlier attempt has left.
     pub(super) fn begin(
         process: &Arc<Process>,
         run: &str,
@@ -49,7 +49,7 @@ impl Intake {
         Ok(intake)
     }
 
-    /// A statement about the run for what this process holds: its first three values.
+    /// Makes a statement; its first three values are the run, this process and its holds.
     fn about(&self, sql: &'static str) -> Statement {
         Statement::repeatable(sql)
             .with(self.run.clone())
@@ -69,7 +69,7 @@ impl Intake {
         })
     }
 
-    /// Takes all rows of a record in, and the copy of its input.
+    /// Takes in all rows of a record, and the copy of its input.
     pub(super) fn copy(&self, from: &dyn Store, input: &Path) -> Result<(), LedgerError> {
         let mut pages = Pages::of(from);
         while let Some(page) = pages.next()? {
@@ -87,7 +87,7 @@ impl Intake {
         Ok(())
     }
 
-    /// What makes it a run, read before it can be one.
+    /// Reads what makes it a run, and returns the statement that does.
     pub(super) fn whole(
         &self,
         from: &dyn Store,
@@ -116,7 +116,7 @@ impl Intake {
             .with(register_json(known)))
     }
 
-    /// Makes it a run.
+    /// Makes it a run, with the statement of [`Intake::whole`].
     pub(super) fn finish(mut self, whole: Statement) -> Result<(), LedgerError> {
         self.done(whole)?;
         self.is_finished = true;
@@ -127,14 +127,14 @@ impl Intake {
 impl Drop for Intake {
     fn drop(&mut self) {
         if !self.is_finished {
-            // Where that fails, it is removed a day later, or by the next attempt.
+            // If this fails, the draft is removed a day later, or by the next attempt.
             let leave = self.about("SELECT leave_import($1, $2, $3)");
             let _ = self.process.rows(leave, |_| Ok(()));
         }
     }
 }
 
-/// The table of a page, and its rows.
+/// Returns the table of a page, and its rows as JSON.
 fn json_of(page: &Page) -> std::io::Result<(&'static str, Option<String>)> {
     Ok(match page {
         Page::Outcomes(outcomes) => {

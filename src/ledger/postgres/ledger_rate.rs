@@ -14,16 +14,16 @@ const BLOCKED: &str = "a firewall blocks this address for another process: its c
 #[derive(Debug)]
 pub(crate) struct LedgerRate {
     pub(super) postgres: Postgres,
-    /// This process there.
+    /// This process in the database.
     pub(super) presence: Presence,
-    /// The name of the address that calls come from which are sent from none of the local addresses that were named.
+    /// The name of the address of calls that are sent from none of the named local addresses.
     pub(super) egress: Option<String>,
     /// Its key.
     pub(super) target: String,
 }
 
 impl LedgerRate {
-    /// That of a process of its own, whose calls come from no named address.
+    /// Makes the turns of a separate process; its calls come from no named address.
     #[cfg(test)]
     pub(crate) fn of_test(postgres: Postgres, target: &str) -> Self {
         Self {
@@ -34,7 +34,7 @@ impl LedgerRate {
         }
     }
 
-    /// The address as it is named for all processes; empty where it is not known.
+    /// Returns the address as all processes name it; empty: it is not known.
     fn name(&self, from: Option<IpAddr>) -> String {
         match from {
             Some(address) => address.to_string(),
@@ -72,7 +72,7 @@ impl SharedRate for LedgerRate {
     }
 }
 
-/// What this process asked for counts no more.
+/// The rate that this process asked for no longer counts.
 impl Drop for LedgerRate {
     fn drop(&mut self) {
         let process = self.presence.name();

@@ -2,7 +2,7 @@
 //!
 //! - [`Address`]: where it is
 //! - [`Postgres`]: the thread that owns the connections; [`Statement`](statement::Statement): what it is asked
-//! - [`Server`](server::Server): what can be said about the server, and whether it can keep a ledger
+//! - [`Server`](server::Server): examines the server, and decides whether it can keep a ledger
 //! - `turns`: one pace and one quota for all processes of a target
 //! - `PgChunks`: the ranges of lines of a run that several processes work on
 //! - [`Schema`]: whether the tables are there, and how they are made

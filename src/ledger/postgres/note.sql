@@ -1,8 +1,8 @@
--- What is recorded of a run: by its sessions, and beside them.
+-- What is recorded of a run, by its sessions and outside of them.
 
--- Notes the group of this number of a session, once, however often it is sent. Empty: it is on record; else why not. The
--- last three: the chunks to which it belongs, with their lease numbers; where another session has one of them, `taken` says
--- which, from 1, and nothing is noted.
+-- Notes the group of this number of a session once, however often it is sent. `refused` is empty if the group is on
+-- record, otherwise the reason. The last three arguments are the chunks to which the group belongs, with their lease
+-- numbers. If another session has some of them, `taken` says which, from 1, and nothing is noted.
 CREATE FUNCTION note(r text, s int, this bigint, calls json, intents writes[], verdicts writes[], gone bigint[],
     fresh outcomes[], reopened bigint[], instead outcomes[], skipped json,
     passes smallint[] DEFAULT '{}', chunks int[] DEFAULT '{}', leases int[] DEFAULT '{}', OUT refused text, OUT taken int[])
@@ -25,29 +25,29 @@ BEGIN
         RETURN;
     END IF;
     IF before <> this AND chunks <> '{}' THEN
-        -- Locked until the end: whoever takes one over sees what is noted here.
+        -- Locked until the transaction ends, so that a session that takes a chunk over sees what is noted here.
         PERFORM FROM chunk c WHERE c.run = r AND c.pass = ANY (passes) AND c.n = ANY (chunks) FOR NO KEY UPDATE;
         SELECT array_agg(k.at::int) INTO taken FROM unnest(passes, chunks, leases) WITH ORDINALITY k(pass, n, lease, at)
             WHERE NOT EXISTS (SELECT FROM chunk c WHERE c.run = r AND c.pass = k.pass AND c.n = k.n
                 AND (c.state = 'leased' OR reopened <> '{}') AND c.session = s AND c.lease = k.lease);
         IF taken IS NOT NULL THEN RETURN; END IF;
-        -- Lines that are opened again are left to whoever asks for the chunk next. It is free at once: this session may say
-        -- in the same moment that it is done.
+        -- The session that asks for the chunk next works on the reopened lines. The chunk is freed immediately, because
+        -- this session may report it as done at the same moment.
         IF reopened <> '{}' THEN
             UPDATE chunk c SET state = 'free'
                 WHERE c.run = r AND (c.pass, c.n) IN (SELECT * FROM unnest(passes, chunks));
         END IF;
     END IF;
     IF calls IS NOT NULL THEN own := json_populate_record(own, calls); END IF;
-    -- Always: so the acknowledgement comes from a transaction that waits for the standby.
+    -- The row is always updated, so that the acknowledgement comes from a transaction that waits for the standby.
     UPDATE sessions x SET commits = this, seen_at = clock_timestamp(), find = own.find, read = own.read, write = own.write,
         retried = own.retried, throttled = own.throttled, limit_per_s = own.limit_per_s, active_ms = own.active_ms
         WHERE x.run = r AND x.session = s;
     IF before = this THEN RETURN; END IF;
     IF cardinality(intents) > 0 THEN INSERT INTO writes SELECT * FROM unnest(intents); END IF;
     IF cardinality(verdicts) > 0 THEN
-        -- By their numbers, of which few are expected. Without statistics a run is taken for a small part of the table, so
-        -- the plan would be to read all of its writes.
+        -- Found by their numbers, for which the planner expects few rows. Without statistics, it takes a run for a
+        -- small part of the table, and would read all of its writes.
         UPDATE writes x SET verdict = v.verdict, http_status = v.http_status, altered = v.altered,
             account_id_stored = v.account_id_stored, service_id_stored = v.service_id_stored,
             profile_stored = v.profile_stored
@@ -77,9 +77,10 @@ BEGIN
     END IF;
 END $$;
 
--- Records what is not noted by a session, all or nothing; with the token of the last change, nothing again. `seen` is the number of
--- changes that the caller knows; where there are more, nothing is recorded, and `number` says how many. `s`: the last session of the caller; where another
--- one came after it, or has ended it, `refused` says so.
+-- Records what no session notes, all or nothing. If the token is that of the last change, nothing is recorded again.
+-- `seen` is the number of changes that the caller knows. If there are more, nothing is recorded, and `number` says how
+-- many. `s`: the last session of the caller. If another process has ended it or has begun a later one, `refused` says
+-- so.
 CREATE FUNCTION put(r text, s int, seen bigint, with_token text, facts json, counts json, drifted json, gone bigint[],
     fresh json, none_found bool, no_unlooked bool, meant json, digests bigint[], files json,
     OUT number bigint, OUT done bool, OUT refused text)
@@ -94,7 +95,7 @@ BEGIN
     IF s IS NOT NULL THEN
         SELECT coalesce(min(x.ended), '') INTO refused FROM sessions x
             WHERE x.run = r AND x.session = s AND x.ended <> 'its process has left it';
-        -- Those that work together have one epoch.
+        -- Sessions that work together have the same epoch.
         IF EXISTS (SELECT FROM sessions x JOIN sessions own ON own.run = r AND own.session = s
                 WHERE x.run = r AND x.session > s AND x.epoch > own.epoch) THEN
             refused := 'another process works on it';

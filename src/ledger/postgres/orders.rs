@@ -1,4 +1,4 @@
-//! What a person asks of the processes that work on a run, and what stops all of them.
+//! The orders of a person to the processes that work on a run, and the stop of all of them.
 
 use super::process::Process;
 use super::rows::kept;
@@ -7,7 +7,7 @@ use crate::ledger::columns::Row;
 use crate::ledger::store::OrderChange;
 use crate::ledger::{LedgerError, Order, Orders, StopReason};
 
-/// What is asked.
+/// Reads the current orders.
 pub(super) fn read(process: &Process, run: &str) -> Result<Orders, LedgerError> {
     let sql = "SELECT number, paused, draining, rate_per_s FROM orders WHERE run = $1";
     process.row(of_run(sql, run), |row| {
@@ -20,7 +20,7 @@ pub(super) fn read(process: &Process, run: &str) -> Result<Orders, LedgerError> 
     })
 }
 
-/// Changes what is asked; the number of the last order.
+/// Changes the orders; returns the number of the last one.
 pub(super) fn change(
     process: &Process,
     run: &str,
@@ -35,7 +35,7 @@ pub(super) fn change(
             "UPDATE orders SET number = number + 1, paused = false WHERE run = $1 RETURNING number",
             run,
         ),
-        // What is paused would never finish.
+        // A paused run would never finish, so the pause ends.
         OrderChange::Give(Order::Drain) => of_run(
             "UPDATE orders SET number = number + 1, draining = true, paused = false WHERE run = $1 RETURNING number",
             run,
@@ -54,7 +54,7 @@ pub(super) fn change(
     Ok(number.cast_unsigned())
 }
 
-/// This process follows all orders up to this number.
+/// Records that this process follows all orders up to this number.
 pub(super) fn follow(process: &Process, run: &str, number: u64) -> Result<(), LedgerError> {
     let sql = "UPDATE sessions SET followed = $2 WHERE run = $1 AND process = $3 AND ended IS NULL";
     let follow = of_run(sql, run).with(number.cast_signed());
@@ -63,7 +63,7 @@ pub(super) fn follow(process: &Process, run: &str, number: u64) -> Result<(), Le
         .map(drop)
 }
 
-/// The number of the last order that all processes follow which are at work, or, where there is none any more, that one has
+/// Returns the number of the last order that all processes at work follow. If none is at work: the highest that one has
 /// followed.
 pub(super) fn followed(process: &Process, run: &str) -> Result<u64, LedgerError> {
     let sql = "SELECT coalesce(min(s.followed) FILTER (WHERE s.session IN (SELECT * FROM at_work($1, $2))), max(s.followed), 0) \
@@ -73,7 +73,7 @@ pub(super) fn followed(process: &Process, run: &str) -> Result<u64, LedgerError>
     Ok(number.cast_unsigned())
 }
 
-/// Stops the run in all processes, where it is in progress; refused where this session may say nothing any more.
+/// Stops the run in all processes, if it is in progress; fails if another process has taken the run over.
 pub(super) fn stop_all(
     process: &Process,
     (run, session): (&str, Option<i32>),
@@ -96,7 +96,7 @@ pub(super) fn stop_all(
     })
 }
 
-/// A question about a run, which is its first value.
+/// Makes a question about a run; the run is its first value.
 fn of_run(sql: &'static str, run: &str) -> Statement {
     Statement::repeatable(sql).with(run.to_owned())
 }

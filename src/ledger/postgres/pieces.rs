@@ -1,4 +1,5 @@
-//! The run's copy of its file in the ledger: compressed, a MiB each, so that any machine can draw its reports and go on.
+//! The run's copy of its file in the ledger, compressed, in pieces of a MiB, so that any machine can make its reports
+//! and resume it.
 
 use super::process::Process;
 use super::statement::Statement;
@@ -10,12 +11,12 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::Path;
 
-/// Bytes of one piece.
+/// The size of a piece, in bytes.
 const PIECE: u64 = 1 << 20;
-/// Fast, and a CSV gets five times smaller.
+/// The compression level of zstd: fast, and makes a CSV five times smaller.
 const LEVEL: i32 = 3;
 
-/// Stores the file of a run that is being made. Where there is none, none is stored.
+/// Stores the file of a run that is being made. Stores nothing if there is no file.
 pub(super) fn store(process: &Process, run: &str, file: &Path) -> Result<(), LedgerError> {
     let failed = |why| LedgerError::io(file, "read", why);
     let input = match File::open(file) {
@@ -43,7 +44,7 @@ pub(super) fn store(process: &Process, run: &str, file: &Path) -> Result<(), Led
     Ok(())
 }
 
-/// Writes the file of a run to its place on this machine. What does not have this digest is refused.
+/// Writes the file of a run to its place on this machine; refuses a file with another digest.
 pub(super) fn fetch(
     process: &Process,
     run: &str,
@@ -72,7 +73,7 @@ pub(super) fn fetch(
         unpacked
             .write_all(&piece)
             .map_err(|why| match LedgerError::io(to, "written", why) {
-                // It cannot be unpacked.
+                // The piece cannot be unpacked.
                 LedgerError::Io { .. } => damaged(),
                 error => error,
             })?;

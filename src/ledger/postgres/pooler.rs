@@ -1,8 +1,8 @@
-//! Whether a pooler stands between this program and the server, and gives each statement another connection there.
+//! Detects a pooler between this program and the server that gives each statement another connection to the server.
 //!
-//! PgBouncer does so in its modes `transaction` and `statement`. Then what a connection has set (how statements are
-//! planned, which schema is meant) holds for some statements and not for others. It shows by the server's processes: two
-//! connections that are open at the same time have a process each, and keep it.
+//! PgBouncer does so in its modes `transaction` and `statement`. Then the settings of a connection (how statements are
+//! planned, which schema is meant) hold for some statements and not for others. The server's processes show it: without
+//! a pooler, two connections that are open at the same time have one process each, and keep it.
 
 use super::connection::{Connection, Unanswered};
 use super::error::PostgresError;
@@ -10,8 +10,9 @@ use super::thread::{ANSWER, Connections, Postgres};
 use crate::ledger::LedgerError;
 use tokio::time::timeout;
 
-/// In which order two connections ask for their process. A pooler that hands out the connection that was used last gives
-/// the second what the first had; one that takes them in turn does so where one asks twice.
+/// The order in which two connections ask for their process. A pooler that hands out the connection that was used last
+/// gives the second one what the first one had. A pooler that hands out connections in turn does so when one of them
+/// asks twice.
 const ORDER: [usize; 8] = [0, 1, 1, 0, 0, 1, 0, 1];
 
 impl Postgres {

@@ -1,7 +1,8 @@
-//! This process, as the ledger knows it: its row there, which a thread renews each second, and what it holds alone.
+//! This process in the ledger: its row, which a thread renews each second, and what it holds alone.
 //!
-//! A hold ends when it is dropped. Where the process was killed, it ends when the lease is over and the time is past in
-//! which a call that was begun may still arrive; immediately, where another process of the same machine sees that it is gone.
+//! A hold ends when it is dropped. If the process was killed, the hold ends when the lease is over and no call that the
+//! process began can arrive any more; or immediately, if another process of the same machine sees that the process is
+//! gone.
 
 use super::error::PostgresError;
 use super::rows::PgRow;
@@ -16,11 +17,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long what a process holds is its own without being renewed.
+/// How long a process keeps what it holds without a renewal.
 const LEASE: Duration = Duration::from_secs(15);
-/// How often it is renewed.
+/// How often the lease is renewed.
 const RENEWAL: Duration = Duration::from_secs(1);
-/// A process that was not heard of for so long may be gone.
+/// A process that has not renewed its lease for this time may be gone.
 const SILENCE: Duration = Duration::from_secs(3);
 
 /// This process.
@@ -30,15 +31,15 @@ pub(super) struct Process {
     /// Its name in the ledger, which no other process has.
     name: String,
     machine: String,
-    /// How long a call that it has begun may take.
+    /// How long a call that this process has begun may take, in milliseconds.
     grace_ms: AtomicI64,
-    /// For how long a ledger that is away is waited for.
+    /// How long to wait for a ledger that is away.
     patience: Duration,
     holds: AtomicUsize,
-    /// How often the lease was over when it was renewed, as the ledger says, and the lease since.
+    /// How often the ledger has found the lease over at a renewal, and the lease since then.
     lease: Mutex<(Option<i64>, Lease)>,
     renewal: Mutex<Option<thread::JoinHandle<()>>>,
-    /// Why the ledger was given up: nothing waits for it a second time.
+    /// Why the ledger was given up: no later statement waits for it.
     given_up: Mutex<Option<PostgresError>>,
 }
 
@@ -62,7 +63,7 @@ impl Process {
         })
     }
 
-    /// A call that this process begins may take so long.
+    /// Sets how long a call that this process begins may take.
     pub(super) fn allow_calls_of(&self, call_timeout: Duration) {
         let grace = milliseconds(call_timeout + Duration::from_secs(1));
         self.grace_ms.fetch_max(grace, Ordering::Relaxed);
@@ -90,7 +91,7 @@ impl Process {
         self.asked(|postgres| postgres.rows(statement, read))
     }
 
-    /// The one row of an answer.
+    /// Carries a statement out, and reads the one row of its answer.
     pub(super) fn row<T>(
         &self,
         statement: Statement,
@@ -125,7 +126,8 @@ impl Process {
         self.take_as(names, run, false)
     }
 
-    /// The same; others may hold them for the same run, if they take them in this way, too.
+    /// Takes these holds as [`Process::take`] does; other processes may have them for the same run, if they take them
+    /// in this way, too.
     pub(super) fn take_with_others(
         self: &Arc<Self>,
         names: Vec<String>,
@@ -197,12 +199,12 @@ impl Process {
         Ok(found.iter().any(|one| !self.knows_gone(one)))
     }
 
-    /// The processes with sessions of a run of which this machine knows that they have ended.
+    /// Returns the processes with sessions of a run that this machine knows to have ended.
     pub(super) fn gone_from(&self, run: &str) -> Result<Vec<String>, LedgerError> {
         self.gone(Some(run))
     }
 
-    /// The same of all runs.
+    /// Returns the processes with sessions of any run that this machine knows to have ended.
     pub(super) fn gone_from_all(&self) -> Result<Vec<String>, LedgerError> {
         self.gone(None)
     }
@@ -213,14 +215,15 @@ impl Process {
         self.gone_of(Statement::repeatable(sql).with(run.map(str::to_owned)))
     }
 
-    /// Of the processes of an answer, those of which this machine knows that they have ended.
+    /// Returns the processes of an answer that this machine knows to have ended.
     pub(super) fn gone_of(&self, ask: Statement) -> Result<Vec<String>, LedgerError> {
         let found = self.rows(ask, Found::read)?;
         let gone = found.into_iter().filter(|one| self.knows_gone(one));
         Ok(gone.map(|one| one.process).collect())
     }
 
-    /// Whether it is certain that a process has ended: it was one of this machine, since its last start.
+    /// Whether it is certain that a process has ended: it ran on this machine since its last start, and does not exist
+    /// any more.
     fn knows_gone(&self, found: &Found) -> bool {
         if self.machine.is_empty() || found.machine != self.machine {
             return false;
@@ -246,7 +249,7 @@ impl Process {
         }
     }
 
-    /// The lease of what this process holds, which holds now.
+    /// Returns the lease of what this process holds; renews it if it is over.
     pub(super) fn lease(&self) -> Result<Lease, LedgerError> {
         let known = lock(&self.lease).1.clone();
         if known.holds() {
@@ -255,8 +258,8 @@ impl Process {
         self.renew(|renewal| self.rows(renewal, |row| row.required(0)))
     }
 
-    /// Renews the lease. Where it was over and another process could take what this one holds, that is another lease
-    /// afterwards: the one of before stays over.
+    /// Renews the lease. If it was over, so that another process could take what this one holds, returns a new lease;
+    /// the former one stays over.
     fn renew(
         &self,
         ask: impl FnOnce(Statement) -> Result<Vec<i64>, LedgerError>,
@@ -296,7 +299,7 @@ impl Process {
     }
 }
 
-/// The thread that renews, until the process of the ledger is gone.
+/// Renews the lease each second, until the [`Process`] is dropped.
 fn renew(process: &Weak<Process>) {
     loop {
         thread::park_timeout(RENEWAL);
@@ -305,7 +308,7 @@ fn renew(process: &Weak<Process>) {
         };
         if process.holds.load(Ordering::Relaxed) > 0 {
             let postgres = &process.postgres;
-            // Where it fails, so does what is noted, which says why.
+            // If this fails, the next group of the journal fails, too, and reports why.
             if process
                 .renew(|renewal| postgres.rows(renewal, |row| row.required(0)))
                 .is_ok()
@@ -368,12 +371,12 @@ impl Drop for HeldTokens {
         }
         let free = Statement::repeatable("DELETE FROM hold WHERE token = ANY ($1)")
             .with(self.tokens.clone());
-        // Where that fails, it ends with the lease.
+        // If this fails, the holds end with the lease.
         let _ = self.process.rows(free, |_| Ok(()));
     }
 }
 
-/// A machine between two starts, and the processes that can be seen there; empty where that cannot be told.
+/// Identifies this machine since its last start, and the processes that are visible there; empty: unknown.
 fn machine() -> String {
     let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id");
     let numbers = fs::read_link("/proc/self/ns/pid");
@@ -388,6 +391,6 @@ fn milliseconds(time: Duration) -> i64 {
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // What is in it is whole at any time.
+    // The value is consistent at any time, so a panic elsewhere does not spoil it.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,4 +1,4 @@
-//! What is recorded of a run beside what its sessions note: in one statement, all of it or nothing, and once.
+//! Records what the sessions of a run do not note: in one statement, all or nothing, and once.
 
 use super::process::Process;
 use super::rows::{Rows, kept};
@@ -12,13 +12,13 @@ use crate::ledger::{
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-/// Rows of one statement where there are many.
+/// Maximum number of rows per statement, where there are many.
 const PAGE: usize = 2_000;
 const CLOSED: &str = "status, reason, lines, first_line";
 pub(super) const WISHES: &str = "wish, customer_id, checksum";
 const REMOVED: &str = "name, sha256, bytes";
 
-/// Records it for a run. `changes`: how often something was recorded, as far as this process knows.
+/// Records all of this for a run. `changes`: the number of changes on record, as far as this process knows.
 pub(super) fn put(
     process: &Process,
     run: &str,
@@ -27,7 +27,8 @@ pub(super) fn put(
 ) -> Result<(), LedgerError> {
     let mut whole = Change::default();
     for one in all {
-        // Many rows come before the rest: they add to what is there, and mean nothing without it.
+        // Pages of rows are recorded before the rest: they only add to what is there, and mean nothing without the
+        // rest.
         for page in whole.take(one) {
             page.record(process, run, (session, changes))?;
         }
@@ -51,7 +52,7 @@ struct Change {
 }
 
 impl Change {
-    /// Adds something; where that has many rows, gives all but the last of them in changes of their own.
+    /// Adds something; if it has many rows, returns pages of them as changes of their own.
     fn take(&mut self, what: Put<'_>) -> Vec<Self> {
         match what {
             Put::Facts(facts) => self.facts = Some(facts_json(facts)),
@@ -90,7 +91,7 @@ impl Change {
         let mut pages = Vec::new();
         let mut lines = HashSet::new();
         for outcome in outcomes {
-            // One statement does not take two rows of a line.
+            // One statement does not take two rows for one line.
             if lines.len() >= PAGE || !lines.insert(outcome.line) {
                 lines = HashSet::from([outcome.line]);
                 let page = Self {
@@ -100,7 +101,7 @@ impl Change {
                 };
                 pages.push(page);
             }
-            // In place of what was known of its line.
+            // Removes what was known of the line.
             self.gone.push(outcome.line.into());
             let rows = self
                 .found
@@ -167,7 +168,7 @@ fn facts_json(facts: &[(Fact, Value<'_>)]) -> String {
     serde_json::Value::Object(facts.collect()).to_string()
 }
 
-/// Empty, and not nothing, where no line has ended: then that is on record.
+/// Returns an empty array, and not nothing, if there are no rows: that is recorded, too.
 fn all(rows: Rows) -> String {
     rows.json().unwrap_or_else(|| "[]".to_owned())
 }

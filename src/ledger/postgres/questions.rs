@@ -1,17 +1,17 @@
-//! The questions about a run's lines and writes, as SQL. Each that can have many rows is asked for in pages, by the line or
-//! the number after which a page begins.
+//! The questions about a run's lines and writes, as SQL. If a question can have many rows, they are read in pages, by
+//! the line or the number after which a page begins.
 
 use crate::ledger::store::{LinesOf, WritesOf};
 use crate::ledger::{drift, header_columns, outcome_columns, write_columns};
 use std::sync::LazyLock;
 
-/// `$1`: the run. `user` alone would be the role of the connection.
+/// `$1`: the run. The columns are qualified: `user` alone would be the role of the connection.
 pub(super) static HEADER: LazyLock<String> = LazyLock::new(|| {
     let columns = header_columns::COLUMNS.replace(", ", ", r.");
     format!("SELECT r.{columns} FROM run r WHERE r.run = $1")
 });
 
-/// `$2` to `$3`: the lines; `$4`: the names of statuses, none: all; `$5`: the most.
+/// `$2` to `$3`: the lines; `$4`: the names of statuses, none: all; `$5`: the maximum number of rows.
 pub(super) static OUTCOMES: LazyLock<String> = LazyLock::new(|| {
     let columns = outcome_columns::COLUMNS;
     format!(
@@ -20,14 +20,14 @@ pub(super) static OUTCOMES: LazyLock<String> = LazyLock::new(|| {
     )
 });
 
-/// `$2`: from this line on; `$3`: the most.
+/// `$2`: from this line on; `$3`: the maximum number of rows.
 pub(super) static DRIFT: LazyLock<String> = LazyLock::new(|| {
     let columns = drift::COLUMNS;
     format!("SELECT {columns} FROM drift WHERE run = $1 AND line >= $2 ORDER BY line LIMIT $3")
 });
 
-/// `$2`: after this number; `$3`: which; `$4`: of which line or unit; `$5`: the most. With known values only the branch
-/// that is meant is left of the condition.
+/// `$2`: after this number; `$3`: which; `$4`: of which line or unit; `$5`: the maximum number of rows. The values are
+/// known when the statement is planned, so only one branch of the condition is left.
 fn writes(columns: &str) -> String {
     format!(
         "SELECT {columns} FROM writes WHERE run = $1 AND write_id > $2 AND CASE $3::text \
@@ -62,7 +62,7 @@ pub(super) fn kind(which: WritesOf) -> (&'static str, i64) {
     }
 }
 
-/// Lines of a page, as ranges without a gap: `$2`: after this line; `$3`: the most.
+/// Reads a page of lines as ranges without gaps. `$2`: after this line; `$3`: the maximum number of lines.
 macro_rules! ranges {
     ($page:literal) => {
         concat!(
@@ -95,7 +95,7 @@ pub(super) fn ranges(which: LinesOf) -> &'static str {
     }
 }
 
-/// As the run was closed, if nothing was noted since.
+/// The counts that were recorded when the run was closed, if nothing was noted since.
 pub(super) const CLOSED: &str = "SELECT status, reason, lines, first_line FROM closed c WHERE run = $1 \
      AND commits = (SELECT coalesce(sum(s.commits), 0) FROM sessions s WHERE s.run = $1)";
 
@@ -110,11 +110,11 @@ const SESSION: &str = "started_at_ms, pid, host, epoch, writing, find, read, wri
 pub(super) static SESSIONS: LazyLock<String> =
     LazyLock::new(|| format!("SELECT {SESSION} FROM sessions WHERE run = $1 ORDER BY session"));
 
-/// Those of all runs, with the run behind the other columns.
+/// The sessions of all runs; the run is the last column.
 pub(super) static ALL_SESSIONS: LazyLock<String> =
     LazyLock::new(|| format!("SELECT {SESSION}, run FROM sessions ORDER BY run, session"));
 
-/// What a list of runs tells of each.
+/// What a list of runs shows of each run.
 pub(super) static GLANCES: LazyLock<String> = LazyLock::new(|| {
     let columns = header_columns::COLUMNS.replace(", ", ", r.");
     let first = |name: &str, condition: &str| {

@@ -1,5 +1,5 @@
-//! Rows of a table on their way to the server, as an array of the table's row type (`writes[]`): what is noted of each line is
-//! sent so. The server takes the values as they are, where it would have to find them in a JSON.
+//! Rows of a table that are sent as an array of the table's row type (`writes[]`): what is noted of each line. The
+//! server takes the values as they are; from JSON, it would have to parse them.
 
 use super::rows::kept;
 use crate::ledger::checksum;
@@ -11,7 +11,7 @@ use tokio_postgres::types::{Field, IsNull, Kind, ToSql, Type, to_sql_checked};
 
 type Failure = Box<dyn Error + Sync + Send>;
 
-/// A value, of which a text lies in [`Records::texts`].
+/// A value; a text is a range of [`Records::texts`].
 #[derive(Debug, Clone)]
 enum Cell {
     None,
@@ -23,15 +23,16 @@ enum Cell {
 #[derive(Debug)]
 pub(super) struct Records {
     columns: Vec<&'static str>,
-    /// Row by row.
+    /// The values, row by row.
     cells: Vec<Cell>,
     texts: String,
-    /// The values of the first columns, which are the same in each row.
+    /// Number of first columns with the same value in each row; these values come first in `cells`.
     common: usize,
 }
 
 impl Records {
-    /// None yet. The first columns have these values in each row; the others are a list with commas.
+    /// Makes an empty list. The first columns have these values in each row; `columns` are the others, separated by
+    /// commas.
     pub(super) fn of(common: &[(&'static str, Value<'_>)], columns: &'static str) -> Self {
         let names = common.iter().map(|(name, _)| *name);
         let mut records = Self {
@@ -66,7 +67,8 @@ impl Records {
         }
     }
 
-    /// Puts a row in whose last column is the checksum over these values; before them comes a number that it does not guard.
+    /// Adds a row with the checksum over these values in its last column; before them comes a number that it does not
+    /// cover.
     pub(super) fn push_summed(&mut self, first: Option<i64>, values: &[Value<'_>]) {
         let sum = Value::Number(checksum::of(values));
         let first = first.map(Value::Number);
@@ -82,7 +84,7 @@ impl Records {
         let (common, own) = self.cells.split_at(self.common);
         let width = self.columns.len() - self.common;
         let rows = own.chunks_exact(width);
-        // One dimension, no row without a value, numbered from 1.
+        // The array has one dimension, no NULL, and is numbered from 1.
         to.put_i32(1);
         to.put_i32(0);
         to.put_u32(row.oid());
@@ -129,7 +131,7 @@ impl Records {
     }
 }
 
-/// Puts something in behind its length.
+/// Writes something after its length in bytes.
 fn sized(
     to: &mut BytesMut,
     put: impl FnOnce(&mut BytesMut) -> Result<(), Failure>,

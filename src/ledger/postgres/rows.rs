@@ -1,8 +1,8 @@
-//! Values and rows as PostgreSQL takes and gives them.
+//! Converts values and rows for PostgreSQL, and reads those that it returns.
 //!
-//! Rows go there as JSON, an object each with the names of the columns as its keys, so that one statement takes as many as
-//! there are. PostgreSQL cannot keep U+0000 in a text, which a message may quote: it is written as U+0001 and `0`, and U+0001
-//! as U+0001 and `1`.
+//! Rows are sent as JSON, one object per row with the names of the columns as keys, so that one statement takes any
+//! number of them. PostgreSQL cannot store U+0000 in a text, but a message may quote it: it is written as U+0001 and
+//! `0`, and U+0001 as U+0001 and `1`.
 
 use super::error::PostgresError;
 use super::statement::Statement;
@@ -18,7 +18,7 @@ use tokio_postgres::types::Type;
 /// Stands before `0` for U+0000, and before `1` for itself.
 const MARK: char = '\u{1}';
 
-/// The text as it is kept.
+/// Encodes a text for the database.
 pub(super) fn kept(text: &str) -> Cow<'_, str> {
     if !text.contains(['\0', MARK]) {
         return text.into();
@@ -26,7 +26,7 @@ pub(super) fn kept(text: &str) -> Cow<'_, str> {
     text.replace(MARK, "\u{1}1").replace('\0', "\u{1}0").into()
 }
 
-/// The text that was kept so.
+/// Decodes a text that [`kept`] has encoded.
 fn restored(text: &str) -> String {
     let mut parts = text.split(MARK);
     let mut restored = parts.next().unwrap_or_default().to_owned();
@@ -73,7 +73,7 @@ pub(super) struct Rows {
 }
 
 impl Rows {
-    /// None yet; the columns are a list with commas.
+    /// Makes an empty list; the columns are separated by commas.
     pub(super) fn of(columns: &'static str) -> Self {
         Self {
             columns: columns.split(", ").collect(),
@@ -82,14 +82,14 @@ impl Rows {
         }
     }
 
-    /// With a column before the others.
+    /// As [`Rows::of`], with a column before the others.
     pub(super) fn with_first(first: &'static str, columns: &'static str) -> Self {
         let mut rows = Self::of(columns);
         rows.columns.insert(0, first);
         rows
     }
 
-    /// With columns behind the others.
+    /// Adds columns after the others.
     pub(super) fn and(mut self, columns: &'static str) -> Self {
         self.columns.extend(columns.split(", "));
         self
@@ -110,7 +110,7 @@ impl Rows {
         self.push(&values);
     }
 
-    /// `None`: there are no rows.
+    /// Returns the rows; `None`: there are no rows.
     pub(super) fn json(mut self) -> Option<String> {
         (self.count > 0).then(|| {
             self.json.push(']');
@@ -118,7 +118,7 @@ impl Rows {
         })
     }
 
-    /// The only row, as an object.
+    /// Returns the only row, as an object.
     pub(super) fn object(self) -> String {
         self.json.trim_start_matches('[').to_owned()
     }
@@ -127,7 +127,7 @@ impl Rows {
 /// A row of an answer.
 pub(super) struct PgRow<'r> {
     row: &'r tokio_postgres::Row,
-    /// The texts that had to be restored, where there is one.
+    /// The decoded texts, by column; empty: no text had to be decoded.
     texts: Vec<Option<String>>,
 }
 
@@ -152,12 +152,12 @@ impl<'r> PgRow<'r> {
         Ok(self.row.try_get(at)?)
     }
 
-    /// A number that is no whole one.
+    /// A floating-point number.
     pub(super) fn real(&self, at: usize) -> Result<Option<f64>, Fault> {
         Ok(self.row.try_get(at)?)
     }
 
-    /// The numbers of an array; none where there is none.
+    /// The numbers of an array; NULL: an empty list.
     pub(super) fn numbers(&self, at: usize) -> Result<Vec<i32>, Fault> {
         Ok(self
             .row
@@ -197,7 +197,7 @@ impl From<tokio_postgres::Error> for Fault {
 }
 
 impl Postgres {
-    /// What is on record contradicts itself.
+    /// Makes the error for a record that contradicts itself.
     pub(super) fn damaged(&self, fault: &Fault) -> LedgerError {
         LedgerError::Postgres(PostgresError::Damaged {
             at: self.place().to_owned(),
@@ -205,7 +205,7 @@ impl Postgres {
         })
     }
 
-    /// Carries a statement out and reads each row of its answer; what contradicts what idshift writes is damage.
+    /// Carries a statement out and reads each row of its answer. A row that idshift does not write is damage.
     pub(super) fn rows<T>(
         &self,
         statement: Statement,
@@ -216,7 +216,7 @@ impl Postgres {
         rows.map_err(|fault| self.damaged(&fault))
     }
 
-    /// The one row of an answer.
+    /// Carries a statement out and reads the one row of its answer.
     pub(super) fn row<T>(
         &self,
         statement: Statement,

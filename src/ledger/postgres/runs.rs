@@ -1,4 +1,5 @@
-//! Runs in PostgreSQL, for every machine that uses it; their files are made in a folder of this machine where they are needed.
+//! Runs in PostgreSQL, for every machine that uses it. Their files are made in a folder of this machine when they are
+//! needed.
 
 use super::glances::Glance;
 use super::intake::Intake;
@@ -22,7 +23,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// The runs of a database. It is connected to with the first question.
+/// The runs of a database. The first question connects to it.
 #[derive(Debug)]
 pub struct SharedRuns {
     connection: Arc<SharedConnection>,
@@ -30,15 +31,15 @@ pub struct SharedRuns {
     runs_dir: PathBuf,
     /// The name of the address that calls of this process come from.
     egress: Option<String>,
-    /// What this user's state database knows of runs in files; `None`: whoever asks only looks, or works on a stand-in in this
-    /// process, of which no other process knows, and so keeps none away.
+    /// This user's state database, which knows runs in files. `None`: the command only reads, or works on a stand-in in
+    /// this process; no other process knows the stand-in, so there is nothing to hold.
     local: Option<Arc<StateDb>>,
-    /// What the last list told, each for the next that opens the run.
+    /// What the last list read of each run, for the next opening of the run.
     listed: Mutex<HashMap<String, Glance>>,
 }
 
 impl SharedRuns {
-    /// The runs of this database, of which the files are kept in this folder. `call_timeout`: how long a call that this
+    /// The runs of this database; their files are kept in this folder. `call_timeout`: how long a call that this
     /// process has begun may take.
     pub fn of(
         settings: &Settings,
@@ -54,7 +55,7 @@ impl SharedRuns {
         )
     }
 
-    /// As another program has them.
+    /// The same with a connection of its own, as another program has it.
     #[cfg(test)]
     pub(in crate::ledger) fn apart(
         settings: &Settings,
@@ -86,7 +87,7 @@ impl SharedRuns {
         }
     }
 
-    /// Calls of this process come from the address of this name.
+    /// Sets the name of the address that calls of this process come from.
     pub fn calling_from(self, egress: Option<String>) -> Self {
         Self { egress, ..self }
     }
@@ -97,8 +98,8 @@ impl SharedRuns {
         Ok(process)
     }
 
-    /// What this machine knows of its runs, wherever they are kept. With it, a run in files or in another database knows of
-    /// those in this one: it works on no target of theirs at the same time, and repeats no swap.
+    /// Returns what this machine knows of its runs, wherever they are kept. Through it, a run in files or in another
+    /// database knows the runs in this one: it does not work on their targets at the same time, and repeats no swap.
     fn here(&self) -> Option<LocalRuns> {
         let state = self.local.as_ref()?;
         Some(LocalRuns::of(&self.runs_dir, true, Some(Arc::clone(state))))
@@ -119,7 +120,8 @@ impl SharedRuns {
         Ok(self.process()?.place().to_owned())
     }
 
-    /// Moves a run here that is kept in files: all of it, or nothing. Its targets are held meanwhile ([`Runs::hold`]).
+    /// Moves a run from files into this database, all or nothing. The caller holds its targets meanwhile
+    /// ([`Runs::hold`]).
     pub fn import(
         &self,
         run: MovingRun,
@@ -130,7 +132,7 @@ impl SharedRuns {
         let intake = Intake::begin(&process, &known.run, targets)?;
         intake.copy(run.store(), &run.input())?;
         let whole = intake.whole(run.store(), known)?;
-        // Before it is a run here: it is worked on in one place at any time.
+        // Marked as moved before it is a run here, so that no two places work on it at any time.
         let moved = run.set_moved(process.place())?;
         crash_point();
         let finished = intake.finish(whole);
@@ -219,7 +221,7 @@ impl Runs for SharedRuns {
     }
 
     fn has_begun(&self, run: &RunDir) -> bool {
-        // Where it cannot be told, it may have.
+        // If this cannot be determined, the run may have begun.
         self.store(run)
             .and_then(|store| store.exists())
             .unwrap_or(true)
@@ -304,7 +306,7 @@ impl Runs for SharedRuns {
     }
 
     fn next_epoch(&self, above: u64) -> Result<u64, LedgerError> {
-        // Whoever compares takes a run in files for an earlier one.
+        // Runs in files must count as earlier ones, so the epoch is above theirs.
         let in_files = self.in_files()?.into_iter().map(|run| run.epoch).max();
         let above = above.max(in_files.unwrap_or(0));
         let ask = Statement::repeatable("SELECT next_epoch($1, $2)")
@@ -312,7 +314,7 @@ impl Runs for SharedRuns {
             .with(above.cast_signed());
         let epoch: i64 = self.process()?.row(ask, |row| row.required(0))?;
         let epoch = epoch.cast_unsigned();
-        // A run in files that this machine begins later is known to be later when it is imported.
+        // A run in files that this machine begins later must count as later when it is imported.
         if let Some(state) = &self.local {
             state.next_epoch(epoch.saturating_sub(1))?;
         }
@@ -323,7 +325,7 @@ impl Runs for SharedRuns {
         if let Some(here) = self.here() {
             here.register(run)?;
         }
-        // The folder is that of the process which worked on the run last, whatever machine looks at the run.
+        // The folder is that of the last process that worked on the run, whatever machine looks at the run.
         let sql = "INSERT INTO register (run, path, system, target, epoch, renames, customer_id, reseller) \
                    VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (run) DO UPDATE SET \
                    path = CASE WHEN EXCLUDED.epoch > register.epoch THEN EXCLUDED.path ELSE register.path END, \
@@ -381,7 +383,7 @@ impl Runs for SharedRuns {
     }
 
     fn set_sameness(&self, target: &str, other: &str, found: Sameness) -> Result<(), LedgerError> {
-        // If they are one system, both are it.
+        // If they are one system, this is recorded in both directions.
         let sql = "INSERT INTO same_system (target, other, same, epoch) \
                    SELECT $1::text, $2::text, $3::bool, $4::bigint UNION ALL SELECT $2, $1, true, $4 WHERE $3 \
                    ON CONFLICT (target, other) DO UPDATE SET same = EXCLUDED.same, epoch = EXCLUDED.epoch";

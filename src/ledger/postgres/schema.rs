@@ -1,13 +1,14 @@
-//! The tables: whether they are there, and how they are made. They are made or brought to a newer format, never dropped.
+//! Checks whether the tables are there; makes them or brings them to a newer format, and never drops them.
 //!
-//! They lie in a schema of their own, `idshift`. A role that may not make it is told which SQL to have run.
+//! The tables lie in a schema of their own, `idshift`. A role that may not make it is told which SQL an administrator
+//! must run.
 
 use super::statement::Statement;
 use super::thread::Postgres;
 use crate::ledger::LedgerError;
 
-/// What brings the schema from each format to the next; the first makes it. From the second on, each begins by raising
-/// `format` where it is the one before: `UPDATE format SET version = 2 WHERE version = 1`.
+/// The steps that bring the schema from each format to the next; the first one makes it. From the second on, each
+/// begins by raising `format` if it is the one before: `UPDATE format SET version = 2 WHERE version = 1`.
 const STEPS: [&str; 1] = [concat!(
     include_str!("schema.sql"),
     include_str!("turns.sql"),
@@ -20,7 +21,7 @@ const STEPS: [&str; 1] = [concat!(
 /// The format that this program writes and reads.
 const VERSION: usize = STEPS.len();
 
-/// One process at a time makes the tables: `idsh` as a number.
+/// Lets one process at a time make the tables; the number is `idsh`.
 const ALONE: &str = "SELECT pg_advisory_xact_lock(1768190824);\n";
 const IN_SCHEMA: &str = "SET LOCAL search_path = idshift;\n";
 const CREATE: &str = "CREATE SCHEMA IF NOT EXISTS idshift;\n";
@@ -64,7 +65,7 @@ struct Found {
 }
 
 impl Postgres {
-    /// Looks, and changes nothing.
+    /// Returns the state of the schema; changes nothing.
     pub fn schema(&self) -> Result<Schema, LedgerError> {
         let found = self.ask_one(Statement::repeatable(LOOK), |row| {
             Ok(Found {
@@ -81,7 +82,7 @@ impl Postgres {
         }
         let read = Statement::repeatable("SELECT version FROM idshift.format");
         let versions: Vec<i32> = match self.ask(read, |row| row.try_get(0)) {
-            // A table of that name, of something else.
+            // Another program has a table of that name.
             Err(LedgerError::Postgres(super::PostgresError::Refused { why, .. })) => {
                 return Ok(foreign(&why));
             }
@@ -113,7 +114,7 @@ impl Postgres {
         let steps = STEPS[from..].concat();
         let made = self.batch(format!("{ALONE}{create}{steps}"));
         match self.schema()? {
-            // This process made them, or another one, and this one had to wait for it and then found them there.
+            // This process made the tables, or waited for another one that made them.
             Schema::Ready => Ok(()),
             Schema::Unusable(why) => Err(self.unfit(why)),
             Schema::Makeable(_) => made,
@@ -122,7 +123,7 @@ impl Postgres {
 }
 
 impl Found {
-    /// The state, where it shows without a look at the format.
+    /// Returns the state, if it is known without a look at the format.
     fn without_format(&self) -> Option<Schema> {
         let ask = "have an administrator run what `idshift doctor --ledger-schema` prints";
         if !self.exists {
@@ -189,7 +190,7 @@ impl Found {
     }
 }
 
-/// It was made by something else, or changed by hand.
+/// Makes the state of a schema that something else made, or that was changed by hand.
 fn foreign(why: &str) -> Schema {
     Schema::Unusable(format!(
         "the schema idshift there is not one of this program ({why}). It was left as it is; name another database"

@@ -6,24 +6,26 @@ CREATE TABLE counter (id int PRIMARY KEY CHECK (id = 1), epoch bigint NOT NULL);
 INSERT INTO counter VALUES (1, 0);
 -- The epoch of the process that has worked on a target last.
 CREATE TABLE target (target text PRIMARY KEY, epoch bigint NOT NULL DEFAULT 0);
--- One row for each process that holds something or has held it. It renews its row each second. What it holds is free once
--- the lease is over, and the grace, in which a call that it has begun may still arrive.
+-- One row for each process that holds something or has held something. The process renews its row each second. What it
+-- holds is free once the lease is over, and after it the grace, in which a call that the process has begun may still
+-- arrive.
 CREATE TABLE process (
     process text PRIMARY KEY, host text NOT NULL, pid bigint NOT NULL,
-    -- Boot and process IDs of its machine: another process with the same value can see whether it is gone.
+    -- Boot ID and process namespace of its machine: another process with the same value can see whether it is gone.
     machine text NOT NULL,
     seen_at timestamptz NOT NULL, held_until timestamptz NOT NULL, grace interval NOT NULL,
-    -- How often it was renewed after it was free for others: what was granted before that is void.
+    -- How often the lease was renewed after others could take what the process holds: what was granted before that is
+    -- void.
     lapses bigint NOT NULL DEFAULT 0
 ) WITH (fillfactor = 50);
--- What one process holds, in place of lock files: `target …` or `run …`, and the run for which it does. Alone, or together
--- with the others that work on the same run.
+-- What a process holds, in place of lock files: `target …` or `run …`, and for which run. The process holds it alone,
+-- or together with others that work on the same run.
 CREATE TABLE hold (
     name text, process text, run text NOT NULL, token text NOT NULL UNIQUE, together bool NOT NULL DEFAULT false,
     PRIMARY KEY (name, process)
 );
--- Runs that are being made. What belongs to one that was never begun is removed a day later. So the tables of what can be
--- there before the run is have no reference to it.
+-- Runs that are being made. The rows of a draft that never became a run are removed a day later. Tables with rows that
+-- can be there before their run have no reference to it.
 CREATE TABLE draft (run text PRIMARY KEY, made_at timestamptz NOT NULL DEFAULT clock_timestamp());
 -- What is registered of runs, and which targets are one system.
 CREATE TABLE register (
@@ -56,10 +58,11 @@ CREATE TABLE progress (
     pass smallint NOT NULL DEFAULT 0, alone bool NOT NULL DEFAULT false, lead int, units_digest text NOT NULL DEFAULT '',
     -- The last number for a write that was given to one of several workers.
     given bigint NOT NULL DEFAULT 0,
-    -- How often something was recorded beside what sessions note, and the token of the last time: a repetition is recognised.
+    -- Number of changes recorded outside of sessions, and the token of the last one, by which a repetition is
+    -- recognised.
     changes bigint NOT NULL DEFAULT 0, changed_by text NOT NULL DEFAULT ''
 );
--- The run's copy of its file, compressed (zstd), a MiB each. It is there before the run is.
+-- The run's copy of its file, compressed (zstd), in pieces of a MiB. It is stored before the run exists.
 CREATE TABLE piece (run text, n int, bytes bytea NOT NULL, PRIMARY KEY (run, n));
 ALTER TABLE piece ALTER bytes SET STORAGE EXTERNAL;
 CREATE TABLE drift (
@@ -106,9 +109,9 @@ CREATE TABLE sessions (
     retried bigint NOT NULL DEFAULT 0, throttled bigint NOT NULL DEFAULT 0,
     limit_per_s float8, active_ms bigint NOT NULL DEFAULT 0,
     egress text NOT NULL DEFAULT '', version text NOT NULL DEFAULT '', commits bigint NOT NULL DEFAULT 0,
-    -- The process, the token of its hold on the run, and, once nothing more may be noted, why.
+    -- The process, the token of its hold on the run, and why the session may note nothing more, once it may not.
     process text NOT NULL DEFAULT '', token text NOT NULL DEFAULT '', ended text,
-    -- Lines that have ended in this process, those of them that have failed, and its part of those that may still fail.
+    -- Lines that have ended in this process, how many of them have failed, and its part of those that may still fail.
     ended_lines bigint NOT NULL DEFAULT 0, failed_lines bigint NOT NULL DEFAULT 0, may_fail bigint NOT NULL DEFAULT 0,
     -- The number of the last order that this process follows.
     followed bigint NOT NULL DEFAULT 0,
@@ -117,7 +120,7 @@ CREATE TABLE sessions (
 ) WITH (fillfactor = 50);
 CREATE INDEX sessions_open ON sessions (process) WHERE ended IS NULL;
 -- Each write, noted before it is sent. No verdict: the answer was never noted. No reference to the run: checking it for
--- each row would cost more than the row, and a session has its run.
+-- each row would cost more than the row, and the session refers to the run.
 CREATE TABLE writes (
     run text, write_id bigint, unit bigint NOT NULL, line bigint NOT NULL, attempt int NOT NULL,
     verdict text CHECK (verdict = 'applied' OR verdict = 'not_applied' OR verdict = 'unknown'), http_status int,
@@ -130,7 +133,7 @@ CREATE TABLE writes (
     PRIMARY KEY (run, write_id)
 ) WITH (fillfactor = 80);
 CREATE INDEX writes_unit ON writes (run, unit);
--- What became of each line. Of an undo, some are there before the run is.
+-- What became of each line. Some rows of an undo are there before the run.
 CREATE TABLE outcomes (
     run text, line bigint, status text NOT NULL, reason text NOT NULL, message text NOT NULL,
     customer_id text, account_id_before text, account_id_after text,

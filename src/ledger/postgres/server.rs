@@ -1,4 +1,4 @@
-//! What can be said about the server, and whether it can keep a ledger.
+//! Examines the server, and decides whether it can keep a ledger.
 
 use super::statement::Statement;
 use super::thread::Postgres;
@@ -8,7 +8,7 @@ use tokio_postgres::Row;
 /// The oldest version that is supported: 14, as `server_version_num` has it.
 const OLDEST: i32 = 140_000;
 
-/// The words do not depend on a schema, and hold on every version; `ssl` is known for the own connection.
+/// These expressions depend on no schema and work on every version; `ssl` is visible for the own connection.
 const FACTS: &str = "SELECT version(), current_setting('server_version_num')::int, \
     coalesce(host(inet_server_addr()), ''), inet_server_port(), \
     coalesce((SELECT s.ssl FROM pg_catalog.pg_stat_ssl s WHERE s.pid = pg_backend_pid()), false), \
@@ -32,28 +32,28 @@ struct Facts {
     standby_names: String,
 }
 
-/// One thing about the server.
+/// One finding about the server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Remark {
     /// As it should be.
     Good(String),
-    /// It works, and something will surprise.
+    /// It works, but something may be a surprise.
     Odd(String),
     /// No ledger can be kept there.
     Bad(String),
 }
 
-/// What was found out about the server.
+/// All findings about the server.
 #[derive(Debug, Clone)]
 pub struct Server(Vec<Remark>);
 
 impl Server {
-    /// Each thing that is worth saying, in the order in which it was looked at.
+    /// Returns the findings, in the order in which they were made.
     pub fn remarks(&self) -> &[Remark] {
         &self.0
     }
 
-    /// The first reason why no ledger can be kept there.
+    /// Returns the first reason why no ledger can be kept there.
     pub fn unfit(&self) -> Option<&str> {
         self.0.iter().find_map(|one| match one {
             Remark::Bad(why) => Some(why.as_str()),
@@ -63,7 +63,7 @@ impl Server {
 }
 
 impl Postgres {
-    /// Finds out what the server is, and whether it can keep a ledger.
+    /// Examines the server, and decides whether it can keep a ledger.
     pub fn server(&self) -> Result<Server, LedgerError> {
         // Prepared statements come last: behind a pooler they may be those of another connection.
         let version = self.text("SELECT version()")?;

@@ -1,22 +1,23 @@
--- Which processes are there, what each of them holds, and its sessions on runs. Each function is one statement of its caller, so
--- that no process ever holds a transaction open, and sees what is committed when each of its statements begins.
+-- Processes, what each of them holds, and their sessions on runs. Each function is one statement of its caller, so that
+-- no process ever holds a transaction open. Each statement of a function sees what is committed when it begins.
 
--- Renews the lease of a process; how often it was over before, so that others could take what the process holds.
+-- Renews the lease of a process; returns how often it was over before, so that others could take what the process
+-- holds.
 CREATE FUNCTION renew(own text, lease_ms bigint) RETURNS SETOF bigint LANGUAGE plpgsql SET search_path = idshift AS $$
 DECLARE
     q process;
 BEGIN
     SELECT * INTO q FROM process x WHERE x.process = own FOR UPDATE;
-    -- The time after the lock: whoever took something over meanwhile looked at an earlier one.
+    -- The time is read after the lock: a process that took something over meanwhile has compared with an earlier time.
     RETURN QUERY UPDATE process x SET seen_at = clock_timestamp(), held_until = clock_timestamp() + lease_ms * interval '1 ms',
         lapses = q.lapses + (q.held_until + q.grace < clock_timestamp())::int
         WHERE x.process = own RETURNING x.lapses;
 END $$;
 
--- Takes these holds, all or none. `with_others`: others may hold them for the same run, if they allow it, too.
--- Answers: a row for each that another process has, and nothing is taken; no row: they are taken.
--- `gone` are processes of which the caller knows that they have ended. A commit of a former holder that is under way is
--- waited for, and later ones find that their session has ended.
+-- Takes these holds, all or none. `with_others`: others may have them for the same run, if they allow it, too.
+-- Returns a row for each hold that another process has, and takes nothing; no row: they are taken.
+-- `gone` are processes that the caller knows to have ended. Waits for a commit of a former holder that is under way;
+-- later commits find that their session has ended.
 CREATE FUNCTION take(own text, at_host text, at_pid bigint, at_machine text, lease_ms bigint, grace_ms bigint,
     names text[], for_run text, with_token text, gone text[], with_others bool)
 RETURNS TABLE (run text, process text, host text, pid bigint, machine text, seen_ms bigint, free_ms bigint)
@@ -26,7 +27,7 @@ DECLARE
     now_ timestamptz; lease interval := lease_ms * interval '1 ms';
 BEGIN
     PERFORM pg_advisory_xact_lock(1768190825);
-    -- Against a renewal that is under way: it is over, or begins after this and finds that it lapsed.
+    -- Waits for a renewal that is under way. A renewal that begins later finds that the lease has lapsed.
     PERFORM FROM process q WHERE q.process IN (SELECT h.process FROM hold h WHERE h.name = ANY (names))
         ORDER BY q.process FOR UPDATE;
     now_ := clock_timestamp();
@@ -55,7 +56,8 @@ BEGIN
         AND NOT EXISTS (SELECT FROM hold h WHERE h.process = q.process);
 END $$;
 
--- An epoch above this one and above all that were given before; it is that of the targets that the process holds.
+-- Returns an epoch above this one and above all that were given before, and records it for the targets that the process
+-- holds.
 CREATE FUNCTION next_epoch(own text, above bigint) RETURNS bigint LANGUAGE plpgsql SET search_path = idshift AS $$
 DECLARE
     given bigint;
@@ -65,8 +67,8 @@ BEGIN
     RETURN given;
 END $$;
 
--- Begins a session of a process that holds the run: its number, and the number of the last write. No row: the process
--- holds the run or its target no more.
+-- Begins a session of a process that holds the run; returns its number, and the number of the last write. No row: the
+-- process no longer holds the run or its target.
 CREATE FUNCTION begin_session(r text, own text, with_token text, facts json) RETURNS TABLE (number int, last_write bigint)
 LANGUAGE plpgsql SET search_path = idshift AS $$
 DECLARE
@@ -84,12 +86,12 @@ BEGIN
         INSERT INTO sessions (run, session, started_at_ms, pid, host, epoch, writing, version, process, token)
             SELECT r, 1 + coalesce((SELECT max(s.session) FROM sessions s WHERE s.run = r), 0),
                 f.started_at_ms, f.pid, f.host,
-                -- Who joins others has their epoch, which is that of the target.
+                -- A process that joins others gets their epoch, which is that of the target.
                 greatest(f.epoch, (SELECT t.epoch FROM hold h JOIN run x USING (run) JOIN progress y USING (run)
                     JOIN target t ON t.target = coalesce(y.target, x.target) WHERE h.token = with_token AND h.together)), f.writing, f.version, own, with_token
             FROM json_populate_record(NULL::sessions, facts) f
             RETURNING session INTO number;
-        -- Nobody joins a process that works on the run alone, before it begins a pass.
+        -- No process may join one that works on the run alone, before that begins a pass.
         UPDATE progress y SET lead = NULL FROM hold h WHERE y.run = r AND h.token = with_token AND NOT h.together;
     ELSE
         UPDATE sessions s SET seen_at = clock_timestamp() WHERE s.run = r AND s.session = number;

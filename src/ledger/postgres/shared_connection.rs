@@ -1,4 +1,4 @@
-//! This program as a user of one database: connected to once, with the first question, whoever in the program asks.
+//! All parts of this program share one use of a database: the first question connects to it.
 
 use super::connection::Settings;
 use super::process::Process;
@@ -7,7 +7,8 @@ use crate::ledger::LedgerError;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-/// Those that are in use in this program: what one part of it holds must be the other parts' own.
+/// The connections in use in this program. They are shared, so that what one part of the program holds belongs to all
+/// parts.
 static CONNECTIONS: Mutex<Vec<Weak<SharedConnection>>> = Mutex::new(Vec::new());
 
 /// The use of one database.
@@ -26,7 +27,7 @@ impl fmt::Debug for SharedConnection {
 }
 
 impl SharedConnection {
-    /// The one of this address, as long as it is in use.
+    /// Returns the connection to this address that is in use, or a new one.
     pub(super) fn of(settings: &Settings) -> Arc<Self> {
         let mut connections = CONNECTIONS.lock().unwrap_or_else(PoisonError::into_inner);
         connections.retain(|one| one.strong_count() > 0);
@@ -39,7 +40,7 @@ impl SharedConnection {
         })
     }
 
-    /// One of its own, as another program has it.
+    /// Makes a separate connection, as another program has it.
     pub(super) fn apart(settings: &Settings) -> Arc<Self> {
         Arc::new(Self {
             settings: settings.clone(),
@@ -57,7 +58,7 @@ impl SharedConnection {
         self.connected(|_, process| Arc::clone(process))
     }
 
-    /// The connections, for what is asked of the database for all processes of a target.
+    /// The connections, for questions to the database about all processes of a target.
     pub(super) fn postgres(&self) -> Result<Postgres, LedgerError> {
         self.connected(|postgres, _| postgres.clone())
     }

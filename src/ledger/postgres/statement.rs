@@ -10,8 +10,8 @@ pub(in crate::ledger) struct Statement {
 }
 
 impl Statement {
-    /// A statement that does the same when it is carried out a second time: a question, or a change that finds out
-    /// whether it was made already. After a lost connection it is repeated.
+    /// Makes a statement that is repeated after a lost connection, because it does the same a second time: a question,
+    /// or a change that detects whether it was made already.
     pub(in crate::ledger) fn repeatable(sql: &'static str) -> Self {
         Self {
             sql,
@@ -20,7 +20,8 @@ impl Statement {
         }
     }
 
-    /// A statement that must not be carried out twice. Where the connection is lost before its answer, that is an error.
+    /// Makes a statement that must not be carried out twice. If the connection is lost before its answer, that is an
+    /// error.
     pub(in crate::ledger) fn once(sql: &'static str) -> Self {
         Self {
             is_repeatable: false,
@@ -28,7 +29,7 @@ impl Statement {
         }
     }
 
-    /// The value of the next parameter: `$1`, `$2`, …
+    /// Adds the value of the next parameter: `$1`, `$2`, …
     pub(in crate::ledger) fn with(mut self, value: impl ToSql + Sync + Send + 'static) -> Self {
         self.values.push(Box::new(value));
         self

@@ -1,4 +1,4 @@
-//! The record of a run in PostgreSQL: its answers.
+//! Answers questions about the record of a run in PostgreSQL.
 
 use super::chunks::{self, PgChunks};
 use super::commit;
@@ -27,9 +27,9 @@ use std::path::Path;
 use std::sync::atomic::AtomicI64;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Lines of a page of ranges.
+/// Maximum number of lines in a page of ranges.
 const LINES: i64 = 20_000;
-/// Writes of a page.
+/// Maximum number of writes in a page.
 const WRITES: u32 = 2_000;
 
 /// The record of one run.
@@ -37,10 +37,11 @@ const WRITES: u32 = 2_000;
 pub(super) struct PgStore {
     process: Arc<Process>,
     run: String,
-    /// The last session of this process: what it records after a later one of another process is refused.
+    /// The last session of this process. Once another process has begun a later one, what this process records is
+    /// refused.
     session: Mutex<Option<i32>>,
     changes: AtomicI64,
-    /// What was read of the run just now.
+    /// What a list has just read of the run.
     glance: Option<Glance>,
 }
 
@@ -55,7 +56,7 @@ impl PgStore {
         }
     }
 
-    /// The same, with what was read of the run just now.
+    /// The same, with what a list has just read of the run.
     pub(super) fn with(self, glance: Option<Glance>) -> Self {
         Self { glance, ..self }
     }
@@ -70,7 +71,7 @@ impl PgStore {
         self.glance.as_ref().filter(|glance| glance.is_fresh())
     }
 
-    /// A question about the run, which is its first value.
+    /// Makes a question about the run; the run is its first value.
     fn about(&self, sql: &'static str) -> Statement {
         Statement::repeatable(sql).with(self.run.clone())
     }
@@ -83,7 +84,7 @@ impl PgStore {
         vec![format!("run {}", self.run)]
     }
 
-    /// A page of writes.
+    /// Reads a page of writes.
     fn page<T>(
         &self,
         sql: &'static str,
@@ -378,7 +379,7 @@ impl Store for PgStore {
     }
 
     fn is_live(&self) -> bool {
-        // Where it cannot be told, whoever works on the run is told so.
+        // If this cannot be determined, a process that works on the run gets the error.
         self.process
             .is_held(&format!("run {}", self.run))
             .unwrap_or(false)
@@ -416,7 +417,7 @@ impl Store for PgStore {
         Ok(Some((Box::new(commit), Arc::new(chunks))))
     }
 
-    /// Of a pruned run the copy of the input goes, too. The server gives room back by itself.
+    /// Removes the copy of the input, too, if the run was pruned. The server frees the space by itself.
     fn compact(&self) -> Result<(), LedgerError> {
         let sql = "DELETE FROM piece x USING progress p WHERE x.run = $1 AND p.run = $1 AND p.pruned_at_ms IS NOT NULL";
         self.process.rows(self.about(sql), |_| Ok(())).map(drop)

@@ -1,8 +1,8 @@
 //! The thread "postgres": it owns a runtime and the connections, and the rest of the program asks it and waits.
 //!
 //! Several threads may ask at the same time: each statement has a connection to itself, and there are never more
-//! connections than [`MOST`]. A connection that was lost is made again. A statement is repeated where it certainly had no
-//! effect, or where its caller says that it may be.
+//! connections than [`MOST`]. A lost connection is made again. A statement is repeated if it certainly had no effect,
+//! or if its caller allows this.
 
 use super::connection::{Connection, Connector, Settings, Unanswered};
 use super::error::PostgresError;
@@ -21,11 +21,11 @@ use tokio::task::{JoinSet, LocalSet};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_postgres::Row;
 
-/// The most connections of this process.
+/// Maximum number of connections of this process.
 const MOST: usize = 4;
-/// A server that has not answered by then is taken for gone.
+/// A server that has not answered within this time counts as gone.
 pub(super) const ANSWER: Duration = Duration::from_secs(30);
-/// What is told is given up after this time.
+/// A statement of [`Postgres::tell`] is given up after this time.
 const TELL: Duration = Duration::from_secs(5);
 /// The first pause before a statement is repeated, and the longest.
 const PAUSES: [Duration; 2] = [Duration::from_millis(50), Duration::from_secs(1)];
@@ -41,7 +41,7 @@ pub struct Postgres {
     thread: Arc<Thread>,
 }
 
-/// The thread, and how it is given something to do.
+/// The thread, and the channel for its jobs.
 struct Thread {
     jobs: Option<mpsc::UnboundedSender<Job>>,
     handle: Option<JoinHandle<()>>,
@@ -81,8 +81,8 @@ impl Postgres {
         Ok(postgres)
     }
 
-    /// Carries a statement out and reads each row of its answer. Waits for it, as long as the server is away, until
-    /// `give_up_after` is over.
+    /// Carries a statement out and reads each row of its answer. Waits for a server that is away, until `give_up_after`
+    /// is over.
     pub(in crate::ledger) fn ask<T>(
         &self,
         statement: Statement,
@@ -95,7 +95,7 @@ impl Postgres {
         self.read(&rows, read)
     }
 
-    /// The one row of an answer.
+    /// Carries a statement out and reads the one row of its answer.
     pub(in crate::ledger) fn ask_one<T>(
         &self,
         statement: Statement,
@@ -111,7 +111,7 @@ impl Postgres {
         }
     }
 
-    /// The first column of the first row of a question without values, which is not prepared.
+    /// Returns the first column of the first row of a question without values, which is not prepared.
     pub(super) fn text(&self, sql: &'static str) -> Result<String, LedgerError> {
         self.run(move |connections| async move {
             let work = async |connection: &mut Connection| connection.text(sql).await;
@@ -127,7 +127,7 @@ impl Postgres {
         })
     }
 
-    /// Has the thread do something, and waits for it.
+    /// Lets the thread do something, and waits for the result.
     pub(super) fn run<T, F>(
         &self,
         work: impl FnOnce(Rc<Connections>) -> F + Send + 'static,
@@ -146,7 +146,7 @@ impl Postgres {
         self.received(told.recv().ok())
     }
 
-    /// As [`Postgres::ask`], for a task, which is not blocked. One that is dropped takes the question back.
+    /// As [`Postgres::ask`], for a task, which is not blocked. A task that is dropped cancels the question.
     pub(in crate::ledger) async fn ask_from_task<T>(
         &self,
         statement: Statement,
@@ -167,7 +167,7 @@ impl Postgres {
         self.read(&rows, read)
     }
 
-    /// Has a statement carried out whose answer does not matter, and does not wait for it. A server that is away loses it.
+    /// Carries a statement out without waiting for its answer. If the server is away, the statement is lost.
     pub(in crate::ledger) fn tell(&self, statement: Statement) {
         self.submit(Box::new(move |connections| {
             Box::pin(async move {
@@ -177,7 +177,7 @@ impl Postgres {
         }));
     }
 
-    /// Where the thread has ended, the answer says so: there is none.
+    /// Hands a job to the thread. If the thread has ended, the caller gets no answer, and reports that.
     fn submit(&self, job: Job) {
         if let Some(jobs) = &self.thread.jobs {
             let _ = jobs.send(job);
@@ -208,7 +208,7 @@ impl Postgres {
         &self.at
     }
 
-    /// The server, its settings or its schema cannot keep a ledger.
+    /// Makes the error for a server, settings or a schema that cannot keep a ledger.
     pub(super) fn unfit(&self, why: String) -> LedgerError {
         unfit(&self.at, why)
     }
@@ -231,12 +231,12 @@ fn unfit(at: &str, why: String) -> LedgerError {
     })
 }
 
-/// The thread, until the last who could ask it is gone.
+/// Carries out the jobs of the thread, until the last [`Postgres`] is dropped.
 fn serve(settings: Settings, mut jobs: mpsc::UnboundedReceiver<Job>) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
-    // Without one, whoever asks is told that the thread has ended.
+    // Without a runtime, every question fails because the thread has ended.
     let Ok(runtime) = runtime else { return };
     LocalSet::new().block_on(&runtime, async move {
         let connections = Rc::new(Connections {
@@ -260,10 +260,10 @@ fn serve(settings: Settings, mut jobs: mpsc::UnboundedReceiver<Job>) {
 /// The connections of the thread.
 pub(super) struct Connections {
     pub(super) connector: Connector,
-    /// Those that nothing is asked of at present; the one that was used last is at the end.
+    /// Connections that are not in use; the one that was used last is at the end.
     idle: RefCell<Vec<Connection>>,
-    /// A place for each connection that something is asked of. Idle ones are taken before new ones are made, so there are
-    /// never more connections than places.
+    /// A place for each connection in use. Idle connections are taken before new ones are made, so there are never more
+    /// connections than places.
     room: Semaphore,
     /// Counts the statements whose answer was lost: they may be committed here, and not yet at the standby.
     lost: Cell<u64>,
@@ -272,13 +272,13 @@ pub(super) struct Connections {
 }
 
 impl Connections {
-    /// A connection and its place.
+    /// Returns a connection and its place.
     async fn one(&self) -> Result<(SemaphorePermit<'_>, Connection), PostgresError> {
         let place = self.places(1).await?;
         Ok((place, self.take().await?))
     }
 
-    /// Two connections that are open at the same time, and their places.
+    /// Returns two connections that are open at the same time, and their places.
     pub(super) async fn pair(
         &self,
     ) -> Result<(SemaphorePermit<'_>, [Connection; 2]), PostgresError> {
@@ -295,13 +295,14 @@ impl Connections {
         })
     }
 
-    /// Nothing is asked of it any more.
+    /// Takes back a connection that is no longer in use.
     pub(super) fn put_back(&self, connection: Connection) {
         self.idle.borrow_mut().push(connection);
     }
 
-    /// Does something with a connection. After a lost answer, what is answered may rest on a commit that the standby does
-    /// not have, and a repetition that changed nothing did not wait for it; so nothing is believed until it has.
+    /// Does something with a connection. After a lost answer, a later answer may depend on a commit that the standby
+    /// does not have, and a repetition that changed nothing did not wait for the standby. So no answer is returned
+    /// until the standby has that commit.
     async fn attempt<T>(
         &self,
         connection: &mut Connection,
@@ -311,7 +312,7 @@ impl Connections {
         let lost = self.lost.get();
         if self.confirmed.get() < lost {
             connection.confirm().await.map_err(|why| match why {
-                // It was carried out.
+                // The statement was carried out.
                 Unanswered::NotNow(why, _) | Unanswered::Refused(why) => Unanswered::Lost(why),
                 lost @ Unanswered::Lost(_) => lost,
             })?;
@@ -320,7 +321,7 @@ impl Connections {
         Ok(answer)
     }
 
-    /// One that is open, or a new one.
+    /// Returns an open idle connection, or a new one.
     async fn take(&self) -> Result<Connection, PostgresError> {
         while let Some(idle) = { self.idle.borrow_mut().pop() } {
             if idle.is_open() {
@@ -330,7 +331,7 @@ impl Connections {
         self.connector.connect().await
     }
 
-    /// Does something with a connection, and again after a pause where it had no effect or `is_repeatable`.
+    /// Does something with a connection, and repeats it after a pause if it had no effect or `is_repeatable`.
     async fn carry_out<T>(
         &self,
         is_repeatable: bool,

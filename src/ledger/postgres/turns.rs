@@ -1,5 +1,5 @@
-//! One pace and one quota for all processes of a target: the next calls, holds after a refusal, and a rate that a person
-//! sets. What decides is in the functions of `turns.sql`, in the server's time; here they are asked.
+//! One pace and one quota for all processes of a target: the next calls, holds after a refusal, and a rate that a
+//! person sets. The functions of `turns.sql` decide, in the server's time; this file calls them.
 
 use super::error::PostgresError;
 use super::process::{HeldTokens, Process};
@@ -23,13 +23,13 @@ pub struct Presence {
 
 impl Presence {
     pub(super) fn of(process: Arc<Process>) -> Result<Self, LedgerError> {
-        // What was killed on this machine needs not be waited for until its lease is over.
+        // Processes of this machine that were killed no longer count, even before their leases are over.
         let gone = process.gone_of(Statement::repeatable(ASKED))?;
         if !gone.is_empty() {
             let forget = Statement::repeatable("DELETE FROM asked WHERE process = ANY ($1)");
             process.rows(forget.with(gone), |_| Ok(()))?;
         }
-        // What is held is nothing but the lease.
+        // Holding nothing still keeps the lease renewed.
         Ok(Self {
             _lease: process.take(Vec::new(), "")?,
             process,
@@ -47,14 +47,14 @@ const ASKED: &str = "SELECT ''::text, q.process, q.host, q.pid, q.machine, 0::bi
     WHERE q.process IN (SELECT a.process FROM asked a)";
 
 impl Postgres {
-    /// This process as another program, which is there.
+    /// Returns the presence of a separate process.
     #[cfg(test)]
     pub(crate) fn presence(&self) -> Presence {
         Presence::of(Process::of(self.clone(), Duration::from_secs(20))).unwrap()
     }
 
-    /// The next calls of a target, or none before some time. `process` asks ([`Presence::name`]); `from`: the address of the calls as
-    /// all processes name it, empty where it is not known.
+    /// Grants the next calls of a target, or none before some time. `process`: the process that asks
+    /// ([`Presence::name`]); `from`: the address of the calls as all processes name it, empty if it is not known.
     pub async fn grant_calls(
         &self,
         target: &str,
@@ -71,7 +71,7 @@ impl Postgres {
             .map(|(number, calls)| (*number, count(*calls)))
             .unzip();
         let (quota, window) = ask.quota.unzip();
-        // Not repeated: turns would be given back twice.
+        // Not repeated, because unused turns would be given back twice.
         let statement = Statement::once(GRANT)
             .with(target.to_owned())
             .with(lane)
@@ -100,8 +100,9 @@ impl Postgres {
         }
     }
 
-    /// The system refuses calls: all processes make none for this time, and more slowly afterwards where `slows`.
-    /// `answered`: calls that find and that write, accepted since the last question. Does not wait for an answer.
+    /// Holds the calls of all processes for this time, because the system refuses calls; with `slows`, they are slower
+    /// afterwards. `answered`: calls that find and that write, accepted since the last question. Does not wait for an
+    /// answer.
     pub fn hold_calls(
         &self,
         target: &str,
@@ -111,7 +112,7 @@ impl Postgres {
         answered: [u32; 2],
     ) {
         let [find, write] = answered;
-        // A hold that is known is only made longer, so it may be repeated.
+        // May be repeated, because a hold that is known is only made longer.
         let statement = Statement::repeatable("SELECT hold_target($1, $2, $3, $4, $5, $6)::text")
             .with(target.to_owned())
             .with(micros(wait))
@@ -122,7 +123,7 @@ impl Postgres {
         self.tell(statement);
     }
 
-    /// No calls are made from this address for this time, by any process. Does not wait for an answer.
+    /// Holds the calls of all processes from this address for this time. Does not wait for an answer.
     pub fn hold_calls_from(&self, target: &str, from: &str, wait: Duration, why: &str) {
         let statement = Statement::repeatable("SELECT hold_address($1, $2, $3, $4)::text")
             .with(target.to_owned())
@@ -132,7 +133,7 @@ impl Postgres {
         self.tell(statement);
     }
 
-    /// From now on all processes that are at work make calls at this rate, and with this gap. Does not wait for an answer.
+    /// Sets the rate and the gap of all processes that are at work. Does not wait for an answer.
     pub fn order_rate(&self, target: &str, per_second: f64, gap: Duration) {
         let statement = Statement::repeatable("SELECT order_rate($1, $2, $3)::text")
             .with(target.to_owned())
@@ -141,7 +142,7 @@ impl Postgres {
         self.tell(statement);
     }
 
-    /// A process makes no further calls of a target. Does not wait for an answer.
+    /// Records that a process makes no further calls of a target. Does not wait for an answer.
     pub fn leave_turns(&self, target: &str, process: &str) {
         let statement = Statement::repeatable("SELECT leave_turns($1, $2)::text")
             .with(target.to_owned())
@@ -149,7 +150,7 @@ impl Postgres {
         self.tell(statement);
     }
 
-    /// Calls that were granted and will not be made. Does not wait for an answer.
+    /// Gives back calls that were granted and will not be made. Does not wait for an answer.
     pub fn give_calls_back(&self, unused: &[(i64, u32)]) {
         let (numbers, counts): (Vec<i64>, Vec<i32>) = unused
             .iter()

@@ -1,19 +1,19 @@
 -- The turns of all processes of a target: one pace, one quota for each address.
 
--- The turns of some calls that were not made: they do not count.
+-- Gives back turns of calls that were not made: they do not count.
 CREATE FUNCTION give_back(numbers bigint[], counts int[]) RETURNS void LANGUAGE sql SET search_path = idshift AS $$
     UPDATE taken x SET calls = x.calls - u.n
     FROM (SELECT u.number, sum(u.n)::int AS n FROM unnest(numbers, counts) u(number, n) GROUP BY 1) u WHERE x.number = u.number
 $$;
 
--- What is left of a count of the last second after this time.
+-- Returns what is left of a count of calls after this time; it decays with a time constant of one second.
 CREATE FUNCTION decayed(a float8, us bigint) RETURNS float8 LANGUAGE sql IMMUTABLE AS $$
     SELECT a * exp(-least(greatest(us, 0)::float8 / 1e6, 60))
 $$;
 
--- The next calls of a lane from an address: rate, quota and holds in one answer. Each statement sees what is committed
--- when it begins, so the sum is taken after the rows are locked; in one statement it would be of before the wait. The rows
--- of `pace` are locked before those of `egress`, everywhere.
+-- Grants the next calls of a lane from an address: rate, quota and holds in one answer. Each statement sees what is
+-- committed when it begins, so the sum is taken after the rows are locked; a sum in the locking statement would be that
+-- of before the wait. Rows of `pace` are locked before those of `egress`, everywhere.
 CREATE FUNCTION grant_calls(
     t text, l text, e text, own text, wanted int, ahead_us bigint, my_per_s float8, my_gap_us float8, my_orders int, late_us bigint,
     quota int, my_window_us bigint, answered int, slow_calls int, came_late int, numbers bigint[], counts int[]
@@ -23,7 +23,8 @@ CREATE FUNCTION grant_calls(
 ) LANGUAGE plpgsql SET search_path = idshift AS $$
 #variable_conflict use_column
 DECLARE
-    -- A call is at the system within this time after it departed, and turns are given out for this time ahead.
+    -- In microseconds: within `arrives`, a call that departed reaches the system; turns are given out up to `ahead` in
+    -- advance.
     arrives constant bigint := 1000000; ahead constant bigint := 250000;
     p pace; g egress; lowest asked; used bigint; free_at bigint; near float8;
     -- There is neither a pace nor a quota: a call may depart whenever it is ready.
@@ -37,7 +38,7 @@ BEGIN
     IF NOT EXISTS (SELECT FROM egress WHERE target = t AND egress = e) THEN
         INSERT INTO egress (target, egress) VALUES (t, e) ON CONFLICT DO NOTHING;
     END IF;
-    -- All: calls from an address that is not known count for each.
+    -- All addresses are locked: calls from an address that is not known count for each.
     PERFORM 1 FROM egress WHERE target = t ORDER BY egress FOR UPDATE;
     SELECT * INTO STRICT g FROM egress WHERE target = t AND egress = e;
     now_us := (extract(epoch FROM clock_timestamp()) * 1e6)::bigint;
@@ -45,8 +46,8 @@ BEGIN
     IF came_late > 0 THEN INSERT INTO taken (target, egress, until_us, calls) VALUES (t, e, now_us, came_late); END IF;
     many := 0; wait_us := 0; told := ''; cause := '';
 
-    -- The slowest rate counts that a process is set to which is there, but not that of one that has not heard of a newer
-    -- order. At the same rate, the gap is that of the process that wakes up latest.
+    -- The slowest rate of all present processes counts. A process that has not heard of a newer order does not set its
+    -- rate. At the same rate, the gap is that of the process that wakes up latest.
     IF coalesce(my_orders, p.orders) >= p.orders THEN
         INSERT INTO asked AS a VALUES (t, l, own, my_per_s, my_gap_us) ON CONFLICT (target, lane, process) DO UPDATE
             SET per_s = excluded.per_s, gap_us = excluded.gap_us
@@ -65,7 +66,7 @@ BEGIN
     ELSIF g.hold_us > now_us THEN
         wait_us := g.hold_us - now_us; cause := 'address'; told := g.why;
     ELSE
-        -- A pace that was refused climbs in steps of a second, quickly up to 85 % of what was refused, then slowly.
+        -- A pace that was refused climbs in steps of a second, quickly up to 85 % of the refused pace, then slowly.
         IF p.slow_gap_us IS NOT NULL AND p.climb_us IS NULL THEN
             p.climb_us := now_us + 1000000;
         ELSIF p.slow_gap_us IS NOT NULL AND now_us >= p.climb_us THEN
@@ -78,7 +79,7 @@ BEGIN
         END IF;
         step_us := greatest(p.gap_us, coalesce(p.slow_gap_us, 0));
         is_free := step_us = 0 AND quota IS NULL;
-        -- What lies further ahead was given out before this server's clock went back.
+        -- A turn further ahead than this was given out before this server's clock went back.
         first_us := greatest(least(p.next_us, now_us + 4 * ahead + ahead_us + step_us::bigint),
             now_us + CASE WHEN is_free THEN 0 ELSE ahead_us END);
         IF first_us > now_us + ahead_us + ahead THEN
@@ -109,13 +110,14 @@ BEGIN
     IF many > 0 THEN
         p.next_us := ceil(first_us + many * step_us)::bigint;
         IF p.probe OR g.probe THEN
-            -- The others wait until it may have been answered.
+            -- The other calls wait until the probe may have been answered.
             p.next_us := greatest(p.next_us, first_us + 500000);
             p.probe := false;
             UPDATE egress SET probe = false WHERE target = t AND egress = e AND probe;
         END IF;
     END IF;
-    -- Then nothing was counted that a restart of the server must not forget, so no disk and no standby is waited for.
+    -- Then nothing was counted that must survive a restart of the server, so the commit waits for no disk and no
+    -- standby.
     IF is_free THEN PERFORM set_config('synchronous_commit', 'off', true); END IF;
     UPDATE pace SET per_s = p.per_s, gap_us = p.gap_us, slow_gap_us = p.slow_gap_us,
         climb_us = p.climb_us, accepted = p.accepted, accepted_us = p.accepted_us, success_us = p.success_us,
@@ -123,8 +125,9 @@ BEGIN
     RETURN NEXT;
 END $$;
 
--- The system refuses calls: all are held. Afterwards they are made a little more slowly than it has just taken them, unless
--- nothing was accepted since the last hold, so that the pace is not what it refuses; then the hold is twice as long.
+-- Holds all calls, because the system refuses some. Afterwards they are made a little more slowly than the system has
+-- just taken them. But if nothing was accepted since the last hold, the pace is not the reason for the refusal: then
+-- the pace stays, and the hold is twice as long.
 CREATE FUNCTION hold_target(t text, for_us bigint, slows bool, reason text, answered_find int, answered_write int) RETURNS void
 LANGUAGE plpgsql SET search_path = idshift AS $$
 DECLARE p pace; now_ bigint; gap float8; below float8; wait bigint; success bigint; is_known bool; is_vain bool;
@@ -141,7 +144,8 @@ BEGIN
             gap := greatest(p.gap_us, coalesce(p.slow_gap_us, 0));
             p.accepted := decayed(p.accepted, now_ - p.accepted_us)
                 + CASE p.lane WHEN 'write' THEN answered_write ELSE answered_find END;
-            -- Without a limit nothing is known of the pace that was refused but what was accepted; at the beginning, too little.
+            -- Without a limit, only the accepted calls show the pace that was refused; at the beginning, there are too
+            -- few of them.
             IF gap = 0 THEN gap := 1e6 / greatest(p.accepted, 20); END IF;
             below := CASE WHEN p.accepted >= 1 THEN least(p.accepted, 1e6 / gap) * 0.9 ELSE 1e6 / gap / 2 END;
             UPDATE pace SET refused_gap_us = gap, slow_gap_us = 1e6 / greatest(below, least(0.02, 1e6 / gap)), climb_us = NULL
@@ -152,7 +156,7 @@ BEGIN
     END LOOP;
 END $$;
 
--- A firewall blocks calls from this address.
+-- Holds calls from this address, because a firewall blocks it.
 CREATE FUNCTION hold_address(t text, e text, for_us bigint, reason text) RETURNS void LANGUAGE sql SET search_path = idshift AS $$
     INSERT INTO egress AS g (target, egress, hold_us, probe, why)
     VALUES (t, e, (extract(epoch FROM clock_timestamp()) * 1e6)::bigint + for_us, true, reason)
@@ -160,12 +164,12 @@ CREATE FUNCTION hold_address(t text, e text, for_us bigint, reason text) RETURNS
     SET hold_us = greatest(g.hold_us, excluded.hold_us), probe = true, why = excluded.why
 $$;
 
--- A person sets the rate of all processes that are at work.
+-- Sets the rate of all processes that are at work, as a person has ordered.
 CREATE FUNCTION order_rate(t text, rate float8, new_gap_us float8) RETURNS void LANGUAGE plpgsql SET search_path = idshift AS $$
 DECLARE p pace; slow float8;
 BEGIN
     FOR p IN SELECT * FROM pace WHERE target = t ORDER BY lane FOR UPDATE LOOP
-        -- A pace that was refused stays below what the system took.
+        -- After a refusal, the pace stays below what the system took.
         slow := CASE WHEN p.slow_gap_us > new_gap_us THEN p.slow_gap_us END;
         UPDATE asked SET per_s = rate, gap_us = new_gap_us WHERE target = t AND lane = p.lane;
         UPDATE pace SET per_s = rate, gap_us = new_gap_us,
@@ -176,7 +180,7 @@ BEGIN
     END LOOP;
 END $$;
 
--- A process makes no further calls of a target: what it asked for counts no more.
+-- Removes the rate that a process asked for, because it makes no further calls of a target.
 CREATE FUNCTION leave_turns(t text, own text) RETURNS void LANGUAGE sql SET search_path = idshift AS $$
     DELETE FROM asked WHERE target = t AND process = own
 $$;
