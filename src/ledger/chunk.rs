@@ -13,8 +13,7 @@ pub struct Chunk {
     pub(super) pass: i16,
     /// Its number in the pass.
     pub(super) number: i32,
-    /// The lease number: how often the chunk was given out, this time included. What an earlier holder notes is
-    /// refused.
+    /// The lease number: how often the chunk was given out, this time included. What an earlier holder notes is refused.
     pub(super) lease: i32,
     /// The lines.
     pub(super) lines: RangeInclusive<Line>,

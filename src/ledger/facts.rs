@@ -91,8 +91,7 @@ impl Ledger {
         self.set_fact(Fact::FORECAST, forecast)
     }
 
-    /// Returns the estimate, made before the first lookup, of what the run takes, as JSON; `None`: the run does not
-    /// write.
+    /// Returns the estimate, made before the first lookup, of what the run takes, as JSON; `None`: the run does not write.
     pub fn estimate(&self) -> Result<Option<String>, LedgerError> {
         self.fact(Fact::ESTIMATE)
     }
@@ -102,8 +101,7 @@ impl Ledger {
         self.set_fact(Fact::ESTIMATE, estimate)
     }
 
-    /// Returns the lines that would be found with another spelling, as JSON; `None`: the run did not search for such
-    /// lines.
+    /// Returns the lines that would be found with another spelling, as JSON; `None`: the run did not search for such lines.
     pub fn near_misses(&self) -> Result<Option<String>, LedgerError> {
         self.fact(Fact::NEAR_MISSES)
     }

@@ -57,8 +57,7 @@ pub(super) fn read(row: &impl Row) -> Result<Header, Fault> {
         created_at_ms: row.required(16)?,
         epoch: row.required::<i64>(17)?.cast_unsigned(),
     };
-    // The checksum covers the recorded text: a path may contain a line break, so the joined paths could differ from
-    // that text.
+    // The checksum covers the recorded text: a path may contain a line break, so the joined paths could differ from that text.
     if checksum::of(&values(&header, origins)) == row.required::<i64>(18)? {
         Ok(header)
     } else {

@@ -27,8 +27,7 @@ impl Holder {
     /// What the lock file says.
     pub(super) fn read(file: &mut File) -> Self {
         let mut text = String::new();
-        // The holder may be writing its name at this moment, so the text can be incomplete. The lock is held in any
-        // case.
+        // The holder may be writing its name at this moment, so the text can be incomplete. The lock is held in any case.
         let _ = file.take(1000).read_to_string(&mut text);
         serde_json::from_str(&text).unwrap_or_default()
     }

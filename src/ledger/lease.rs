@@ -11,8 +11,7 @@ use std::time::Duration;
 pub enum Noted {
     /// It is on record, and its write may depart while the lease holds.
     Granted(WriteId, Lease),
-    /// Another process has the unit by now: the intent was not noted, and this process must do nothing more for the
-    /// unit.
+    /// Another process has the unit by now: the intent was not noted, and this process must do nothing more for the unit.
     Taken,
 }
 

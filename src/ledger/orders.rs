@@ -1,5 +1,4 @@
-//! Orders that a person gives to a run in progress, from any terminal. Each process on the run reads them several times
-//! a second.
+//! Orders that a person gives to a run in progress, from any terminal. Each process on the run reads them several times a second.
 
 /// The current orders to the processes that work on a run.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]

@@ -45,8 +45,7 @@ impl Ledger {
         Ok(planned.union(&self.untold()?))
     }
 
-    /// Returns the lines of an undo that have no row: the line in the file says what to change, and which value must be
-    /// there.
+    /// Returns the lines of an undo that have no row: the line in the file says what to change, and which value must be there.
     fn untold(&self) -> Result<LineSet, LedgerError> {
         let header = self.header();
         if header.kind != RunKind::Undo {

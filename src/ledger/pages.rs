@@ -1,5 +1,4 @@
-//! Reads all rows of a run's record page by page, so that memory stays flat: for copying a record, and for comparing
-//! two.
+//! Reads all rows of a run's record page by page, so that memory stays flat: for copying a record, and for comparing two.
 
 use super::store::{Store, WritesOf};
 use super::{DriftedLine, LedgerError, RemovedFile, Unlooked, WriteId, WriteRecord};

@@ -37,9 +37,8 @@ impl Ledger {
         ])
     }
 
-    /// Strips the outcomes of a pruned run and returns the free space to the disk. `keeps_found`: whether to keep a
-    /// line that was found as wished, because a run that may still be resumed must not overwrite what it found; `None`:
-    /// no such line is kept.
+    /// Strips the outcomes of a pruned run and returns the free space to the disk. `keeps_found`: whether to keep a line that was
+    /// found as wished, because a run that may still be resumed must not overwrite what it found; `None`: no such line is kept.
     pub fn strip(
         &self,
         _hold: &ExclusiveLock,

@@ -1,9 +1,8 @@
 //! The bounded queue between many tasks and the one thread that commits.
 //!
-//! Tasks wait for intents, but not for outcomes. Outcomes stay queued for a moment, so that they share a commit. An
-//! intent that comes alone is committed immediately. Where many come, a commit waits until as many are queued as in the
-//! groups before, but no longer than [`URGENT_WAIT`]: at ten thousand a second, a commit for every five of them would
-//! cost more than all the calls.
+//! Tasks wait for intents, but not for outcomes. Outcomes stay queued for a moment, so that they share a commit. An intent that
+//! comes alone is committed immediately. Where many come, a commit waits until as many are queued as in the groups before, but
+//! no longer than [`URGENT_WAIT`]: at ten thousand a second, a commit for every five of them would cost more than all the calls.
 
 use super::chunk::Chunk;
 use super::commit::{Entry, Item};

@@ -168,8 +168,7 @@ impl WriteRecord {
                 after.clone_from(stored);
             }
             (Write::Location { after, .. }, Some(StoredValue::Location(stored))) => {
-                // A value that was not sent stays as it was; a value that the system does not show counts as it was
-                // sent.
+                // A value that was not sent stays as it was; a value that the system does not show counts as it was sent.
                 if after.service.is_some() && stored.service.is_some() {
                     after.service.clone_from(&stored.service);
                 }
@@ -248,8 +247,7 @@ pub struct PastSession {
     pub writing: bool,
     /// Its calls, as far as they are on record.
     pub calls: Calls,
-    /// Whether `calls` is complete, because the process has ended in order. A run in files does not record this: always
-    /// `true`.
+    /// Whether `calls` is complete, because the process has ended in order. A run in files does not record this: always `true`.
     pub is_whole: bool,
 }
 

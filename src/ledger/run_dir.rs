@@ -31,8 +31,7 @@ impl RunDir {
         })
     }
 
-    /// Makes sure that runs can be kept here: the folder exists, only its owner may write to it, and it is on a local
-    /// disk.
+    /// Makes sure that runs can be kept here: the folder exists, only its owner may write to it, and it is on a local disk.
     pub(super) fn prepare(runs_dir: &Path) -> Result<(), LedgerError> {
         create_folder(runs_dir, true)
             .map_err(|source| LedgerError::io(runs_dir, "made", source))?;
@@ -87,8 +86,7 @@ impl RunDir {
         absolute(&self.path)
     }
 
-    /// Whether its ledger is in it, or was. Without the ledger it is unknown what the run did, but known that the run
-    /// existed.
+    /// Whether its ledger is in it, or was. Without the ledger it is unknown what the run did, but known that the run existed.
     pub(super) fn has_ledger(&self) -> bool {
         self.ledger().exists() || self.has_begun()
     }

@@ -31,8 +31,7 @@ impl NewLedger {
         self.0.put(outcome)
     }
 
-    /// Records what the run is asked to do; from then on it is a run. `shard`: the lines that it carries out, if not
-    /// all.
+    /// Records what the run is asked to do; from then on it is a run. `shard`: the lines that it carries out, if not all.
     pub fn begin(
         self,
         header: &Header,
@@ -211,8 +210,7 @@ impl Ledger {
         })
     }
 
-    /// Drains all processes that work on the run, if it is in progress, and records this reason, unless another one is
-    /// on record.
+    /// Drains all processes that work on the run, if it is in progress, and records this reason, unless another one is on record.
     pub fn stop_all(&self, reason: StopReason, why: &str) -> Result<(), LedgerError> {
         self.store().stop_all(reason, why)
     }

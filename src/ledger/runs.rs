@@ -21,8 +21,7 @@ pub trait Runs: fmt::Debug + Send + Sync {
     /// Makes sure that runs can be kept here.
     fn prepare(&self) -> Result<(), LedgerError>;
 
-    /// Returns the rate that all processes on the target with this key share; `None`: each process of this machine
-    /// paces itself.
+    /// Returns the rate that all processes on the target with this key share; `None`: each process of this machine paces itself.
     fn rate_of(&self, target: &str) -> Result<Option<Arc<dyn SharedRate>>, LedgerError>;
 
     /// Lists the runs that exist, and those that were registered and are gone, in any order.

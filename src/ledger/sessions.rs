@@ -38,8 +38,7 @@ impl Ledger {
         Ok(Calls::sum(self.sessions()?.into_iter()))
     }
 
-    /// Whether all calls are on record. If not, a process was killed or is still at work, and there were at least as
-    /// many calls.
+    /// Whether all calls are on record. If not, a process was killed or is still at work, and there were at least as many calls.
     pub fn has_all_calls(&self) -> Result<bool, LedgerError> {
         Ok(self.sessions()?.iter().all(|session| session.is_whole))
     }

@@ -10,8 +10,7 @@ use std::sync::Arc;
 
 /// The lines of a run, handed out in chunks to the processes that work on it.
 pub trait Shares: fmt::Debug + Send + Sync {
-    /// Begins a pass over these chunks, in which other processes may join. Only the process that leads the run may do
-    /// so.
+    /// Begins a pass over these chunks, in which other processes may join. Only the process that leads the run may do so.
     fn open(&self, pass: &NewPass<'_>) -> Result<(), LedgerError>;
 
     /// The digest of the plan that the pass in progress carries out.
@@ -25,10 +24,9 @@ pub trait Shares: fmt::Debug + Send + Sync {
     /// lines may fail in the whole run; this process gets a part of what is left of them.
     fn tell(&self, ended: Ended, most: Option<u64>) -> Result<Others, LedgerError>;
 
-    /// Ends the work of this process. True: the process leads the run from now on and must close it. False: another
-    /// process closes it, and this one may note nothing more. If several processes end at the same moment, the last one
-    /// closes the run. `gives_up`: this process has not done all that it could, and leaves the rest to others that are
-    /// at work.
+    /// Ends the work of this process. True: the process leads the run from now on and must close it. False: another process
+    /// closes it, and this one may note nothing more. If several processes end at the same moment, the last one closes the
+    /// run. `gives_up`: this process has not done all that it could, and leaves the rest to others that are at work.
     fn close_or_leave(&self, gives_up: bool) -> Result<bool, LedgerError>;
 
     /// How many other processes work on the run now.

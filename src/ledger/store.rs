@@ -134,8 +134,7 @@ pub(super) trait Store: fmt::Debug + Send + Sync {
     /// Returns the customers that lines with this wish meant, if the run was pruned.
     fn customers_of_wish(&self, wish: u64) -> Result<Vec<CustomerId>, LedgerError>;
 
-    /// Returns the first `most` wishes of a pruned run after this one, each with a customer that it meant, in their
-    /// order.
+    /// Returns the first `most` wishes of a pruned run after this one, each with a customer that it meant, in their order.
     fn wishes(
         &self,
         after: Option<&(u64, CustomerId)>,
@@ -160,8 +159,7 @@ pub(super) trait Store: fmt::Debug + Send + Sync {
     /// The number of the last order that every process at work follows.
     fn followed_orders(&self) -> Result<u64, LedgerError>;
 
-    /// Drains all processes that work on the run, if it is in progress, and records this reason, unless another one is
-    /// on record.
+    /// Drains all processes that work on the run, if it is in progress, and records this reason, unless another one is on record.
     fn stop_all(&self, reason: StopReason, why: &str) -> Result<(), LedgerError>;
 
     /// Whether a living process works on the run.

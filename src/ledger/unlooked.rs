@@ -139,8 +139,7 @@ impl<'a> PackedLines<'a> {
     }
 }
 
-/// Packs for each line its distance from the line before, then customer and account ID, each after its length; 0: there
-/// is none.
+/// Packs for each line its distance from the line before, then customer and account ID, each after its length; 0: there is none.
 fn pack(lines: &[UnlookedLine]) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::with_capacity(lines.len() * 32);
     let mut before = 0;

@@ -13,8 +13,7 @@ pub(super) const NOTED: &str = "unit, line, attempt, customer_id, reseller, kind
      service_id_before, service_id_after, profile_before, profile_after, correlation_id, noted_at_ms, \
      checksum";
 
-/// The columns of the result. It is written later, so the checksum does not cover it; constraints of the table guard
-/// it.
+/// The columns of the result. It is written later, so the checksum does not cover it; constraints of the table guard it.
 pub(super) const VERDICT: &str =
     "verdict, http_status, altered, account_id_stored, service_id_stored, profile_stored";
 

@@ -57,14 +57,12 @@ impl Ledger {
         }
     }
 
-    /// Returns the writes that were to give a customer a temporary ID, in the order of noting: one for each swap, or a
-    /// few.
+    /// Returns the writes that were to give a customer a temporary ID, in the order of noting: one for each swap, or a few.
     pub fn parkings(&self) -> Result<Vec<WriteRecord>, LedgerError> {
         self.writes_that(WritesOf::Temporary).collect()
     }
 
-    /// Returns the writes for which the system stored another value, in the order of noting; temporary IDs are left
-    /// out.
+    /// Returns the writes for which the system stored another value, in the order of noting; temporary IDs are left out.
     pub fn altered(&self) -> Result<Vec<WriteRecord>, LedgerError> {
         self.writes_that(WritesOf::Altered).collect()
     }

@@ -1,6 +1,5 @@
-//! The ranges of lines into which the work of several processes on one run is divided. A session has its chunks as long
-//! as its process renews its lease. What it notes of a chunk that another session has by then is left out
-//! (`super::commit`).
+//! The ranges of lines into which the work of several processes on one run is divided. A session has its chunks as long as
+//! its process renews its lease. What it notes of a chunk that another session has by then is left out (`super::commit`).
 
 use super::process::Process;
 use super::statement::Statement;
@@ -16,8 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// How many numbers for writes come with each chunk; a session that needs more asks for them.
 pub(super) const NUMBERS: i64 = 1024;
 
-/// The range of numbers that came with the last chunks, for the next writes of the session: above the first, up to the
-/// second.
+/// The range of numbers that came with the last chunks, for the next writes of the session: above the first, up to the second.
 pub(super) type NewNumbers = Mutex<Option<(i64, i64)>>;
 
 /// The chunks of a run, for one session.

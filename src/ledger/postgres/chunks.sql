@@ -26,13 +26,10 @@ CREATE FUNCTION stands_by(r text, s int, gone text[]) RETURNS bool LANGUAGE sql 
     SELECT EXISTS (SELECT FROM at_work(r, gone) x WHERE x < s)
 $$;
 
--- Records that a session has finished these chunks, and gives it at most `wanted` others that no other session works
--- on.
--- `known`: the chunks that the session knows to have. A chunk that is its own and not known was given in an answer that
--- was lost.
--- A session with chunks gets another one only if twice as many are free, so that sessions that join later get some,
--- also of a small file. With the chunks come numbers for the next writes, `many` for each chunk, above those of all
--- writes noted before.
+-- Records that a session has finished these chunks, and gives it at most `wanted` others that no other session works on.
+-- `known`: the chunks that the session knows to have. A chunk that is its own and not known was given in an answer that was lost.
+-- A session with chunks gets another one only if twice as many are free, so that sessions that join later get some, also of a
+-- small file. With the chunks come numbers for the next writes, `many` for each chunk, above those of all writes noted before.
 CREATE FUNCTION claim(r text, p smallint, s int, known int[], gone text[], ended int[], leases int[], wanted int, many bigint)
 RETURNS TABLE (n int, lease int, lo bigint, hi bigint, above bigint, up_to bigint)
 LANGUAGE plpgsql SET search_path = idshift AS $$
@@ -77,8 +74,7 @@ BEGIN
         WHERE x.run = r AND x.pass = p AND x.n = ANY (got) ORDER BY x.n;
 END $$;
 
--- Reserves numbers for the writes of one of several sessions, above all that were given and noted; returns the last of
--- them.
+-- Reserves numbers for the writes of one of several sessions, above all that were given and noted; returns the last of them.
 CREATE FUNCTION give_numbers(r text, many bigint) RETURNS bigint LANGUAGE sql SET search_path = idshift AS $$
     UPDATE progress SET given = many + greatest(given, (SELECT coalesce(max(w.write_id), 0) FROM writes w WHERE w.run = r))
         WHERE run = r RETURNING given
@@ -137,9 +133,8 @@ BEGIN
     RETURN closes;
 END $$;
 
--- Stops a run in all processes: none begins a unit from now on. Records this reason, unless another process has given
--- one before. Returns an empty text if that is on record or the run is no longer in progress, otherwise why the session
--- may not do so.
+-- Stops a run in all processes: none begins a unit from now on. Records this reason, unless another process has given one before.
+-- Returns an empty text if that is on record or the run is no longer in progress, otherwise why the session may not do so.
 CREATE FUNCTION stop_all(r text, s int, reason text, words text) RETURNS text LANGUAGE plpgsql SET search_path = idshift AS $$
 DECLARE
     g progress; why_ended text;

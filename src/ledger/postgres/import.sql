@@ -9,8 +9,7 @@ BEGIN
         WHERE NOT EXISTS (SELECT FROM hold h WHERE h.process = own AND h.name = x));
 END $$;
 
--- Begins with an empty draft, and removes what an earlier import has left; false: a target was taken over, or the run
--- exists.
+-- Begins with an empty draft, and removes what an earlier import has left; false: a target was taken over, or the run exists.
 CREATE FUNCTION begin_import(r text, own text, names text[]) RETURNS bool LANGUAGE plpgsql SET search_path = idshift AS $$
 BEGIN
     IF NOT has_holds(own, names) OR EXISTS (SELECT FROM run x WHERE x.run = r) THEN RETURN false; END IF;

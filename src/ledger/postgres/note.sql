@@ -79,8 +79,7 @@ END $$;
 
 -- Records what no session notes, all or nothing. If the token is that of the last change, nothing is recorded again.
 -- `seen` is the number of changes that the caller knows. If there are more, nothing is recorded, and `number` says how
--- many. `s`: the last session of the caller. If another process has ended it or has begun a later one, `refused` says
--- so.
+-- many. `s`: the last session of the caller. If another process has ended it or has begun a later one, `refused` says so.
 CREATE FUNCTION put(r text, s int, seen bigint, with_token text, facts json, counts json, drifted json, gone bigint[],
     fresh json, none_found bool, no_unlooked bool, meant json, digests bigint[], files json,
     OUT number bigint, OUT done bool, OUT refused text)

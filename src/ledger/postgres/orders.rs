@@ -63,8 +63,7 @@ pub(super) fn follow(process: &Process, run: &str, number: u64) -> Result<(), Le
         .map(drop)
 }
 
-/// Returns the number of the last order that all processes at work follow. If none is at work: the highest that one has
-/// followed.
+/// Returns the number of the last order that all processes at work follow. If none is at work: the highest that one has followed.
 pub(super) fn followed(process: &Process, run: &str) -> Result<u64, LedgerError> {
     let sql = "SELECT coalesce(min(s.followed) FILTER (WHERE s.session IN (SELECT * FROM at_work($1, $2))), max(s.followed), 0) \
                FROM sessions s WHERE s.run = $1";

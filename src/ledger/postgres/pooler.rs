@@ -10,9 +10,8 @@ use super::thread::{ANSWER, Connections, Postgres};
 use crate::ledger::LedgerError;
 use tokio::time::timeout;
 
-/// The order in which two connections ask for their process. A pooler that hands out the connection that was used last
-/// gives the second one what the first one had. A pooler that hands out connections in turn does so when one of them
-/// asks twice.
+/// The order in which two connections ask for their process. A pooler that hands out the connection that was used last gives
+/// the second one what the first one had. A pooler that hands out connections in turn does so when one of them asks twice.
 const ORDER: [usize; 8] = [0, 1, 1, 0, 0, 1, 0, 1];
 
 impl Postgres {

@@ -1,8 +1,7 @@
 //! This process in the ledger: its row, which a thread renews each second, and what it holds alone.
 //!
 //! A hold ends when it is dropped. If the process was killed, the hold ends when the lease is over and no call that the
-//! process began can arrive any more; or immediately, if another process of the same machine sees that the process is
-//! gone.
+//! process began can arrive any more; or immediately, if another process of the same machine sees that the process is gone.
 
 use super::error::PostgresError;
 use super::rows::PgRow;
@@ -222,8 +221,7 @@ impl Process {
         Ok(gone.map(|one| one.process).collect())
     }
 
-    /// Whether it is certain that a process has ended: it ran on this machine since its last start, and does not exist
-    /// any more.
+    /// Whether it is certain that a process has ended: it ran on this machine since its last start, and does not exist any more.
     fn knows_gone(&self, found: &Found) -> bool {
         if self.machine.is_empty() || found.machine != self.machine {
             return false;

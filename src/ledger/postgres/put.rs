@@ -27,8 +27,7 @@ pub(super) fn put(
 ) -> Result<(), LedgerError> {
     let mut whole = Change::default();
     for one in all {
-        // Pages of rows are recorded before the rest: they only add to what is there, and mean nothing without the
-        // rest.
+        // Pages of rows are recorded before the rest: they only add to what is there, and mean nothing without the rest.
         for page in whole.take(one) {
             page.record(process, run, (session, changes))?;
         }

@@ -31,8 +31,7 @@ pub(super) struct Records {
 }
 
 impl Records {
-    /// Makes an empty list. The first columns have these values in each row; `columns` are the others, separated by
-    /// commas.
+    /// Makes an empty list. The first columns have these values in each row; `columns` are the others, separated by commas.
     pub(super) fn of(common: &[(&'static str, Value<'_>)], columns: &'static str) -> Self {
         let names = common.iter().map(|(name, _)| *name);
         let mut records = Self {
@@ -67,8 +66,7 @@ impl Records {
         }
     }
 
-    /// Adds a row with the checksum over these values in its last column; before them comes a number that it does not
-    /// cover.
+    /// Adds a row with the checksum over these values in its last column; before them comes a number that it does not cover.
     pub(super) fn push_summed(&mut self, first: Option<i64>, values: &[Value<'_>]) {
         let sum = Value::Number(checksum::of(values));
         let first = first.map(Value::Number);

@@ -1,5 +1,4 @@
-//! Runs in PostgreSQL, for every machine that uses it. Their files are made in a folder of this machine when they are
-//! needed.
+//! Runs in PostgreSQL, for every machine that uses it. Their files are made in a folder of this machine when they are needed.
 
 use super::glances::Glance;
 use super::intake::Intake;
@@ -120,8 +119,7 @@ impl SharedRuns {
         Ok(self.process()?.place().to_owned())
     }
 
-    /// Moves a run from files into this database, all or nothing. The caller holds its targets meanwhile
-    /// ([`Runs::hold`]).
+    /// Moves a run from files into this database, all or nothing. The caller holds its targets meanwhile ([`Runs::hold`]).
     pub fn import(
         &self,
         run: MovingRun,

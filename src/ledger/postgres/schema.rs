@@ -1,7 +1,6 @@
 //! Checks whether the tables are there; makes them or brings them to a newer format, and never drops them.
 //!
-//! The tables lie in a schema of their own, `idshift`. A role that may not make it is told which SQL an administrator
-//! must run.
+//! The tables lie in a schema of their own, `idshift`. A role that may not make it is told which SQL an administrator must run.
 
 use super::statement::Statement;
 use super::thread::Postgres;

@@ -6,16 +6,14 @@ CREATE TABLE counter (id int PRIMARY KEY CHECK (id = 1), epoch bigint NOT NULL);
 INSERT INTO counter VALUES (1, 0);
 -- The epoch of the process that has worked on a target last.
 CREATE TABLE target (target text PRIMARY KEY, epoch bigint NOT NULL DEFAULT 0);
--- One row for each process that holds something or has held something. The process renews its row each second. What it
--- holds is free once the lease is over, and after it the grace, in which a call that the process has begun may still
--- arrive.
+-- One row for each process that holds something or has held something. The process renews its row each second. What it holds
+-- is free once the lease is over, and after it the grace, in which a call that the process has begun may still arrive.
 CREATE TABLE process (
     process text PRIMARY KEY, host text NOT NULL, pid bigint NOT NULL,
     -- Boot ID and process namespace of its machine: another process with the same value can see whether it is gone.
     machine text NOT NULL,
     seen_at timestamptz NOT NULL, held_until timestamptz NOT NULL, grace interval NOT NULL,
-    -- How often the lease was renewed after others could take what the process holds: what was granted before that is
-    -- void.
+    -- How often the lease was renewed after others could take what the process holds: what was granted before that is void.
     lapses bigint NOT NULL DEFAULT 0
 ) WITH (fillfactor = 50);
 -- What a process holds, in place of lock files: `target …` or `run …`, and for which run. The process holds it alone,
@@ -58,8 +56,7 @@ CREATE TABLE progress (
     pass smallint NOT NULL DEFAULT 0, alone bool NOT NULL DEFAULT false, lead int, units_digest text NOT NULL DEFAULT '',
     -- The last number for a write that was given to one of several workers.
     given bigint NOT NULL DEFAULT 0,
-    -- Number of changes recorded outside of sessions, and the token of the last one, by which a repetition is
-    -- recognised.
+    -- Number of changes recorded outside of sessions, and the token of the last one, by which a repetition is recognised.
     changes bigint NOT NULL DEFAULT 0, changed_by text NOT NULL DEFAULT ''
 );
 -- The run's copy of its file, compressed (zstd), in pieces of a MiB. It is stored before the run exists.

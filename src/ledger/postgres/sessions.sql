@@ -1,8 +1,7 @@
 -- Processes, what each of them holds, and their sessions on runs. Each function is one statement of its caller, so that
 -- no process ever holds a transaction open. Each statement of a function sees what is committed when it begins.
 
--- Renews the lease of a process; returns how often it was over before, so that others could take what the process
--- holds.
+-- Renews the lease of a process; returns how often it was over before, so that others could take what the process holds.
 CREATE FUNCTION renew(own text, lease_ms bigint) RETURNS SETOF bigint LANGUAGE plpgsql SET search_path = idshift AS $$
 DECLARE
     q process;
@@ -56,8 +55,7 @@ BEGIN
         AND NOT EXISTS (SELECT FROM hold h WHERE h.process = q.process);
 END $$;
 
--- Returns an epoch above this one and above all that were given before, and records it for the targets that the process
--- holds.
+-- Returns an epoch above this one and above all that were given before, and records it for the targets that the process holds.
 CREATE FUNCTION next_epoch(own text, above bigint) RETURNS bigint LANGUAGE plpgsql SET search_path = idshift AS $$
 DECLARE
     given bigint;

@@ -7,8 +7,7 @@ use crate::ledger::LedgerError;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-/// The connections in use in this program. They are shared, so that what one part of the program holds belongs to all
-/// parts.
+/// The connections in use in this program. They are shared, so that what one part of the program holds belongs to all parts.
 static CONNECTIONS: Mutex<Vec<Weak<SharedConnection>>> = Mutex::new(Vec::new());
 
 /// The use of one database.

@@ -20,8 +20,7 @@ impl Statement {
         }
     }
 
-    /// Makes a statement that must not be carried out twice. If the connection is lost before its answer, that is an
-    /// error.
+    /// Makes a statement that must not be carried out twice. If the connection is lost before its answer, that is an error.
     pub(in crate::ledger) fn once(sql: &'static str) -> Self {
         Self {
             is_repeatable: false,

@@ -37,8 +37,7 @@ const WRITES: u32 = 2_000;
 pub(super) struct PgStore {
     process: Arc<Process>,
     run: String,
-    /// The last session of this process. Once another process has begun a later one, what this process records is
-    /// refused.
+    /// The last session of this process. Once another process has begun a later one, what this process records is refused.
     session: Mutex<Option<i32>>,
     changes: AtomicI64,
     /// What a list has just read of the run.

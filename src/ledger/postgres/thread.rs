@@ -81,8 +81,7 @@ impl Postgres {
         Ok(postgres)
     }
 
-    /// Carries a statement out and reads each row of its answer. Waits for a server that is away, until `give_up_after`
-    /// is over.
+    /// Carries a statement out and reads each row of its answer. Waits for a server that is away, until `give_up_after` is over.
     pub(in crate::ledger) fn ask<T>(
         &self,
         statement: Statement,

@@ -101,8 +101,7 @@ impl Postgres {
     }
 
     /// Holds the calls of all processes for this time, because the system refuses calls; with `slows`, they are slower
-    /// afterwards. `answered`: calls that find and that write, accepted since the last question. Does not wait for an
-    /// answer.
+    /// afterwards. `answered`: calls that find and that write, accepted since the last question. Does not wait for an answer.
     pub fn hold_calls(
         &self,
         target: &str,

@@ -23,8 +23,7 @@ CREATE FUNCTION grant_calls(
 ) LANGUAGE plpgsql SET search_path = idshift AS $$
 #variable_conflict use_column
 DECLARE
-    -- In microseconds: within `arrives`, a call that departed reaches the system; turns are given out up to `ahead` in
-    -- advance.
+    -- In microseconds: within `arrives`, a call that departed reaches the system; turns are given out up to `ahead` in advance.
     arrives constant bigint := 1000000; ahead constant bigint := 250000;
     p pace; g egress; lowest asked; used bigint; free_at bigint; near float8;
     -- There is neither a pace nor a quota: a call may depart whenever it is ready.
@@ -116,8 +115,7 @@ BEGIN
             UPDATE egress SET probe = false WHERE target = t AND egress = e AND probe;
         END IF;
     END IF;
-    -- Then nothing was counted that must survive a restart of the server, so the commit waits for no disk and no
-    -- standby.
+    -- Then nothing was counted that must survive a restart of the server, so the commit waits for no disk and no standby.
     IF is_free THEN PERFORM set_config('synchronous_commit', 'off', true); END IF;
     UPDATE pace SET per_s = p.per_s, gap_us = p.gap_us, slow_gap_us = p.slow_gap_us,
         climb_us = p.climb_us, accepted = p.accepted, accepted_us = p.accepted_us, success_us = p.success_us,

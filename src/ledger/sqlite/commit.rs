@@ -26,7 +26,7 @@ pub(super) struct SqliteCommit {
     _lock: RunLock,
 }
 
-/// Device and number of a file: what stays when it is renamed, and what another one in its place has not.
+/// Device and inode number of a file: a rename keeps them, and another file in its place has others.
 type Identity = (u64, u64);
 
 fn identity(path: &Path) -> Option<Identity> {
@@ -68,7 +68,7 @@ pub(super) fn join(run: &str, path: &Path, session: Session) -> Result<SqliteCom
     })
 }
 
-/// What rows are put in with.
+/// The SQL that adds rows.
 struct Sql {
     intent: String,
     verdict: String,
@@ -111,7 +111,7 @@ impl<'c> Statements<'c> {
         })
     }
 
-    /// Puts one entry in; the number of an intent.
+    /// Records one entry; returns the number of an intent.
     fn put(&mut self, entry: &Entry, session: i64) -> rusqlite::Result<Option<WriteId>> {
         match entry {
             Entry::Intend(intent) => {
@@ -164,7 +164,8 @@ impl<'c> Statements<'c> {
 }
 
 impl SqliteCommit {
-    /// A removed file can still be written, but no process can open it later: no write may depend on such a record.
+    /// Fails if the file is not in its place any more. A removed file can still be written, but no process can open it
+    /// later: no write may depend on such a record.
     fn is_in_its_place(&self) -> Result<(), LedgerError> {
         if identity(&self.path) == self.file {
             return Ok(());
@@ -174,7 +175,7 @@ impl SqliteCommit {
         })
     }
 
-    /// Writes one group in one transaction; gives the numbers of its intents, in order. No other process can have the run.
+    /// Writes one group in one transaction; returns the numbers of its intents, in order. No other process can have the run.
     fn write(&self, group: &[Item]) -> rusqlite::Result<Vec<Noted>> {
         let connection = &self.connection;
         connection.prepare_cached("BEGIN IMMEDIATE")?.execute(())?;

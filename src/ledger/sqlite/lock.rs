@@ -1,4 +1,4 @@
-//! Locks that the kernel frees when their holder dies, however it dies: a file that merely exists proves nothing.
+//! Locks that the kernel frees when their holder ends in any way: a file that merely exists proves nothing.
 
 use super::StateDb;
 use crate::ledger::{Holder, LedgerError, RegisteredRun, private};
@@ -10,13 +10,14 @@ use std::path::{Path, PathBuf};
 /// The folder of the locks, in that of the state database.
 const LOCKS: &str = "locks";
 
-/// A locked file. A program that is being started has a copy of the open file for a moment, which would keep the lock.
+/// A locked file. It is unlocked explicitly: a program that is being started has a copy of the open file for a moment,
+/// which would keep the lock.
 #[derive(Debug)]
 struct Locked(File);
 
 impl Drop for Locked {
     fn drop(&mut self) {
-        // Where that fails, closing frees it.
+        // If this fails, closing the file frees the lock.
         let _ = self.0.unlock();
     }
 }
@@ -37,9 +38,9 @@ fn try_hold(path: &Path) -> Result<(File, bool), LedgerError> {
     }
 }
 
-/// One run at a time for a target (system, address and tenant): held while this value lives.
+/// Lets one run at a time work on a target (system, address and tenant), while this value lives.
 ///
-/// It does not reach another machine.
+/// The lock does not reach another machine.
 #[derive(Debug)]
 pub(super) struct TargetLock {
     _files: Vec<Locked>,
@@ -50,8 +51,8 @@ impl TargetLock {
     ///
     /// `with_others`: other processes on the same run may have them, too, if they take them in this way.
     ///
-    /// A lock that cannot be looked at is refused ([`LedgerError::Unlockable`]): a lock in another place would let two
-    /// runs work on one target.
+    /// Fails if a lock cannot be examined ([`LedgerError::Unlockable`]): a lock in another place would let two runs
+    /// work on one target.
     pub(super) fn acquire(
         state: &StateDb,
         targets: &[&str],
@@ -66,7 +67,7 @@ impl TargetLock {
         private::create_folder(&folder, true).map_err(unlockable)?;
         private::check_folder(&folder)?;
         let mut targets = targets.to_vec();
-        // In one order, so that two processes never wait for each other.
+        // Sorted, so that two processes never wait for each other.
         targets.sort_unstable();
         targets.dedup();
         let mut files = Vec::with_capacity(targets.len());
@@ -84,7 +85,7 @@ impl TargetLock {
             if is_free {
                 state.set_holder(target, &Holder::this_process(run))?;
             }
-            // Whoever shares it first says for which run.
+            // The first process that shares the lock has recorded for which run.
             let is_held = if with_others {
                 file.0.try_lock_shared().is_ok() && state.holder(target)?.run == run
             } else {
@@ -104,8 +105,8 @@ impl TargetLock {
 }
 
 impl StateDb {
-    /// Refuses a run that a process of this machine works on, wherever its folder is by now: that process has the lock of
-    /// the run's target.
+    /// Fails if a process of this machine works on the run, wherever the run's folder is by now: that process has the
+    /// lock of the run's target.
     pub fn refuse_if_at_work(&self, run: &RegisteredRun) -> Result<(), LedgerError> {
         let holder = self.holder(&run.target)?;
         let lock = lock_of(&self.folder().join(LOCKS), &run.target);
@@ -160,7 +161,7 @@ pub(super) struct RunLock {
 
 impl RunLock {
     pub(super) fn acquire(path: &Path, run: &str) -> Result<Self, LedgerError> {
-        // Whoever only looks if the run is alive holds the lock for two system calls.
+        // A process that only checks whether the run is live holds the lock for two system calls.
         for _ in 0..100 {
             if let Ok(file) = hold(path, run) {
                 return Ok(Self { _file: file });

@@ -1,6 +1,6 @@
 //! SQLite, and what belongs to it: the ledger's file, the locks beside it, and the state database.
 //!
-//! No file outside of this folder names the library, tests apart.
+//! Apart from tests, no file outside of this folder names the library.
 
 mod commit;
 mod lock;

@@ -1,7 +1,7 @@
-//! A run that was moved to a database: its ledger has another name from then on, and says where the run is kept.
+//! Marks a run that was moved to a database: its ledger gets another name, and records where the run is kept.
 //!
-//! The name changes before the run is there, so that at no time two places work on it. A move that was cut short is made again
-//! from the ledger with the new name.
+//! The name changes before the run is in the database, so that no two places work on it at any time. A move that was
+//! interrupted is repeated from the ledger with the new name.
 
 use super::rows::failed;
 use super::schema;
@@ -13,12 +13,12 @@ const DDL: &str = "CREATE TABLE IF NOT EXISTS moved (
     id INTEGER PRIMARY KEY CHECK (id = 1), place TEXT NOT NULL, moved_at_ms INTEGER NOT NULL
 ) STRICT;";
 
-/// From now on the run is not worked on in files. The ledger must be open nowhere.
+/// Marks the run as moved: from now on no process works on its files. The ledger must be open nowhere.
 pub(in crate::ledger) fn set(dir: &RunDir, place: &str) -> Result<(), LedgerError> {
     let path = dir.ledger();
     let connection = schema::connect(&path)?;
     schema::trust(&connection, &path)?;
-    // All of it in one file, which only goes where no other process has the ledger open.
+    // Puts everything into one file. This works only if no other process has the ledger open.
     if !in_mode(&connection, "delete").map_err(|why| failed(&path, why))? {
         return Err(LedgerError::InUse { path });
     }
@@ -33,7 +33,7 @@ pub(in crate::ledger) fn set(dir: &RunDir, place: &str) -> Result<(), LedgerErro
     rename(dir, true)
 }
 
-/// The run is worked on in files again: it is nowhere else.
+/// Removes the mark, because the run is nowhere else: processes work on its files again.
 pub(in crate::ledger) fn revoke(dir: &RunDir) -> Result<(), LedgerError> {
     let path = dir.moved_ledger();
     let connection = schema::connect(&path)?;
@@ -43,7 +43,7 @@ pub(in crate::ledger) fn revoke(dir: &RunDir) -> Result<(), LedgerError> {
     rename(dir, false)
 }
 
-/// The database to which the run was moved; `None`: it was not.
+/// Returns the database to which the run was moved; `None`: it was not moved.
 pub(in crate::ledger) fn place(dir: &RunDir) -> Result<Option<String>, LedgerError> {
     let path = dir.moved_ledger();
     if dir.ledger().exists() || !path.exists() {
@@ -56,7 +56,7 @@ pub(in crate::ledger) fn place(dir: &RunDir) -> Result<Option<String>, LedgerErr
     Ok(Some(place.unwrap_or_default()))
 }
 
-/// Switches the journal; whether it is so now.
+/// Switches the journal mode; returns whether that worked.
 fn in_mode(connection: &Connection, mode: &str) -> rusqlite::Result<bool> {
     let switched = connection.query_row(&format!("PRAGMA journal_mode = {mode}"), (), |row| {
         row.get::<_, String>(0)

@@ -7,7 +7,7 @@ use crate::ledger::{LedgerError, WriteRecord, write_columns};
 use rusqlite::{Connection, Error};
 use std::path::Path;
 
-/// The writes of these numbers, in the order of the question.
+/// Returns the writes of these numbers, in the order of the question.
 pub(super) fn read(
     connection: &Connection,
     path: &Path,
@@ -24,7 +24,7 @@ pub(super) fn read(
     one_by_one(connection, path, numbers)
 }
 
-/// Where they rise, and are many of those from the first to the last: one query reads them.
+/// Reads numbers that rise and are close together, with one query over the range from the first to the last.
 fn between(
     connection: &Connection,
     path: &Path,
@@ -52,8 +52,8 @@ fn between(
     }
 }
 
-/// The writes of the wanted units: unit and number of each. All writes are looked at, once: an index over the units would cost
-/// more, and each later write as well.
+/// Returns unit and number of each write of the wanted units. Reads all writes once: an index over the units would cost
+/// more, and would slow each later write down.
 pub(super) fn of_units(
     connection: &Connection,
     path: &Path,
@@ -81,7 +81,7 @@ fn one_by_one(
     let columns = write_columns::all();
     let sql = format!("SELECT {columns} FROM writes WHERE write_id = ?1");
     let failed = |source| failed(path, source);
-    // One for all of them: else SQLite locks and unlocks the file for each.
+    // One transaction for all of them; otherwise SQLite locks and unlocks the file for each.
     let reading = connection.unchecked_transaction().map_err(failed)?;
     let mut statement = reading.prepare_cached(&sql).map_err(failed)?;
     let mut writes = Vec::with_capacity(numbers.len());

@@ -14,8 +14,8 @@ use rusqlite::{Connection, params};
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// A file in which nothing is on record yet: all of it will be one transaction, since whoever finds a header asks how far
-/// the run got.
+/// A file in which nothing is on record yet. Everything is written in one transaction, because a process that finds a
+/// header asks how far the run got.
 #[derive(Debug)]
 struct SqliteDraft {
     connection: Connection,
@@ -75,7 +75,7 @@ fn begin(
     header: &Header,
     share: Option<&(Shard, LineSet)>,
 ) -> rusqlite::Result<()> {
-    // One row, as the table says by the number that SQLite gives the first.
+    // The table allows one row: SQLite gives the first row the number 1.
     let mut insert = connection.prepare(&rows::insert("INSERT", "run", header_columns::COLUMNS))?;
     let origins = header.origins.join("\n");
     rows::insert_summed(&mut insert, &header_columns::values(header, &origins))?;
@@ -89,11 +89,11 @@ fn begin(
         connection.execute(sql, params![name, lines.to_bytes(), sum])?;
     }
     connection.execute_batch("COMMIT")?;
-    // Moved out of the log: a run must be recognised even if its log is lost.
+    // Moves the header out of the log: a run must be recognised even if its log is lost.
     connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |_| Ok(()))
 }
 
-/// Opens a ledger; what is damaged, foreign or newer is refused and left as it is. `thorough`: every page is looked at.
+/// Opens a ledger; refuses one that is damaged, foreign or newer, and leaves it as it is. `thorough`: every page is checked.
 pub(in crate::ledger) fn open(dir: &RunDir, thorough: bool) -> Result<Box<dyn Store>, LedgerError> {
     match open_at(dir, dir.ledger(), thorough) {
         Err(LedgerError::Missing { path }) => Err(match moved::place(dir)? {
@@ -107,7 +107,7 @@ pub(in crate::ledger) fn open(dir: &RunDir, thorough: bool) -> Result<Box<dyn St
     }
 }
 
-/// The same of a run that was moved to a database.
+/// Opens the ledger of a run that was moved to a database.
 pub(in crate::ledger) fn open_moved(
     dir: &RunDir,
     thorough: bool,
@@ -116,14 +116,14 @@ pub(in crate::ledger) fn open_moved(
 }
 
 fn open_at(dir: &RunDir, path: PathBuf, thorough: bool) -> Result<Box<dyn Store>, LedgerError> {
-    // Read before the ledger: a run under way commits more groups meanwhile.
+    // The seal is read before the ledger: a run under way commits more groups meanwhile.
     let sealed = Seal::read(&path);
     let opened = schema::open(&path, thorough).and_then(|connection| {
         let store = SqliteStore::of(connection, path.clone());
         Ok((store.header()?, store))
     });
     let (header, store) = match opened {
-        // The seal is made once the ledger is whole.
+        // The seal is made once the ledger is complete. Without it, the run had not begun.
         Err(LedgerError::Damaged { .. }) if sealed.is_none() => {
             return Err(LedgerError::Unbegun { path });
         }
@@ -146,7 +146,7 @@ fn open_at(dir: &RunDir, path: PathBuf, thorough: bool) -> Result<Box<dyn Store>
     Ok(Box::new(store))
 }
 
-/// Opens a ledger for a look that makes and changes no file in its folder.
+/// Opens a ledger for reading; makes and changes no file in its folder.
 pub(in crate::ledger) fn open_read_only(path: &Path) -> Result<Box<dyn Store>, LedgerError> {
     let connection = schema::open_read_only(path)?;
     Ok(Box::new(SqliteStore::of(connection, path.to_owned())))

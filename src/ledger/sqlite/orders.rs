@@ -1,4 +1,4 @@
-//! What a person asks of a run in progress, as a row of a file of SQLite's.
+//! The orders of a person to a run in progress, as a row of an SQLite file.
 
 use crate::ledger::columns::{Fault, Row as _};
 use crate::ledger::store::OrderChange;
@@ -6,7 +6,7 @@ use crate::ledger::{Order, Orders};
 use rusqlite::types::Value;
 use rusqlite::{Connection, Row, params_from_iter};
 
-/// What is asked, for [`read`].
+/// The current orders, for [`read`].
 pub(super) const SELECT: &str = "SELECT number, paused, draining, rate_per_s FROM orders";
 
 /// Reads a row of [`SELECT`].
@@ -19,7 +19,7 @@ pub(super) fn read(row: &Row<'_>) -> Result<Orders, Fault> {
     })
 }
 
-/// Stops the run, where it is in progress.
+/// Stops the run, if it is in progress.
 pub(super) fn stop(connection: &Connection, reason: &str, why: &str) -> rusqlite::Result<()> {
     let sql = "UPDATE progress SET stopped_by = coalesce(stopped_by, ?1), \
                why = CASE WHEN stopped_by IS NULL THEN ?2 ELSE why END WHERE state = 'running'";
@@ -30,12 +30,12 @@ pub(super) fn stop(connection: &Connection, reason: &str, why: &str) -> rusqlite
     transaction.commit()
 }
 
-/// Changes what is asked; the number of the last order.
+/// Changes the orders; returns the number of the last one.
 pub(super) fn change(connection: &Connection, change: OrderChange) -> rusqlite::Result<u64> {
     let (set, value): (_, Option<Value>) = match change {
         OrderChange::Give(Order::Pause) => ("number = number + 1, paused = 1", None),
         OrderChange::Give(Order::Unpause) => ("number = number + 1, paused = 0", None),
-        // What is paused would never finish.
+        // A paused run would never finish, so the pause ends.
         OrderChange::Give(Order::Drain) => ("number = number + 1, draining = 1, paused = 0", None),
         OrderChange::Give(Order::Rate(rate)) => {
             ("number = number + 1, rate_per_s = ?1", Some(rate.into()))

@@ -1,4 +1,4 @@
-//! What is recorded of a run beside what its journal notes.
+//! Records what the journal of a run does not note.
 
 use super::rows;
 use crate::ledger::columns::Value;
@@ -52,7 +52,7 @@ fn drop_found(connection: &Connection) -> rusqlite::Result<()> {
     let sql = if connection.query_row(others, (), |row| row.get(0))? {
         "DELETE FROM outcomes WHERE status NOT IN ('changed', 'failed', 'in_doubt')"
     } else {
-        // SQLite frees the whole table then, and not row by row.
+        // Without a condition, SQLite frees the whole table, and not row by row.
         "DELETE FROM outcomes"
     };
     connection.execute(sql, ())?;
@@ -66,7 +66,7 @@ fn put_facts(connection: &Connection, facts: &[(Fact, Value<'_>)]) -> rusqlite::
     connection.execute(&sql, params_from_iter(values)).map(drop)
 }
 
-/// Counting the outcomes may give less afterwards, where the run is pruned.
+/// Records the counts, because counting the outcomes may give less after a prune.
 fn put_counts(connection: &Connection, counts: &[Counted]) -> rusqlite::Result<()> {
     connection.execute("DELETE FROM closed", ())?;
     let sql = "INSERT INTO closed (status, reason, lines, first_line, commits) \

@@ -7,7 +7,7 @@ use crate::ledger::store::WritesOf;
 use rusqlite::{Params, params_from_iter};
 use std::iter;
 
-/// Those of the rows of `writes` that are meant, and the value of `?2` where that asks for one.
+/// Returns the condition for the wanted rows of `writes`, and the value of `?2` if the condition has one.
 pub(super) fn condition(which: WritesOf) -> (&'static str, Option<Line>) {
     match which {
         WritesOf::All => ("TRUE", None),
@@ -21,16 +21,16 @@ pub(super) fn condition(which: WritesOf) -> (&'static str, Option<Line>) {
     }
 }
 
-/// The writes of a kind after the number in `?1`, in the order of noting.
+/// Returns the query for the writes of a kind after the number in `?1`, in the order of noting.
 pub(super) fn writes(columns: &str, condition: &str) -> String {
     format!("SELECT {columns} FROM writes WHERE write_id > ?1 AND {condition} ORDER BY write_id")
 }
 
-/// The values of such a question.
+/// Returns the values of such a query.
 pub(super) fn from(WriteId(after): WriteId, line: Option<Line>) -> impl Params {
     let values = iter::once(Value::Number(after)).chain(line.map(Value::from));
     params_from_iter(values)
 }
 
-/// Before the first write.
+/// The number before the first write.
 pub(super) const START: WriteId = WriteId(0);

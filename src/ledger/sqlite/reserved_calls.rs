@@ -32,11 +32,12 @@ impl CallReservations for StateCalls {
 }
 
 impl StateDb {
-    /// Lets `change` see all calls that count against the quota of a target, and puts what it returns in the place of
-    /// those of this owner; what it leaves out of the others' is removed. No other process sees anything in between.
+    /// Passes all calls that count against the quota of a target to `change`, and puts the calls of this owner that it
+    /// returns in the place of the former ones. Calls of other owners that it leaves out are removed. No other process
+    /// sees a state in between.
     ///
-    /// Calls from a local address count together with those from the same address, and with those of processes that
-    /// leave it to the operating system (an empty text), for which all calls count.
+    /// Calls from a local address count together with those from the same address, and with those of processes that let
+    /// the operating system choose the address (an empty text). For such processes, all calls count.
     pub fn change_calls(
         &self,
         (target, address): (&str, &str),
@@ -72,7 +73,7 @@ fn change_calls(
     transaction
         .prepare_cached("DELETE FROM calls WHERE target = ?1 AND owner = ?2")?
         .execute(params![target, owner.cast_signed()])?;
-    // Of the others, what does not count any more goes.
+    // Removes calls of other owners that no longer count.
     for gone in known.iter().filter(|one| one.owner != owner) {
         if !after.contains(gone) {
             transaction
@@ -146,7 +147,7 @@ mod tests {
         assert_eq!(reserve(&state, "t", "10.0.0.1", 1), [0_u64; 0]);
         assert_eq!(reserve(&state, "t", "10.0.0.2", 2), [0_u64; 0]);
         assert_eq!(reserve(&state, "u", "10.0.0.1", 3), [0_u64; 0]);
-        // From whichever address these are sent, they may be over its quota.
+        // Calls from an unknown address may be over the quota of any address.
         assert_eq!(reserve(&state, "t", "", 4), [1, 2]);
         assert_eq!(reserve(&state, "t", "10.0.0.1", 5), [1, 4]);
         assert_eq!(reserve(&state, "t", "10.0.0.2", 6), [2, 4]);

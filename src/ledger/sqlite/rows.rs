@@ -1,4 +1,4 @@
-//! Values and rows as SQLite takes and gives them, and what its errors mean.
+//! Converts values and rows for SQLite, and explains its errors.
 
 use crate::ledger::LedgerError;
 use crate::ledger::checksum;
@@ -35,19 +35,19 @@ impl From<Error> for Fault {
     }
 }
 
-/// Text that puts a row into a table.
+/// Returns the SQL that adds a row to a table.
 pub(super) fn insert(verb: &str, table: &str, columns: &str) -> String {
     let places = vec!["?"; columns.split(',').count()].join(", ");
     format!("{verb} INTO {table} ({columns}) VALUES ({places})")
 }
 
-/// Text that sets columns of a row.
+/// Returns the SQL that sets columns of a row.
 pub(super) fn assign(columns: &str) -> String {
     let columns: Vec<&str> = columns.split(", ").collect();
     format!("{} = ?", columns.join(" = ?, "))
 }
 
-/// Puts a row in whose last column is the checksum over the others.
+/// Adds a row with the checksum over the other columns in its last one.
 pub(super) fn insert_summed(
     statement: &mut Statement<'_>,
     values: &[Value<'_>],
@@ -56,7 +56,7 @@ pub(super) fn insert_summed(
     statement.execute(params_from_iter(values.iter().chain(iter::once(&sum))))
 }
 
-/// Names what SQLite refused.
+/// Makes the error for what SQLite refused.
 pub(super) fn failed(path: &Path, source: Error) -> LedgerError {
     let path = path.to_owned();
     let what = source.to_string();

@@ -1,4 +1,4 @@
-//! Runs in a folder of this machine, each with a ledger of its own, and what the state database of the user tells of them.
+//! Runs in a folder of this machine, each with a ledger of its own, and what the user's state database knows of them.
 
 use super::lock::TargetLock;
 use super::state::StateDb;
@@ -17,12 +17,12 @@ use std::sync::Arc;
 pub struct LocalRuns {
     runs_dir: PathBuf,
     everywhere: bool,
-    /// `None` for a stand-in in this process, of which no other process knows; a command that only looks does without it, too.
+    /// `None` for a stand-in in this process, which no other process knows, and for a command that only reads.
     state: Option<Arc<StateDb>>,
 }
 
 impl LocalRuns {
-    /// Those of this folder; `everywhere`: those elsewhere, too, as far as they are registered.
+    /// The runs of this folder; `everywhere`: also registered runs in other folders.
     pub fn of(runs_dir: &Path, everywhere: bool, state: Option<Arc<StateDb>>) -> Self {
         Self {
             runs_dir: runs_dir.to_owned(),

@@ -245,7 +245,7 @@ fn check(connection: &Connection, path: &Path) -> Result<(), LedgerError> {
     })
 }
 
-/// From now on closing the last connection folds the log into the file.
+/// Lets SQLite move the log into the file when the last connection is closed.
 pub(super) fn trust(connection: &Connection, path: &Path) -> Result<(), LedgerError> {
     connection
         .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)
@@ -253,7 +253,7 @@ pub(super) fn trust(connection: &Connection, path: &Path) -> Result<(), LedgerEr
         .map_err(|source| failed(path, source))
 }
 
-/// A connection with the settings that durability rests on; never creates the file.
+/// Opens a connection with the settings that durability depends on; never creates the file.
 pub(super) fn connect(path: &Path) -> Result<Connection, LedgerError> {
     let set_up = || {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -261,7 +261,7 @@ pub(super) fn connect(path: &Path) -> Result<Connection, LedgerError> {
         let connection = Connection::open_with_flags(Path::new(".").join(path), flags)?;
         connection.busy_timeout(Duration::from_secs(10))?;
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
-        // Until it is trusted: closing must not fold the log into a file that is to be left as it is.
+        // Until the ledger is trusted, closing must not move the log into a file that is to be left as it is.
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
         // FULL: a commit is on the disk when it returns; NORMAL lost 2000 of 2000 in a power cut.
         connection.pragma_update(None, "synchronous", "full")?;
@@ -278,7 +278,7 @@ pub(super) fn connect(path: &Path) -> Result<Connection, LedgerError> {
     set_up().map_err(|source| failed(path, source))
 }
 
-/// What is left of a ledger where small pages save a good part of it.
+/// Below this size, in bytes, small pages save a good part of a ledger.
 const SMALL_BYTES: i64 = 1 << 20;
 
 fn is_small(connection: &Connection) -> rusqlite::Result<bool> {
@@ -287,8 +287,8 @@ fn is_small(connection: &Connection) -> rusqlite::Result<bool> {
     Ok(pages * number("page_size")? < SMALL_BYTES)
 }
 
-/// Gives the room of what was removed back to the disk. Where little is left, the pages are small from then on: many tables
-/// with few rows.
+/// Returns the space of what was removed to the disk. If little is left, the pages are small from then on, because
+/// there are many tables with few rows.
 pub(super) fn shrink(connection: &Connection, folder: &Path) -> rusqlite::Result<()> {
     if let Some(folder) = folder.to_str() {
         connection.pragma_update(None, "temp_store_directory", folder)?;
@@ -299,7 +299,7 @@ pub(super) fn shrink(connection: &Connection, folder: &Path) -> rusqlite::Result
             row.get::<_, String>(0)
         })
     };
-    // The size of pages cannot be changed with a write-ahead log. Another reader keeps the log open; then it stays.
+    // The size of pages cannot be changed with a write-ahead log. If another reader keeps the log open, the size stays.
     let is_alone = mode("delete").is_ok_and(|now| now == "delete");
     if is_alone && is_small(connection)? {
         connection.pragma_update(None, "page_size", 1024)?;

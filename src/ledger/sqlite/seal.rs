@@ -33,7 +33,7 @@ impl Seal {
         }
     }
 
-    /// The number that was noted last; `None` where there is no seal, or a torn one.
+    /// Returns the number that was noted last; `None`: there is no seal, or it was not written completely.
     pub(in crate::ledger) fn read(ledger: &Path) -> Option<i64> {
         fs::read_to_string(Self::path(ledger))
             .ok()?

@@ -21,7 +21,7 @@ const FILE: &str = "state.db";
 const APPLICATION_ID: i64 = 0x6964_7374;
 /// The format that this program reads and writes.
 const VERSION: i64 = 2;
-/// From the format before it: calls did not say from which local address they were sent.
+/// Upgrades the format before this one: its calls did not record from which local address they were sent.
 const UPGRADE: &str = "ALTER TABLE calls ADD COLUMN address TEXT NOT NULL DEFAULT '';";
 
 const DDL: &str = "
@@ -71,7 +71,7 @@ impl StateDb {
         Self::open_in(&folder)
     }
 
-    /// The same in this folder.
+    /// Opens the state database in this folder, and makes it where it is missing.
     pub(in crate::ledger) fn open_in(folder: &Path) -> Result<Self, LedgerError> {
         let path = folder.join(FILE);
         let refused = |why| of_state(folder, LedgerError::io(&path, "opened", why));
@@ -110,7 +110,7 @@ impl StateDb {
         ask(&mut self.lock()).map_err(|why| unusable(&self.path(), why))
     }
 
-    /// Raises the epoch, above this one too, and returns it.
+    /// Raises the epoch above its last value and above this one, and returns it.
     pub fn next_epoch(&self, above: u64) -> Result<u64, LedgerError> {
         let sql = "UPDATE counter SET epoch = max(epoch, ?1) + 1 RETURNING epoch";
         self.with(|db| db.query_row(sql, [above.cast_signed()], |row| row.get::<_, i64>(0)))
@@ -162,7 +162,7 @@ impl StateDb {
         })
     }
 
-    /// Takes a run folder out of the register; whether it was in it.
+    /// Removes a run folder from the register; returns whether it was registered.
     pub fn forget(&self, path: &Path) -> Result<bool, LedgerError> {
         let sql = "DELETE FROM runs WHERE path = ?1";
         self.with(|db| db.execute(sql, [text(path)]))
@@ -238,7 +238,7 @@ fn registered(row: &Row<'_>) -> rusqlite::Result<RegisteredRun> {
     })
 }
 
-/// Paths that are not text are kept as near to it as possible; such a folder is registered again each time.
+/// Converts a path to text. A path that is not text is kept as near to it as possible; its folder is registered again each time.
 fn text(path: &Path) -> String {
     path.to_string_lossy().into_owned()
 }
@@ -247,7 +247,7 @@ fn unusable(path: &Path, why: rusqlite::Error) -> LedgerError {
     of_state(path, failed(path, why))
 }
 
-/// An error about the state database, which is not where `--runs-dir` says.
+/// Makes an error about the state database, for which `--runs-dir` is no remedy.
 fn of_state(path: &Path, error: LedgerError) -> LedgerError {
     match error {
         LedgerError::Full { path } => LedgerError::Full { path },
@@ -268,7 +268,7 @@ fn connect(path: &Path) -> Result<Connection, LedgerError> {
     }
 }
 
-/// The words say why a file that can be read is no state database of this version.
+/// Opens the database and sets it up. The text says why a readable file is not a state database of this version.
 fn set_up(path: &Path) -> rusqlite::Result<Result<Connection, String>> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     // As in `schema::connect`: a name that begins with `file:` would be taken for a URI.

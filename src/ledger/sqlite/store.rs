@@ -1,4 +1,4 @@
-//! The record of a run in a file of SQLite's: its answers.
+//! Answers questions about the record of a run in an SQLite file.
 
 use super::commit;
 use super::lock::RunLock;
@@ -43,7 +43,7 @@ impl SqliteStore {
         }
     }
 
-    /// It was looked through: from now on closing it folds the log into the file.
+    /// Declares that the ledger was checked: closing it may move the log into the file from now on.
     pub(super) fn trust(&self) -> Result<(), LedgerError> {
         schema::trust(&self.lock(), &self.path)
     }
@@ -108,7 +108,7 @@ impl SqliteStore {
         first.ok_or_else(|| failed(&self.path, Error::QueryReturnedNoRows))
     }
 
-    /// How many lines had ended in which way when the run was closed, if nothing was recorded since.
+    /// Returns the counts that were recorded when the run was closed; empty: something was recorded since.
     fn closed_counts(&self) -> Result<Vec<Counted>, LedgerError> {
         let sql = "SELECT status, reason, lines, first_line FROM closed \
                    WHERE commits = (SELECT commits FROM seal)";
@@ -121,7 +121,7 @@ impl SqliteStore {
         })
     }
 
-    /// Reads every outcome for that.
+    /// Counts the lines per status; reads every outcome.
     fn count(&self) -> Result<Vec<Counted>, LedgerError> {
         // Counted here and not by GROUP BY, which sorts all rows first and takes three times as long.
         let sql = "SELECT status, reason, line FROM outcomes ORDER BY line";
@@ -434,8 +434,7 @@ impl Store for SqliteStore {
         Ok(Box::new(commit::join(&run, &self.path, session)?))
     }
 
-    /// What SQLite builds anew meanwhile is as large as the record; it is kept in a file of the run's private folder, which has
-    /// no name.
+    /// While SQLite rebuilds the file, it needs as much space again: an unnamed file in the run's private folder.
     fn compact(&self) -> Result<(), LedgerError> {
         let folder = self.path.parent().unwrap_or(Path::new("."));
         self.with(|connection| schema::shrink(connection, folder))

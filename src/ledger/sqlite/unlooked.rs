@@ -1,4 +1,4 @@
-//! Lines that were not looked at, as rows of a file of SQLite's.
+//! Lines that were not looked at, as rows of an SQLite file.
 
 use super::rows::failed;
 use crate::domain::Line;
@@ -30,8 +30,8 @@ pub(super) fn insert(statement: &mut Statement<'_>, unlooked: &Unlooked) -> rusq
     statement.execute(values).map(drop)
 }
 
-/// The lines of the first row with a line from this one on, and the last of them. A row that begins behind the other line is
-/// not unpacked.
+/// Returns the lines of the first row with a line at or after `from`, and the last line of that row. A row that begins
+/// after `to` is not unpacked.
 pub(super) fn next(
     connection: &Connection,
     path: &Path,
@@ -67,7 +67,7 @@ pub(super) fn next(
         .map_err(|fault: crate::ledger::columns::Fault| fault.name(path))
 }
 
-/// How many they are, and the first of them; `None`: there is none.
+/// Returns how many lines these are, and the first of them; `None`: there is none.
 pub(super) fn count(connection: &Connection) -> rusqlite::Result<Option<(u64, Line)>> {
     let sql = "SELECT sum(lines), min(first_line) FROM unlooked";
     connection.query_row(sql, (), |row| {

@@ -1,4 +1,4 @@
-//! What is folded from the writes of a ledger; the tests of its file are with SQLite.
+//! Tests of what is folded from the writes of a ledger; the tests of the ledger's file are in `sqlite`.
 
 mod contract;
 mod net_changes;

@@ -120,7 +120,7 @@ fn a_write_nobody_heard_of_is_judged_by_what_the_next_one_found() {
         (intent(2, 2, "a", rename("tmp", "2")), Some(Applied)),
     ]);
     assert_eq!(states[0].value, to("1", "2"));
-    // The next one found the old value, so the first had not; the last one counts as if it had.
+    // The next write found the old value, so the first had not taken effect; the last one counts as if it had.
     let states = folded(vec![
         (intent(2, 2, "a", rename("1", "2")), Some(Unknown)),
         (intent(2, 2, "a", rename("1", "2")), Some(Unknown)),

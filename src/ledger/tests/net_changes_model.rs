@@ -1,4 +1,4 @@
-//! What a run changed, beside a simple model that holds all of its writes in memory.
+//! Compares what a run changed with a simple model that holds all of its writes in memory.
 
 use super::*;
 use crate::domain::{NetChange, NetValue, Reseller, ResellerId, StoredValue};
@@ -134,7 +134,7 @@ fn value(effective: &[&WriteRecord]) -> NetValue {
     }
 }
 
-/// All writes in memory: first by customer and thing, then by the lowest line of each customer.
+/// Folds all writes in memory: first by customer and thing, then by the lowest line of each customer.
 fn model(writes: &[WriteRecord]) -> Vec<NetChange> {
     let whose =
         |write: &WriteRecord| (write.intent.customer.clone(), write.intent.reseller.clone());

@@ -1,4 +1,4 @@
-//! What is asked is answered, after a lost connection too; and nothing is carried out twice that must not be.
+//! Questions are answered, also after a lost connection, and no statement is carried out twice that must not be.
 
 use super::super::statement::Statement;
 use super::*;
@@ -75,7 +75,7 @@ fn after_a_lost_connection_only_what_may_be_repeated_is_repeated() {
             "SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM begun",
         )
     };
-    // While it is idle: nothing was sent yet, so both are carried out on a new connection.
+    // The connection is lost while it is idle: nothing was sent yet, so both are carried out on a new connection.
     for statement in [
         Statement::once("SELECT 1"),
         Statement::repeatable("SELECT 1"),
@@ -84,7 +84,7 @@ fn after_a_lost_connection_only_what_may_be_repeated_is_repeated() {
         let one: i32 = postgres.ask_one(statement, |row| row.try_get(0)).unwrap();
         assert_eq!(one, 1);
     }
-    // While it is carried out.
+    // The connection is lost while the statement is carried out.
     let lose = |statement: Statement| {
         let before: i64 = begun().parse().unwrap();
         std::thread::scope(|scope| {
@@ -125,7 +125,7 @@ fn a_server_that_is_away_is_waited_for_as_long_as_was_said() {
         why.contains("no server listens") && why.contains("database postgres"),
         "{why}"
     );
-    // At the beginning nothing is waited for.
+    // The first connection does not wait for a server.
     let why = said(Postgres::connect(settings(&address)));
     assert!(why.contains("no server listens"), "{why}");
 }
@@ -226,7 +226,7 @@ fn a_commit_that_did_not_wait_for_the_standby_is_no_answer() {
     });
 }
 
-/// Prints what a question takes; nothing depends on it.
+/// Prints how long a question takes; nothing depends on it.
 #[test]
 fn a_round_trip_is_measured() {
     let Some((_, _, postgres)) = fresh() else {

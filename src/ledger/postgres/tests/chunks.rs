@@ -1,4 +1,4 @@
-//! Several sessions on one run: each chunk is one session's, and what is noted of a chunk that is another's by then is left out.
+//! Several sessions on one run: a chunk belongs to one session, and what another session notes of it is left out.
 
 use super::super::process::{HeldTokens, Process};
 use super::super::shared_connection::SharedConnection;
@@ -90,7 +90,7 @@ impl Worker {
         self.thread.join();
     }
 
-    /// It was not heard of for long.
+    /// Makes the ledger believe that the process was silent for long.
     fn silence(&self, one: &One) {
         let name = self.process.name();
         one.sql(&format!(
@@ -155,7 +155,7 @@ fn nothing_is_noted_of_a_chunk_that_another_session_has_and_all_else_is() {
     assert_eq!((&lost.lines, &kept.lines), (&(2..=11), &(12..=21)));
     let of_lost = first.journal.of_chunk(&lost);
     let before = intend(&of_lost, 2).granted();
-    // It renews its lease each second.
+    // The first process renews its lease each second.
     let taken = loop {
         first.silence(&one);
         if let Some(chunk) = second.claim()
@@ -178,14 +178,14 @@ fn nothing_is_noted_of_a_chunk_that_another_session_has_and_all_else_is() {
         let lost = of_lost.intend(intent(3, 3, "c1", rename("a", "b")));
         let kept = of_kept.intend(intent(13, 13, "c1", rename("a", "b")));
         let noted = tokio::join!(lost, kept);
-        // A group of which nothing is left.
+        // A group with no entry left to note.
         of_lost.outcome(full_outcome(4)).await.unwrap();
         of_lost.flush().await.unwrap();
         noted
     });
     assert!(matches!(noted, (Ok(Noted::Taken), Ok(Noted::Granted(..)))));
     assert!(lost.is_taken() && !kept.is_taken());
-    // Who has it now goes on behind what is on record.
+    // The session that has the chunk now uses numbers above those on record.
     let after = intend(&second.journal.of_chunk(&taken), 3).granted();
     assert!(after > before);
     let done: Vec<Line> = one.ledger.done().unwrap().iter().collect();
@@ -196,7 +196,7 @@ fn nothing_is_noted_of_a_chunk_that_another_session_has_and_all_else_is() {
     let store = PgStore::of(&second.process, one.dir.run().as_str());
     let of_unit = store.writes(WritesOf::Unit(2), WriteId(0), 9).unwrap();
     assert!(of_unit[0].verdict.is_none(), "its effect is to be read");
-    // Nor does the first one end it.
+    // Nor can the first session end the chunk.
     first.done(&lost);
     while let Some(chunk) = first.claim() {
         assert_ne!(chunk.number, lost.number);
@@ -284,7 +284,7 @@ fn a_chunk_that_is_done_does_not_keep_its_session_from_the_next() {
     drop(one);
 }
 
-/// Whichever comes first: that the lines are opened again, or that their chunk is said to be done.
+/// In both orders: the lines are opened again before their chunk is reported as done, or after that.
 #[test]
 fn lines_that_are_opened_again_are_left_to_others_also_where_their_chunk_was_not_done_yet() {
     for is_done_before in [false, true] {
@@ -337,18 +337,18 @@ fn what_may_fail_is_divided_among_the_sessions_and_together_they_have_no_more() 
     assert_eq!(tell(&first, 15, Some(30)).may_fail, 4);
     let heard = tell(&second, 7, Some(30));
     assert_eq!((heard.ended.failed, heard.may_fail), (15, 2));
-    // Where nothing is left, each may find that out.
+    // If nothing is left, each session may still find that out.
     assert_eq!(tell(&first, 40, Some(30)).may_fail, 1);
     tell(&first, 40, None);
     assert_eq!(tell(&second, 7, Some(49)).may_fail, 1);
-    // What a session had that is gone is for the others.
+    // The part of a session that is gone is left to the others.
     first.leave();
     assert_eq!(tell(&second, 7, Some(60)).may_fail, 13);
     second.leave();
     drop(one);
 }
 
-/// As where the system is away, and all notice it at the same moment: each sees that the other one has not ended yet.
+/// As if the system is away, and all notice it at the same moment: each sees that the other one has not ended yet.
 #[test]
 fn of_processes_that_give_up_together_the_last_one_closes_the_run() {
     let Some((one, first, second)) = at_work(3) else {
@@ -356,11 +356,11 @@ fn of_processes_that_give_up_together_the_last_one_closes_the_run() {
     };
     assert!(!first.chunks.close_or_leave(true).unwrap());
     assert!(second.chunks.close_or_leave(true).unwrap());
-    // Repeated after its answer was lost.
+    // This is a repetition after a lost answer.
     assert!(!first.chunks.close_or_leave(true).unwrap());
     first.leave();
     second.leave();
-    // Whichever of them is the first one.
+    // Any of them may be the first one.
     for _ in 0..5 {
         let lead = Worker::lead(&one);
         lead.open(3, false).unwrap();
@@ -386,7 +386,7 @@ fn a_run_is_closed_by_its_lead_or_once_that_is_gone_by_whoever_finishes_it() {
     let [third, fourth, fifth] = [(); 3].map(|()| Worker::join(&one).unwrap());
     let chunk = third.claim().unwrap();
     assert!(!second.chunks.close_or_leave(false).unwrap(), "it is led");
-    // It does not wait for the others any more.
+    // The lead does not wait for the others.
     assert!(!first.chunks.close_or_leave(false).unwrap());
     assert!(
         !fourth.chunks.close_or_leave(false).unwrap(),
@@ -405,7 +405,7 @@ fn a_run_is_closed_by_its_lead_or_once_that_is_gone_by_whoever_finishes_it() {
     }
 }
 
-/// As with a database that another version has changed: that the run is over would end this process in silence.
+/// As with a database that another version has changed. If the word meant that the run is over, this process would end silently.
 #[test]
 fn a_standing_that_is_not_known_is_an_error() {
     let Some((one, first, second)) = at_work(1) else {

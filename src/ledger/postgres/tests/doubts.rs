@@ -1,5 +1,5 @@
-//! What an answer is worth after trouble: a commit that the standby may lack, a warning, tables that have changed, a
-//! connection that was reset; and how many connections there are.
+//! Whether an answer can be relied upon after trouble: a commit that the standby may lack, a warning, tables that have
+//! changed, a connection that was reset; and how many connections there are.
 
 use super::super::statement::Statement;
 use super::*;
@@ -38,7 +38,7 @@ fn a_repeated_statement_is_answered_when_the_standby_has_what_the_first_one_comm
     assert_eq!(server.psql("postgres", "SELECT count(*) FROM tick"), "1");
 }
 
-/// What is asked after a statement that must not be repeated sees its row, and is no proof that the standby has it.
+/// A question after a statement that must not be repeated sees its row, but this does not prove that the standby has it.
 #[test]
 fn after_a_lost_answer_the_next_one_waits_for_the_standby_too() {
     let Some(server) = Server::start() else {
@@ -124,12 +124,12 @@ fn a_connection_that_was_reset_is_set_up_again() {
     };
     for _ in 0..3 {
         assert_eq!(count().unwrap(), (0, "idshift".to_owned()));
-        // For each connection: the one that was used last is used next.
+        // Each connection is reset, because the one that was used last is used next.
         postgres.batch("DISCARD ALL".to_owned()).unwrap();
     }
 }
 
-/// A role that may open four connections is enough, also while the server is looked at.
+/// A role that may open four connections is enough, also while the server is examined.
 #[test]
 fn there_are_never_more_than_four_connections() {
     let Some((server, database, _)) = fresh() else {

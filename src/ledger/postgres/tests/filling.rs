@@ -1,4 +1,4 @@
-//! Tables that fill: what is asked of them stays as fast as it was while they were empty.
+//! Tables that fill: questions stay as fast as they were while the tables were empty.
 
 use super::super::questions;
 use super::store::one;
@@ -49,7 +49,8 @@ fn to_look_at_many_runs_takes_few_statements() {
     assert_eq!(look(), few);
 }
 
-/// Prints what a fresh schema takes in; a plan that is made while the tables are empty must not get slower as they fill.
+/// Prints how long a fresh schema takes for rows; a plan that is made while the tables are empty must not get slower as
+/// they fill.
 #[test]
 fn the_tables_fill_without_getting_slower() {
     let Some(one) = one() else {
@@ -92,7 +93,8 @@ fn the_tables_fill_without_getting_slower() {
     println!("2,500 units each: {parts:?}");
     assert_eq!(one.ledger.done().unwrap().len(), 10_000);
     assert!(parts[3] < parts[0] * 4, "{parts:?}");
-    // Each group finds its rows by their numbers: reading all of the run for each would be more than a hundred times as many.
+    // Each group finds its rows by their numbers: reading the whole run for each group would be more than a hundred
+    // times as many.
     let read = |column: &str| -> u64 {
         let sql = format!("SELECT {column} FROM pg_stat_user_tables WHERE relname = 'writes'");
         one.sql(&sql).parse().unwrap()
@@ -103,7 +105,7 @@ fn the_tables_fill_without_getting_slower() {
     }
     let rows = read("seq_tup_read + idx_tup_fetch");
     assert!(rows < 300_000, "{rows}");
-    // Nor is every write looked at where those of a unit are asked for.
+    // Nor does a question for the writes of a unit read every write.
     let ask = questions::WRITES.replace("$1", "'x'").replace("$2", "0");
     let ask = ask
         .replace("$3", "'unit'")

@@ -1,4 +1,4 @@
-//! A run that is kept in files comes into a database as it was, whatever is on record of it.
+//! An import brings a run from files into a database unchanged, whatever is on record of it.
 
 use super::store::connect;
 use super::*;
@@ -16,7 +16,7 @@ use tempfile::TempDir;
 
 const MANY: Line = 5_000;
 
-/// A run in files of which every kind of row is on record, more than a page of most.
+/// Makes a run in files with every kind of row, and with more than a page of most kinds.
 fn everything(runs_dir: &Path) -> RunDir {
     let state = StateDb::open_in(&runs_dir.join("state")).unwrap();
     let runs = LocalRuns::of(runs_dir, false, Some(Arc::new(state)));
@@ -73,7 +73,7 @@ fn everything(runs_dir: &Path) -> RunDir {
     dir
 }
 
-/// Two sessions: writes with each verdict, with effects, and one of which the answer was never noted.
+/// Notes two sessions: writes with each verdict, with effects, and one without a recorded answer.
 fn noted(ledger: &Ledger) {
     for writing in [true, false] {
         let session = Session { epoch: 70, writing };
@@ -254,7 +254,7 @@ fn whatever_is_on_record_of_a_run_is_there_after_an_import() {
         std::fs::read_to_string(input).unwrap(),
         "accountId,newAccountId\na,b\n"
     );
-    // A comparison that finds nothing would prove nothing.
+    // A comparison that never finds a difference would prove nothing.
     for (change, words) in [
         ("UPDATE progress SET why = 'x'", "how far it is"),
         (
@@ -289,7 +289,7 @@ fn whatever_is_on_record_of_a_run_is_there_after_an_import() {
     }
 }
 
-/// Wherever an import breaks off, there is nothing that looks like a run, and the next one is whole.
+/// Wherever an import breaks off, nothing is left that looks like a run, and the next import is complete.
 #[test]
 fn an_import_that_breaks_off_leaves_no_run_and_the_next_one_is_whole() {
     let Some(both) = Both::made() else {
@@ -299,7 +299,7 @@ fn an_import_that_breaks_off_leaves_no_run_and_the_next_one_is_whole() {
         "outcomes", "writes", "unlooked", "drift", "wishes", "replaced", "removed", "piece",
         "sessions", "closed", "register",
     ] {
-        // Broken off in the middle, and, for the last rows, in the statement that makes it a run.
+        // Breaks off in the middle and, for the last tables, in the statement that makes it a run.
         both.sql(&format!(
             "CREATE OR REPLACE FUNCTION no() RETURNS trigger LANGUAGE plpgsql AS \
              $$ BEGIN IF (SELECT count(*) FROM {table}) >= 0 THEN RAISE 'no room'; END IF; RETURN NULL; END $$; \
@@ -324,7 +324,8 @@ fn an_import_that_breaks_off_leaves_no_run_and_the_next_one_is_whole() {
     );
 }
 
-/// Whoever has lost its target, frozen for too long, takes nothing more in: not between the rows of another import either.
+/// A process that was frozen for too long and has lost its target takes nothing more in, also not between the rows of
+/// another import.
 #[test]
 fn a_process_that_has_lost_the_target_takes_in_nothing_more() {
     let Some(both) = Both::made() else {

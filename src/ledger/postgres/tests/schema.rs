@@ -1,4 +1,4 @@
-//! The tables: made once, by whoever may, and nothing that is there is touched.
+//! The tables are made once, by any role that may make them, and existing ones are not touched.
 
 use super::super::schema::{Schema, creation};
 use super::super::statement::Statement;
@@ -138,7 +138,7 @@ fn a_newer_or_foreign_schema_is_refused_and_left_as_it_is() {
     }
 }
 
-/// A fact that is not in the statement would be lost.
+/// A fact that the statement does not set would be lost.
 #[test]
 fn every_fact_of_a_run_is_recorded() {
     let sql = include_str!("../schema.sql");
@@ -171,7 +171,7 @@ fn every_fact_of_a_run_is_recorded() {
     }
 }
 
-/// Both keep the same: each column of a ledger.db is a column here, and what is here besides is for several machines.
+/// Both databases keep the same: each column of a ledger.db is a column here; further columns here are for several machines.
 #[test]
 fn the_columns_are_those_of_a_ledger_on_one_machine() {
     let Some((_, _, postgres)) = fresh() else {
@@ -214,8 +214,8 @@ fn the_columns_are_those_of_a_ledger_on_one_machine() {
     let mut compared = 0;
     for column in columns {
         let (table, column): (String, String) = column.unwrap();
-        // The number of commits, and of the order that is followed, stand in the sessions; a run has its ID where a file has
-        // one row.
+        // Here the sessions have the number of commits and the number of the followed order, and a run has its ID where
+        // a file has one row.
         if table == "seal" || column == "id" || (table == "orders" && column == "seen") {
             continue;
         }

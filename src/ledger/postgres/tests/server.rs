@@ -1,4 +1,4 @@
-//! A PostgreSQL of the tests: made by `initdb`, on a Unix socket and a port of its own, run by a user who is not root.
+//! A PostgreSQL server for tests: made by `initdb`, on a Unix socket and a port of its own, run by a user who is not root.
 //!
 //! A shell stands between the test and the server. It waits for the end of its input, which ends with the test, however
 //! that ends; then it stops the server, by its own process ID, and removes the folder.
@@ -51,12 +51,12 @@ pub(crate) struct Server {
     folder: PathBuf,
     bin: PathBuf,
     pub(crate) port: u16,
-    /// Its input is open as long as the server is to run.
+    /// The server runs as long as the input of this process is open.
     shell: Child,
 }
 
 impl Server {
-    /// The server that the tests of this program share; `None`: PostgreSQL is not installed, which is said.
+    /// The server that the tests of this program share; `None`: PostgreSQL is not installed, which is printed.
     pub(crate) fn shared() -> Option<&'static Self> {
         static SHARED: OnceLock<Option<Server>> = OnceLock::new();
         SHARED.get_or_init(Self::start).as_ref()
@@ -69,7 +69,7 @@ impl Server {
         Some(server)
     }
 
-    /// A server of its own, in whose folder `small` there is room for this size only; `None`: that may not be made here.
+    /// A server of its own, with room for this size only in its folder `small`; `None`: no file system may be mounted here.
     pub(crate) fn with_little_room(size: &str) -> Option<Self> {
         let may = Command::new("unshare")
             .args(["-m", "mount", "-t", "tmpfs", "none", "/mnt"])
@@ -97,13 +97,13 @@ impl Server {
         Self::begin(as_user("sh"), Some(self)).expect("the programs are those of this server")
     }
 
-    /// It accepts writes from now on.
+    /// Lets it accept writes from now on.
     pub(crate) fn promote(&self) {
         assert_eq!(self.psql("postgres", "SELECT pg_promote()"), "t");
     }
 
     fn make_roles(&self) {
-        // Its connections are asked for a password on the port.
+        // Members of this role are asked for a password on the port.
         self.psql("postgres", "CREATE ROLE asked");
     }
 
@@ -258,7 +258,7 @@ impl Server {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        // Where it cannot connect, it ends before it has read, and says why.
+        // If psql cannot connect, it ends before it has read its input, and says why.
         let input = child.stdin.as_mut().unwrap();
         let _ = std::io::Write::write_all(input, sql.as_bytes());
         let done = child.wait_with_output().unwrap();

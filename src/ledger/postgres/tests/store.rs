@@ -1,4 +1,4 @@
-//! The record of runs on a real server: what is noted is noted once, and by one process at a time.
+//! The record of runs on a real server: entries are noted once, and by one process at a time.
 
 use super::super::SharedRuns;
 use super::*;
@@ -190,7 +190,7 @@ fn a_process_whose_lease_is_over_may_note_nothing_once_another_has_its_target() 
         .unwrap();
     let elsewhere = one.elsewhere();
     let take = || elsewhere.hold(&[&one.target()], "20261120-223016-aaaa");
-    // It renews its lease each second.
+    // The first process renews its lease each second.
     let taken = loop {
         one.sql(SILENT);
         if let Ok(taken) = take() {
@@ -213,7 +213,7 @@ fn a_process_whose_lease_is_over_may_note_nothing_once_another_has_its_target() 
     let why = one.ledger.set_progress(&progress).unwrap_err();
     assert!(matches!(why, LedgerError::TakenOver { .. }), "{why}");
     assert_eq!(one.lines_noted(), [2]);
-    // What it frees is not what the other one holds.
+    // Dropping its hold does not free the hold of the other process.
     drop(hold);
     let third = one.elsewhere().hold(&[&one.target()], "third").unwrap_err();
     assert!(

@@ -1,4 +1,4 @@
-//! One pace and one quota for all who ask: the functions of the schema, on a real server, in its own time.
+//! One pace and one quota for all processes: the functions of the schema, on a real server, in its own time.
 
 use super::super::schema::creation;
 use super::*;
@@ -61,7 +61,7 @@ fn none(grant: TurnsGrant) -> NoTurns {
     grant.turns.unwrap_err()
 }
 
-/// When the last turn of a grant is.
+/// Returns the time of the last turn of a grant, in microseconds.
 fn last_us(grant: &TurnsGrant) -> f64 {
     let first = Duration::from_micros(u64::try_from(turns(grant).first_us).unwrap());
     first.as_secs_f64() * 1e6 + f64::from(many(grant) - 1) * turns(grant).step_us
@@ -73,14 +73,14 @@ fn made() -> Option<(&'static Server, String, Postgres)> {
     Some(made)
 }
 
-/// A sum in the statement that waits for the row's lock would be of before the wait.
+/// A sum in the statement that waits for the row's lock would be that of before the wait.
 #[test]
 fn several_who_ask_for_calls_never_get_more_than_the_quota() {
     let Some((_, _, postgres)) = made() else {
         return;
     };
     let granted: u32 = std::thread::scope(|scope| {
-        // What comes from an address that is not known counts for each.
+        // Calls from an address that is not known count for each.
         let askers = ["", "10.0.0.1", "", "10.0.0.1", "", "10.0.0.1"].map(|from| {
             let postgres = &postgres;
             scope.spawn(move || {
@@ -167,7 +167,7 @@ fn the_lower_of_two_rates_counts_until_its_process_is_gone() {
     let both = grant_to(&postgres, here.name(), ask(100.0, 1));
     assert_eq!(both.lowest_per_second, Some(10.0));
     assert!(both.turns.map_or(true, |turns| turns.step_us > 100_000.0));
-    // As long as its lease is renewed, whether it asks or not.
+    // The rate counts as long as the lease of its process is renewed, whether the process asks or not.
     let held = format!(
         "UPDATE idshift.process SET held_until = clock_timestamp() WHERE process = '{}'",
         there.name()
@@ -179,13 +179,13 @@ fn the_lower_of_two_rates_counts_until_its_process_is_gone() {
     }
     grant_to(&other, there.name(), ask(10.0, 1));
     assert_eq!(lowest(), Some(10.0));
-    // It ends in order.
+    // The process ends in order.
     other.leave_turns("t", there.name());
     while lowest() == Some(10.0) {
         std::thread::yield_now();
     }
     assert_eq!(lowest(), Some(100.0));
-    // It is killed: its lease is over.
+    // The process is killed: its lease is over.
     grant_to(&other, there.name(), ask(10.0, 1));
     assert_eq!(lowest(), Some(10.0));
     let name = there.name().to_owned();
@@ -205,7 +205,7 @@ fn a_rate_that_a_person_sets_counts_for_all_who_are_at_work() {
     let before = grant(&postgres, ask(1.0 / 60.0, 1));
     assert_eq!(before.ordered.0, 0);
     postgres.order_rate("t", 100.0, Duration::from_millis(10));
-    // It has not heard of the order, so its own rate does not count.
+    // This process has not heard of the order, so its own rate does not count.
     let unaware = TurnsAsk {
         orders: Some(0),
         ..ask(1.0 / 60.0, 5)
@@ -216,7 +216,7 @@ fn a_rate_that_a_person_sets_counts_for_all_who_are_at_work() {
     }
     assert_eq!(given.ordered, (1, Some(100.0)));
     assert_eq!(given.lowest_per_second, Some(100.0));
-    // A turn that was far ahead is so no longer: one new gap after the last one.
+    // The next turn was far ahead; now it is one new gap after the last one.
     assert_eq!(many(&given), 5);
     // A process that begins later has its own rate.
     assert_eq!(grant(&postgres, ask(5.0, 1)).lowest_per_second, Some(5.0));
@@ -257,7 +257,7 @@ fn a_refusal_holds_all_then_one_call_goes_and_the_pace_is_lower_and_climbs() {
     assert_eq!(many(&probe), 1);
     let wait = none(grant(&postgres, ask(100.0, 9))).wait;
     assert!((100..500).contains(&wait.as_millis()), "{wait:?}");
-    // Each second it climbs: quickly, then slowly, then it is as it was.
+    // The pace climbs each second: quickly, then slowly, until it is as it was.
     let mut steps = Vec::new();
     while slow() > 0.0 {
         shift("climb_us = 0, next_us = 0");

@@ -1,4 +1,4 @@
-//! What is damaged, foreign or newer is refused by name, and left as it is.
+//! A ledger that is damaged, foreign or newer is refused by name, and left as it is.
 
 use super::*;
 use std::fs;
@@ -52,7 +52,7 @@ fn read_all(dir: &RunDir) -> Result<(), LedgerError> {
     changes.try_for_each(|one| one.map(drop))
 }
 
-/// Every copy of it: SQLite leaves stale ones behind in the free part of a page.
+/// Replaces every copy of a text: SQLite leaves stale copies behind in the free part of a page.
 fn replace(path: &Path, from: &str, to: &str) {
     let mut bytes = fs::read(path).unwrap();
     let mut found = 0;

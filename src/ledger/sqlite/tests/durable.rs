@@ -1,4 +1,4 @@
-//! What was acknowledged is there, whenever the process dies; what could not be noted is refused.
+//! What was acknowledged is on record, whenever the process dies; what could not be noted is refused.
 
 use super::*;
 use std::collections::BTreeSet;
@@ -152,7 +152,7 @@ fn what_was_acknowledged_survives_a_crash_at_every_step() {
             noted.is_superset(&acknowledged),
             "{noted:?} {acknowledged:?}"
         );
-        // Two steps for a commit: before it nothing new is there, after it one more than was acknowledged.
+        // A commit has two steps: before it nothing new is on record, after it one write more than was acknowledged.
         assert_eq!(noted.len(), crash_at / 2);
         assert_eq!(acknowledged.len(), (crash_at - 1) / 2);
     }

@@ -48,7 +48,7 @@ fn only_what_was_refused_or_never_sent_has_certainly_not_landed() {
     }
 }
 
-/// Each later run asks for these before its first call.
+/// Each later run asks for these writes before its first call.
 #[test]
 fn temporary_ids_and_altered_values_are_found_without_a_look_at_every_write() {
     let (_base, dir, ledger) = fresh();
@@ -64,7 +64,7 @@ fn temporary_ids_and_altered_values_are_found_without_a_look_at_every_write() {
     };
     assert!(plan(WritesOf::Temporary).contains("writes_temporary"));
     assert!(plan(WritesOf::Altered).contains("writes_altered"));
-    // A ledger that was made without these is asked in the same way.
+    // A ledger that was made without these indexes answers the same questions.
     person
         .execute_batch("DROP INDEX writes_temporary; DROP INDEX writes_altered")
         .unwrap();

@@ -8,7 +8,7 @@ pub(super) fn a_run_is_there_once_it_is_begun(kept: &Kept) {
     for line in 2..3000 {
         new.put(&full_outcome(line)).unwrap();
     }
-    // The last of a line counts.
+    // The last outcome of a line counts.
     new.put(&Outcome::bare(2, Status::WouldChange)).unwrap();
     assert!(
         kept.again().open(&dir, true).is_err(),
@@ -37,7 +37,7 @@ pub(super) fn a_run_is_there_once_it_is_begun(kept: &Kept) {
         there.collect()
     };
     assert_eq!(listed(kept), [run.to_string()]);
-    // One that is dropped before it was begun.
+    // This run is dropped before it is begun.
     let other = RunId::new(1_795_213_816_000);
     let (dir, mut draft) = kept.runs.create(&other).unwrap();
     draft.put(&full_outcome(2)).unwrap();
@@ -46,7 +46,7 @@ pub(super) fn a_run_is_there_once_it_is_begun(kept: &Kept) {
     assert_eq!(listed(kept), [run.to_string()]);
 }
 
-/// What a list has told of a run is not told again when it is out of date.
+/// What a list has read of a run is not used once it is out of date.
 pub(super) fn a_run_is_told_as_it_is_after_a_list(kept: &Kept) {
     let (dir, ledger) = kept.fresh();
     let other = kept.again();

@@ -1,4 +1,4 @@
-//! What holds wherever the record of runs is kept: each test with SQLite, and all of them with a real PostgreSQL.
+//! What holds for every place where runs are kept: each test with SQLite, and all of them with a real PostgreSQL.
 
 mod kept_runs;
 mod noted;
@@ -47,7 +47,7 @@ impl Kept {
         self.database.is_some()
     }
 
-    /// As another process has them.
+    /// The same runs, as another process sees them.
     fn again(&self) -> Arc<dyn Runs> {
         connected(&self.base, self.database.as_ref())
     }
@@ -78,7 +78,7 @@ impl Kept {
         self.again().open(dir, true).unwrap()
     }
 
-    /// Changes the record behind the back of the program.
+    /// Changes the record without the program.
     fn execute(&self, dir: &RunDir, sql: &str) {
         if let Some((server, database)) = &self.database {
             server.psql(database, &format!("SET search_path = idshift; {sql}"));

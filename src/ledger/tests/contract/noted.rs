@@ -1,4 +1,4 @@
-//! What the journal notes is there when it says so, and one process at a time notes.
+//! What the journal notes is on record when it says so, and one process at a time notes.
 
 use super::*;
 use crate::domain::{Failed, LocationId, Skipped, StoredValue};
@@ -111,7 +111,7 @@ pub(super) fn outcomes_of_one_unit_take_the_place_of_what_was_there(kept: &Kept)
     assert_eq!(ledger.outcome_of(9).unwrap(), None);
 }
 
-/// Of several entries of a line, in one group or in several, the last one counts; only what has failed is taken back.
+/// Of several entries for a line, in one group or in several, the last one counts; only failed outcomes are removed.
 pub(super) fn the_last_entry_of_a_line_counts(kept: &Kept) {
     let failed = |line| Outcome::bare(line, Status::Failed(Failed::NotFound));
     let planned = |line| Outcome::bare(line, Status::WouldChange);
@@ -215,7 +215,7 @@ pub(super) fn each_write_has_its_own_number_and_its_last_verdict(kept: &Kept) {
     assert_eq!(first[0].effect, Some(stored));
     assert_eq!(ledger.altered().unwrap(), first);
     assert_eq!(ledger.writes().count(), 2500);
-    // All but the two that have a verdict are open, and found by their numbers.
+    // All writes but the one that was not applied are unresolved, and found by their numbers.
     let open = ledger.unresolved_writes().unwrap();
     assert_eq!(open.len(), 2499);
     assert!(open.iter().all(|write| write.intent.line != 2501));
@@ -223,7 +223,7 @@ pub(super) fn each_write_has_its_own_number_and_its_last_verdict(kept: &Kept) {
         ledger.any_customer().unwrap(),
         Some(("c1".to_owned(), None))
     );
-    // A later session goes on counting.
+    // A later session continues the numbers.
     let (journal, _thread) = ledger.journal(SESSION).unwrap();
     let next = runtime().block_on(journal.intend(intent(2, 2, "c1", rename("a", "b"))));
     assert!(next.unwrap().granted() > sorted[2499]);
@@ -280,7 +280,7 @@ pub(super) fn many_lines_are_answered_in_pages(kept: &Kept) {
     assert_eq!(ledger.planned().unwrap().len(), 0);
 }
 
-/// A line of an undo says itself what it changes, so that nothing is recorded of it before it is carried out.
+/// A line of an undo says itself what it changes, so it has no row before it is carried out.
 pub(super) fn the_lines_of_an_undo_are_planned_until_something_is_recorded_of_them(kept: &Kept) {
     let undo = Header {
         kind: RunKind::Undo,

@@ -202,7 +202,7 @@ fn unlooked(lines: impl IntoIterator<Item = Line>) -> Unlooked {
     }
 }
 
-/// Lines that were not looked at stand between those that were.
+/// Makes a run with lines that were not looked at between lines that were.
 fn partly_looked(kept: &Kept) -> Ledger {
     let (_dir, ledger) = kept.fresh();
     let (journal, thread) = ledger.journal(SESSION).unwrap();
@@ -436,7 +436,7 @@ pub(super) fn orders_are_numbered_and_followed(kept: &Kept) {
     ledger.follow_orders(3).unwrap();
     drop(journal);
     thread.join();
-    // Whoever gave the order may ask only when the run has ended.
+    // The person who gave the order may ask only after the run has ended.
     assert_eq!(person.followed_orders().unwrap(), 3);
     let cleared = ledger.clear_orders().unwrap();
     let none = Orders {
@@ -444,7 +444,7 @@ pub(super) fn orders_are_numbered_and_followed(kept: &Kept) {
         ..Orders::default()
     };
     assert_eq!((cleared, person.orders().unwrap()), (none, none));
-    // What is asked before the process has looked again is known by its number.
+    // An order that is given before the process looks again is recognised by its number.
     person.order(Order::Pause).unwrap();
     let asked = ledger.orders().unwrap();
     assert!(asked.paused && asked.number > cleared.number);
