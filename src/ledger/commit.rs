@@ -5,7 +5,7 @@ use super::{Calls, Intent, LedgerError, Noted, Unlooked, WriteId, WriteVerdict};
 use crate::domain::{Line, Outcome};
 use std::sync::Arc;
 
-/// Something that is noted of a run under way.
+/// An entry in the record of a run under way.
 #[derive(Debug)]
 pub(super) enum Entry {
     /// A write that is about to be sent.

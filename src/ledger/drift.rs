@@ -4,7 +4,7 @@ use super::checksum;
 use super::columns::{Fault, Row, Value};
 use crate::domain::{Drift, Line};
 
-/// A line whose values in the system differed from the file.
+/// A line that differed from the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DriftedLine {
     /// The line.

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::Read;
 
-/// The process that holds a lock, as it wrote into the file.
+/// The process that holds a lock, as it is recorded with the lock.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Holder {
     /// Its run.

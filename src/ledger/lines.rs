@@ -56,7 +56,7 @@ impl LineSet {
         words.flat_map(|word| word.to_le_bytes()).collect()
     }
 
-    /// The set of these bits; `None`: they are no whole words.
+    /// Reads the set from these bytes; `None`: they are not whole words of eight bytes.
     pub(super) fn of_bytes(bytes: &[u8]) -> Option<Self> {
         let (words, rest) = bytes.as_chunks::<8>();
         let words: Vec<u64> = words.iter().map(|word| u64::from_le_bytes(*word)).collect();

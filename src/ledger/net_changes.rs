@@ -55,8 +55,8 @@ impl WriteOrder {
     }
 }
 
-/// Whether this write, as its customer's only one, renames the customer. A write whose value the system altered is not
-/// counted here, but folded.
+/// Whether this write, as its customer's only one, renames the customer. A write is not counted here, but folded, if
+/// the system stored another value.
 fn renames(write: &WriteSketch<'_>) -> bool {
     let took_effect = write.verdict != Some(Verdict::NotApplied);
     let before = write

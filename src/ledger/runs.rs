@@ -68,10 +68,10 @@ pub trait Runs: fmt::Debug + Send + Sync {
     /// Returns an epoch above this one and above all that were given before.
     fn next_epoch(&self, above: u64) -> Result<u64, LedgerError>;
 
-    /// Keeps what [`Runs::list`] tells of a run, also when it is gone.
+    /// Records what [`Runs::list`] returns of a run, also after the run is gone.
     fn register(&self, run: &RegisteredRun) -> Result<(), LedgerError>;
 
-    /// Removes a run that has not begun: its record, its folder, and what [`Runs::list`] tells of it.
+    /// Removes a run that has not begun: its record, its folder, and its entry in [`Runs::list`].
     fn discard(&self, run: &RunDir) -> Result<(), LedgerError>;
 
     /// Returns the folder in which the last process on the run kept its files; `None`: the folder of the run.
@@ -82,7 +82,7 @@ pub trait Runs: fmt::Debug + Send + Sync {
     /// Whether two targets are one system; `None`: not known yet.
     fn sameness(&self, target: &str, other: &str) -> Result<Option<Sameness>, LedgerError>;
 
-    /// Keeps whether two targets are one system.
+    /// Records whether two targets are one system.
     fn set_sameness(&self, target: &str, other: &str, found: Sameness) -> Result<(), LedgerError>;
 }
 
@@ -100,7 +100,7 @@ pub struct RunToJoin {
 /// A run that is listed.
 #[derive(Debug, Clone)]
 pub enum ListedRun {
-    /// Its folder exists; the second is what the register knows of it.
+    /// Its folder exists; the second value is the register's entry of it, if there is one.
     There(RunDir, Option<RegisteredRun>),
     /// Its folder is gone.
     Gone(RegisteredRun),

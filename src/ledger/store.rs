@@ -207,7 +207,7 @@ pub(super) trait Draft {
     ) -> Result<Box<dyn Store>, LedgerError>;
 }
 
-/// One thing that is kept of a run as a whole, by its name on record.
+/// A fact about a run as a whole, by its name on record.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Fact(pub(super) &'static str);
 

@@ -1,5 +1,5 @@
 //! Lines that a scheduled run did not look at, because they are as in the last good run of the file. One compressed row
-//! holds up to [`MOST_UNLOOKED`] of them: a row for each line would cost as much as looking at the line.
+//! holds some thousands of them: a row for each line would cost as much as looking at the line.
 //!
 //! Each line is `unchanged`, with the customer and the account ID that the earlier run found. Queries return their
 //! outcomes like all others, so that no reader has to know how they are kept.
@@ -11,7 +11,7 @@ use std::borrow::Cow;
 use std::io;
 use std::vec;
 
-/// Maximum number of lines per row.
+/// Maximum number of lines that a run puts into one row.
 pub const MOST_UNLOOKED: usize = 2_000;
 
 /// The compression level of zstd, for short texts that resemble each other.

@@ -76,7 +76,7 @@ impl Glance {
     }
 }
 
-/// Reads all runs, by their IDs. Leaves out a run with a damaged header: its damage is reported when the run is opened.
+/// Reads all runs, by their IDs. Leaves out a run with damaged data: the damage is reported when the run is opened.
 pub(super) fn read(process: &Process) -> Result<HashMap<String, Glance>, LedgerError> {
     let ask = Statement::repeatable(questions::GLANCES.as_str());
     let read = process.rows(ask, |row| Ok(Glance::read(row).ok()))?;

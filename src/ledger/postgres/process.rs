@@ -306,7 +306,7 @@ fn renew(process: &Weak<Process>) {
         };
         if process.holds.load(Ordering::Relaxed) > 0 {
             let postgres = &process.postgres;
-            // If this fails, the next group of the journal fails, too, and reports why.
+            // Not reported here: if this fails, noting fails, too, and says why.
             if process
                 .renew(|renewal| postgres.rows(renewal, |row| row.required(0)))
                 .is_ok()

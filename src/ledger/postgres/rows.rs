@@ -103,7 +103,7 @@ impl Rows {
         self.json.push_str(&object.unwrap_or_default());
     }
 
-    /// Puts a row in whose last column is the checksum over the others.
+    /// Adds a row with the checksum over the other columns in its last one.
     pub(super) fn push_summed(&mut self, values: &[Value<'_>]) {
         let sum = Value::Number(checksum::of(values));
         let values: Vec<Value<'_>> = values.iter().copied().chain([sum]).collect();

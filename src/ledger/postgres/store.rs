@@ -378,7 +378,7 @@ impl Store for PgStore {
     }
 
     fn is_live(&self) -> bool {
-        // If this cannot be determined, a process that works on the run gets the error.
+        // If this cannot be determined, the run counts as not live: a process that works on it gets the error.
         self.process
             .is_held(&format!("run {}", self.run))
             .unwrap_or(false)

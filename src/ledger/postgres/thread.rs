@@ -54,7 +54,7 @@ impl fmt::Debug for Postgres {
 }
 
 impl Postgres {
-    /// Connects, without a look at the server's settings and the schema. A server that is away is not waited for.
+    /// Connects without checking the server's settings and the schema. Does not wait for a server that is away.
     pub fn connect(settings: Settings) -> Result<Self, LedgerError> {
         let at = settings.address.to_string();
         #[expect(
@@ -264,7 +264,7 @@ pub(super) struct Connections {
     /// A place for each connection in use. Idle connections are taken before new ones are made, so there are never more
     /// connections than places.
     room: Semaphore,
-    /// Counts the statements whose answer was lost: they may be committed here, and not yet at the standby.
+    /// Counts the statements with a lost answer: they may be committed here, and not yet at the standby.
     lost: Cell<u64>,
     /// How many of these have reached the standby, if they were committed.
     confirmed: Cell<u64>,

@@ -49,7 +49,7 @@ impl SqliteStore {
     }
 
     fn lock(&self) -> MutexGuard<'_, Connection> {
-        // SQLite rolls back by itself what a panic left open.
+        // SQLite rolls back by itself a transaction that a panic left open.
         self.connection
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

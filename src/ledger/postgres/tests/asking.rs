@@ -195,7 +195,7 @@ fn a_server_that_accepts_no_writes_is_left_for_one_that_does() {
     assert_eq!(server.psql(&database, "SELECT count(*) FROM tick"), "2");
 }
 
-/// A commit whose wait for the standby is cancelled is acknowledged by the server, with a warning.
+/// If a commit's wait for the standby is cancelled, the server acknowledges the commit with a warning.
 #[test]
 fn a_commit_that_did_not_wait_for_the_standby_is_no_answer() {
     let Some(server) = Server::start() else {

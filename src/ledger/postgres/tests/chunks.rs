@@ -109,7 +109,7 @@ fn lines(one: &One) -> Vec<Line> {
     writes.map(|write: WriteRecord| write.intent.line).collect()
 }
 
-/// A run in progress whose pass has this number of chunks of ten lines, and its first two workers.
+/// Makes a run in progress with a pass of this number of chunks, ten lines each, and its first two workers.
 fn at_work(chunks: Line) -> Option<(One, Worker, Worker)> {
     let one = one()?;
     one.sql("UPDATE progress SET state = 'running'");
