@@ -1,4 +1,4 @@
-//! A file is planned and carried out, or only looked at; or a plan that was looked at before is carried out.
+//! Implements `plan` and `apply`: plans a file, plans and applies a file, or applies a finished plan.
 
 use super::consent::{ask, question_of_plan, refuse_emails};
 use super::create::{Specification, new_run};
@@ -14,7 +14,7 @@ use crate::report::plan_digest;
 use std::path::Path;
 use std::sync::Arc;
 
-/// Looks every customer up, and writes nothing. `differences_count`: lines that would change are exit code 3.
+/// Looks up every customer and writes nothing. `differences_count`: lines that would change cause exit code 3.
 pub(crate) fn plan(
     file: &Path,
     differences_count: bool,
@@ -56,7 +56,7 @@ fn carry_out(file: &Path, request: &Request, mut task: Task) -> Result<Exit, Com
     new.session(known, task).execute()
 }
 
-/// Carries out this plan, and only that.
+/// Carries out exactly the changes of this plan.
 pub(crate) fn apply_plan(
     run: &str,
     digest: Option<&str>,
@@ -86,14 +86,15 @@ pub(crate) fn apply_plan(
     let claim = known.claim()?;
     // Another process may have applied the plan while the question waited for its answer.
     refuse_unplanned(&known)?;
-    // From now on `resume` carries the plan out instead of going on with looking.
+    // From now on, `resume` applies the plan instead of continuing the look-ups.
     known.ledger.set_phase(Phase::Write)?;
     known.keep()?;
     let session = Session {
         known: PassInput {
             done: known.ledger.done()?,
             planned: Some(planned),
-            // The plan has determined the customers; a customer that has other values now is stale.
+            // The plan has determined the customers, so the history is not needed; a customer with other values now is
+            // `stale`.
             ..PassInput::new(Arc::default())
         },
         run: known,
@@ -121,7 +122,7 @@ fn refuse_unplanned(known: &OpenRun) -> Result<(), CommandError> {
     }
 }
 
-/// Refuses a plan that is not the one that was approved by its digest. The digest is computed anew.
+/// Computes the digest of the plan anew, and refuses the plan if it is not the approved digest.
 fn refuse_another(known: &OpenRun, approved: Option<&str>) -> Result<(), CommandError> {
     let Some(approved) = approved else {
         return Ok(());

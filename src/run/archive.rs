@@ -1,9 +1,9 @@
-//! The form of an evidence archive, and its verification, which needs nothing but the file.
+//! Writes and verifies evidence archives. Verification needs only the archive file.
 //!
-//! It is a tar archive, compressed with zstd. Its last entry, `manifest.json`, names every entry with its SHA-256 and with
-//! a digest that is chained to the one before, so that no entry can be changed, left out or put in another place without
-//! changing the last digest. Behind the compressed data a frame that decompressors skip holds the SHA-256 of everything
-//! before it, so that a flipped bit shows wherever it is.
+//! An archive is a tar file, compressed with zstd. Its last entry, `manifest.json`, lists every entry with its SHA-256 and
+//! a chained digest. Each chained digest covers the previous one, so changing, removing or moving an entry changes the last
+//! digest. After the compressed data, a frame that decompressors skip holds the SHA-256 of everything before it, so that
+//! every flipped bit is detected.
 
 use super::hashing::Hashing;
 use crate::domain::hex;
@@ -15,14 +15,14 @@ use std::path::Path;
 
 /// The name of the last entry.
 const MANIFEST: &str = "manifest.json";
-/// A frame that decompressors skip: its magic number, and the length of what it holds.
+/// Begins a frame that decompressors skip: its magic number, and the length of its content (32 bytes).
 const TRAILER: [u8; 8] = [0x5e, 0x2a, 0x4d, 0x18, 32, 0, 0, 0];
-/// The whole frame.
+/// Length of the whole frame in bytes.
 const TRAILER_BYTES: u64 = 40;
-/// The largest manifest that is read.
+/// Size in bytes of the largest manifest that is read.
 const MANIFEST_BYTES: u64 = 1 << 20;
 
-/// What the chain begins with: the form of the archive, and the run.
+/// Returns the start value of the digest chain: the archive format and the run ID.
 fn chain_begin(run: &str) -> String {
     format!("idshift evidence 1\n{run}")
 }
@@ -34,7 +34,7 @@ pub(super) struct Sealed {
     pub(super) name: String,
     pub(super) bytes: u64,
     pub(super) sha256: String,
-    /// Over the chained digest before, the name and `sha256`.
+    /// SHA-256 of the previous chained digest, `name` and `sha256`.
     pub(super) chain: String,
 }
 
@@ -45,7 +45,7 @@ pub(super) struct Manifest {
     pub(super) format: u8,
     pub(super) run: String,
     pub(super) entries: Vec<Sealed>,
-    /// The digest that stands for all of the archive: that of the last entry's chain.
+    /// The digest of the whole archive: `chain` of the last entry.
     pub(super) digest: String,
 }
 
@@ -55,16 +55,16 @@ impl Manifest {
     }
 }
 
-/// Why an archive is not what was written.
+/// Why an archive differs from what was written, or cannot be verified.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Flaw {
     /// The file cannot be read.
     #[error("it cannot be read: {0}")]
     Unreadable(io::Error),
-    /// It is of another kind, or was cut short.
+    /// It is not an evidence archive, or it is truncated.
     #[error("it does not end as an evidence archive does: it is no such archive, or was cut short")]
     NoTrailer,
-    /// A bit of it has changed.
+    /// Its bytes have changed.
     #[error(
         "its bytes are not those that were written: their SHA-256 is {found}, and {stored} is stored at its end"
     )]
@@ -72,10 +72,10 @@ pub(super) enum Flaw {
     /// It cannot be unpacked.
     #[error("it cannot be unpacked: {0}")]
     Unpack(io::Error),
-    /// An entry that no archive of this program has.
+    /// An entry is not a plain file in the folder of the run, so this program did not write it.
     #[error("the entry `{path}` is no file in the folder of the run")]
     Stray { path: String },
-    /// Something stands behind the last entry.
+    /// There is data after the last entry.
     #[error("something stands behind the last entry")]
     Rest,
     /// There is no manifest, or it is not the last entry.
@@ -106,7 +106,7 @@ fn chained(before: &str, name: &str, sha256: &str) -> String {
     hex(&Sha256::digest(format!("{before}\n{name}\n{sha256}")))
 }
 
-/// An archive in the making.
+/// An archive that is being written.
 pub(super) struct Archive<W: Write> {
     tar: tar::Builder<zstd::Encoder<'static, Hashing<W>>>,
     manifest: Manifest,
@@ -129,14 +129,14 @@ impl<W: Write> Archive<W> {
         })
     }
 
-    /// Puts a file in.
+    /// Adds a file.
     pub(super) fn file(&mut self, name: &str, path: &Path) -> io::Result<()> {
         let file = File::open(path)?;
         let bytes = file.metadata()?.len();
         self.entry(name, bytes, file)
     }
 
-    /// Puts a text in.
+    /// Adds a text.
     pub(super) fn text(&mut self, name: &str, text: &str) -> io::Result<()> {
         self.entry(name, text.len() as u64, text.as_bytes())
     }
@@ -168,7 +168,7 @@ impl<W: Write> Archive<W> {
         self.tar.append_data(&mut header, path, content)
     }
 
-    /// Ends the archive; returns the digest that stands for all of it.
+    /// Completes the archive; returns the writer and the digest of the whole archive.
     pub(super) fn finish(mut self) -> io::Result<(W, String)> {
         let text = self.manifest.text()?;
         self.append(MANIFEST, text.len() as u64, text.as_bytes())?;
@@ -222,7 +222,7 @@ pub(super) fn check(path: &Path) -> Result<Manifest, Flaw> {
     Ok(manifest)
 }
 
-/// The manifest, if it is written as this program writes it.
+/// Parses the manifest. Refuses a text that differs from what this program would write.
 fn read_manifest(text: &str) -> Result<Manifest, Flaw> {
     let manifest: Manifest = serde_json::from_str(text).map_err(|_| Flaw::NoManifest)?;
     let is_ours = manifest.format == 1 && manifest.text().is_ok_and(|ours| ours == text);
@@ -233,7 +233,8 @@ fn read_manifest(text: &str) -> Result<Manifest, Flaw> {
     }
 }
 
-/// Folder and name of an entry. It is a plain file in a folder, so that unpacking writes nowhere else.
+/// Returns the folder and the name of an entry. Refuses anything but a plain file in a folder, so that unpacking writes
+/// nowhere else.
 fn place(entry: &tar::Entry<'_, impl Read>) -> Result<(String, String), Flaw> {
     let path = entry.path_bytes();
     let path = String::from_utf8_lossy(&path);
@@ -252,7 +253,7 @@ fn place(entry: &tar::Entry<'_, impl Read>) -> Result<(String, String), Flaw> {
     }
 }
 
-/// A tar archive ends with zeros; an entry behind them would be passed over.
+/// Refuses anything but zeros after the last entry: an entry behind the zeros that end a tar archive would be skipped.
 fn nothing_but_zeros(mut rest: impl Read) -> Result<(), Flaw> {
     let mut buffer = [0; 8192];
     loop {
@@ -266,7 +267,7 @@ fn nothing_but_zeros(mut rest: impl Read) -> Result<(), Flaw> {
     }
 }
 
-/// The SHA-256 at the end; returns the length of what is before it.
+/// Compares the SHA-256 at the end of the file with the data before it; returns the length of the compressed data.
 fn check_bytes(file: &mut File) -> Result<u64, Flaw> {
     let length = file.metadata().map_err(Flaw::Unreadable)?.len();
     let packed = length.checked_sub(TRAILER_BYTES).ok_or(Flaw::NoTrailer)?;

@@ -1,5 +1,5 @@
-//! A run that others are finishing, since the process that led it is gone: whoever goes on with it works on it with them, and
-//! tells how it has ended.
+//! `resume` of a run that other processes are finishing because its leading process is gone: this process works with them,
+//! and reports how the run ended.
 
 use super::error::CommandError;
 use super::exit_code::Exit;
@@ -15,13 +15,13 @@ use crate::ui;
 use std::thread;
 use std::time::Duration;
 
-/// How often it is asked whether the process that led the run is gone.
+/// How often to check whether the leading process is gone.
 const EVERY: Duration = Duration::from_secs(1);
-/// A process that was not heard of for so long may be gone.
+/// A process that has been silent for longer than this, in milliseconds, may be gone.
 const SILENCE_MS: u64 = 3_000;
 
-/// Goes on with this run, or with the newest that is not finished: alone, or with those that have it without the process that
-/// led it.
+/// Resumes this run, or the newest unfinished run: alone, or together with the processes that continue it without its
+/// leading process.
 pub(crate) fn resume(run: Option<&str>, request: &Request) -> Result<Exit, CommandError> {
     match (alone::resume(run, request), request.run.get()) {
         (Err(busy), Some(run)) if busy.exit == Exit::Busy => {
@@ -35,8 +35,8 @@ pub(crate) fn resume(run: Option<&str>, request: &Request) -> Result<Exit, Comma
     }
 }
 
-/// Whether others have the run since the process that led it is gone. Where one of its processes is not heard of, that is
-/// waited for: it may be the one.
+/// Returns whether other processes have the run and its leading process is gone. Waits while a process of a led run is
+/// silent: it may be the leading process.
 fn is_without_lead(run: &KeptRun) -> Result<bool, CommandError> {
     loop {
         let to_join = run.runs().to_join()?;
@@ -52,7 +52,7 @@ fn is_without_lead(run: &KeptRun) -> Result<bool, CommandError> {
     }
 }
 
-/// Works on the run with those that have it, and tells how it has ended.
+/// Works on the run with the processes that have it, and reports how it ended.
 fn attach(run: &KeptRun, request: &Request) -> Result<Exit, CommandError> {
     if !request.output.quiet {
         let run = run.run();
@@ -71,7 +71,7 @@ fn attach(run: &KeptRun, request: &Request) -> Result<Exit, CommandError> {
     }
 }
 
-/// Tells how a run that is at its end has ended.
+/// Reports how a run ended that is at its end.
 pub(super) fn finished(
     run: &KeptRun,
     ledger: &Ledger,
@@ -79,9 +79,9 @@ pub(super) fn finished(
 ) -> Result<Exit, CommandError> {
     let progress = ledger.progress()?;
     let exit = progress.exit_code.and_then(Exit::of_code);
-    // A run that has ended and does not say how was not closed in order: that is no success.
+    // An ended run without an exit code was not closed properly, so it is not a success.
     let exit = exit.unwrap_or(Exit::Stopped);
-    // Of a pruned run there are no reports.
+    // A pruned run has no reports.
     if ledger.pruned()?.is_some() {
         return Ok(exit);
     }

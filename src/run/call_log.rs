@@ -1,4 +1,4 @@
-//! Begins the log of calls where one was asked for, and shows it to a person.
+//! Starts the log of calls if the settings ask for one, and formats its records for a person.
 
 use super::error::CommandError;
 use crate::call_log::{self, LogFile, Record, Sinks, text};
@@ -9,7 +9,7 @@ use std::fmt::Write;
 use std::io;
 use std::path::Path;
 
-/// Refuses a file that cannot be written, before a person is asked anything. It is not created.
+/// Refuses a log file that cannot be written, before the user is asked anything. Does not create the file.
 pub(super) fn check(log: &Log) -> Result<(), CommandError> {
     match &log.file {
         Some(path) => LogFile::check(path).map_err(|why| refused(path, &why)),
@@ -17,7 +17,7 @@ pub(super) fn check(log: &Log) -> Result<(), CommandError> {
     }
 }
 
-/// Begins to log, where calls begin.
+/// Starts the log of calls; called before the first call.
 pub(super) fn start(log: &Log) -> Result<(), CommandError> {
     let file = log.file.as_ref().map(|path| {
         let file = LogFile::open(path).map_err(|why| refused(path, &why))?;
@@ -51,7 +51,7 @@ fn refused(path: &Path, why: &io::Error) -> CommandError {
     )
 }
 
-/// A record of this time as one line for a person.
+/// Formats a record with this time stamp as one line for a person.
 pub(crate) fn words<'a>(time: &str, value: impl Fn(&str) -> Option<&'a Value>) -> String {
     let clock = time.get(11..23).unwrap_or(time);
     let get = |name: &str| value(name).map(|value| one_line(&text(value)));
@@ -104,7 +104,7 @@ pub(crate) fn words<'a>(time: &str, value: impl Fn(&str) -> Option<&'a Value>) -
     words
 }
 
-/// Nothing in a value drives the terminal or begins a line of its own.
+/// Escapes a value, so that it cannot control the terminal or begin a new line.
 fn one_line(text: &str) -> String {
     ui::visible(text).replace('\n', "\\n")
 }

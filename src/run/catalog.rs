@@ -1,4 +1,4 @@
-//! The runs that there are: those in the runs folder and those in the register, the highest epoch first.
+//! Lists the known runs: those in the runs folder and those in the register, the highest epoch first.
 
 use super::kept_run::KeptRun;
 use super::target::is_in_process;
@@ -15,11 +15,11 @@ use std::sync::Arc;
 pub(crate) struct Entry {
     pub(crate) dir: KeptRun,
     pub(crate) header: Header,
-    /// The keys of its target, and of those before its system moved.
+    /// The keys of its target, and of its earlier targets if its system has moved.
     targets: Vec<String>,
-    /// Whether it wrote something, or was about to.
+    /// Whether it has writes on record, sent or about to be sent.
     pub(crate) has_writes: bool,
-    /// Whether it has changed account IDs, or may come to it.
+    /// Whether it has changed account IDs or may still change some.
     pub(super) may_rename: bool,
 }
 
@@ -34,7 +34,7 @@ impl Entry {
         })
     }
 
-    /// Its ledger, without checking every page.
+    /// Opens its ledger without checking every page.
     pub(crate) fn ledger(&self) -> Result<Ledger, LedgerError> {
         self.dir.ledger()
     }
@@ -44,24 +44,24 @@ impl Entry {
         self.targets.iter().any(|its| its == target)
     }
 
-    /// What a person types to go on from it.
+    /// Returns the commands with which a person continues from this run.
     pub(super) fn commands(&self) -> Commands {
         Commands::of(self.dir.path(), &self.header)
     }
 }
 
-/// A run of which the folder is gone, or the ledger cannot be read.
+/// A run that has lost its folder, or has an unreadable ledger.
 #[derive(Debug, Clone)]
 pub(crate) struct Lost {
     pub(crate) path: PathBuf,
-    /// Opening it says why it cannot be read; `None`: its folder is gone.
+    /// Opening this run gives the reason why it cannot be read; `None`: its folder is gone.
     pub(crate) run: Option<KeptRun>,
-    /// What the register knows of it; `None`: nothing.
+    /// Its entry in the register; `None`: it is not registered.
     pub(crate) known: Option<RegisteredRun>,
     pub(crate) why: String,
 }
 
-/// The runs that there are.
+/// All known runs.
 #[derive(Debug)]
 pub(crate) struct RunCatalog {
     runs: Arc<dyn Runs>,
@@ -71,7 +71,7 @@ pub(crate) struct RunCatalog {
 }
 
 impl RunCatalog {
-    /// Looks for runs; those that are not registered yet are registered.
+    /// Finds all runs, and registers those that are not registered yet.
     pub(crate) fn load(runs: &Arc<dyn Runs>) -> Result<Self, LedgerError> {
         let mut catalog = Self {
             runs: Arc::clone(runs),
@@ -112,7 +112,7 @@ impl RunCatalog {
     fn add(&mut self, dir: RunDir, known: Option<RegisteredRun>) -> Result<(), LedgerError> {
         let ledger = match self.runs.open(&dir, false) {
             Ok(ledger) => ledger,
-            // Killed before it had begun.
+            // Its process was killed before the run had begun.
             Err(_) if !self.runs.has_begun(&dir) && known.is_none() => return Ok(()),
             Err(why) => {
                 self.lost.push(Lost {
@@ -125,7 +125,7 @@ impl RunCatalog {
             }
         };
         let mut found = describe(&dir, &ledger)?;
-        // A run that may rename has not come to it yet.
+        // The register says so for a run that is going to rename but has not renamed yet.
         found.renames |= known.as_ref().is_some_and(|known| known.renames);
         if !is_in_process(&found.target) && known.as_ref() != Some(&found) {
             self.runs.register(&found)?;
@@ -135,7 +135,7 @@ impl RunCatalog {
         Ok(())
     }
 
-    /// Takes a run in that was not there when the runs were looked for.
+    /// Adds a run that was created after the catalog was loaded.
     pub(super) fn include(&mut self, run: KeptRun) -> Result<(), LedgerError> {
         let ledger = run.ledger()?;
         let may_rename = ledger.has_renames()?;
@@ -154,7 +154,7 @@ impl RunCatalog {
         self.runs.place()
     }
 
-    /// The run with this folder, whatever is in it.
+    /// Returns the run in this folder, without looking at the content of the folder.
     fn at(&self, folder: &Path) -> Option<KeptRun> {
         RunDir::at(folder).map(|dir| KeptRun::of(&self.runs, dir))
     }
@@ -223,7 +223,7 @@ impl RunCatalog {
         entries.filter(move |entry| entry.header.key().is_some_and(|its| its == key))
     }
 
-    /// The undos of a run that have restored something of it, the highest epoch first.
+    /// The undos of a run that have writes on record, the highest epoch first.
     pub(super) fn undos_of<'a>(&'a self, run: &'a str) -> impl Iterator<Item = &'a Entry> {
         let entries = self.entries.iter();
         entries.filter(move |entry| entry.has_writes && entry.header.parent.as_deref() == Some(run))
@@ -237,7 +237,7 @@ impl RunCatalog {
         })
     }
 
-    /// Of the runs that fit, the one with the highest epoch of each target, the highest first.
+    /// Returns for each target the fitting run with the highest epoch; the highest epochs come first.
     pub(crate) fn newest_by_target(&self, fits: impl Fn(&Entry) -> bool) -> Vec<&Entry> {
         let mut seen = HashSet::new();
         let fitting = self.entries.iter().filter(|entry| fits(entry));
@@ -264,7 +264,7 @@ impl RunCatalog {
     }
 }
 
-/// What the register keeps of a run.
+/// Builds the register's entry for a run.
 pub(crate) fn describe(dir: &RunDir, ledger: &Ledger) -> Result<RegisteredRun, LedgerError> {
     let header = ledger.header();
     let last = ledger.writing_epochs()?.map_or(0, |(_, last)| last);
@@ -273,7 +273,7 @@ pub(crate) fn describe(dir: &RunDir, ledger: &Ledger) -> Result<RegisteredRun, L
         run: header.run.clone(),
         system: header.system.clone(),
         target: header.target.clone(),
-        // Of the last process that may have written: a run that is gone may have been resumed since it was made.
+        // The epoch of the last process that may have written: if the run gets lost, only this shows that it was resumed.
         epoch: header.epoch.max(last),
         renames: ledger.has_renames()?,
         customer: ledger.any_customer()?,

@@ -1,4 +1,4 @@
-//! A file is read and planned offline, as a run would read it.
+//! Reads and plans a file offline, in the same way as a run.
 
 use super::error::CommandError;
 use super::input_plan::{self, InputPlan};
@@ -16,7 +16,7 @@ use std::path::Path;
 /// A file as a run would read it.
 pub(crate) struct Checked {
     pub(crate) draft: InputPlan,
-    /// How it was read.
+    /// The settings with which it was read.
     pub(crate) settings: SavedSettings,
 }
 
@@ -38,7 +38,7 @@ impl From<CommandError> for Unread {
     }
 }
 
-/// Reads the file; what can be read only once is copied for that time.
+/// Reads the file. A file that can be read only once is copied for the duration of the check.
 pub(crate) fn check(file: &Path, request: &Request) -> Result<Checked, Unread> {
     let Request { typed, output, .. } = request;
     let mut values = values(typed, &BTreeMap::new())?;
@@ -67,7 +67,8 @@ pub(crate) fn check(file: &Path, request: &Request) -> Result<Checked, Unread> {
     Ok(Checked { draft, settings })
 }
 
-/// What can be read only once (standard input, a pipe, a process substitution) is copied for the time of the check.
+/// Copies a file that can be read only once (standard input, a pipe, a process substitution) for the duration of the check.
+/// Returns `None` for any other file.
 pub(super) fn local_copy(file: &Path) -> Result<Option<(tempfile::TempDir, String)>, CommandError> {
     if !input::must_be_stored(file) {
         return Ok(None);

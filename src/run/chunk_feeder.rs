@@ -1,4 +1,5 @@
-//! Feeds the chunks of lines that this process gets, while others work on the rest of the file, and says when one is done.
+//! Feeds the chunks of lines that this process gets while other processes work on the rest of the file, and reports chunks
+//! that are done.
 
 use super::error::CommandError;
 use super::feeder::{
@@ -18,15 +19,15 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// The number of chunks that one process works on at a time: few, so that chunks are left for the others; more where it
-/// finishes them so quickly that it would wait for the answers to its questions.
+/// The number of chunks that one process works on at a time: few, so that chunks are left for other processes; more if it
+/// finishes chunks so quickly that it would otherwise wait for the answers to its requests.
 const OPEN: RangeInclusive<usize> = 4..=16;
-/// In between, as many as it finishes in this part of a second.
+/// Within [`OPEN`], a process works on as many chunks as it finishes in one second divided by this number.
 const PARTS: usize = 4;
-/// How often a process asks for lines that has none, unless a chunk of its own ends before that.
+/// How often a process without lines asks for more, unless one of its chunks ends earlier.
 const EVERY: Duration = Duration::from_millis(250);
 
-/// Feeds what the feeder is to feed, until nothing is left or the engine wants no more.
+/// Feeds what `feeder.fed` says, until nothing is left or the engine takes no more.
 pub(super) fn feed(feeder: &Feeder) -> Result<(), CommandError> {
     match &feeder.fed {
         Fed::Chunks(shares) => ended(chunks(feeder, shares.as_ref())),
@@ -80,7 +81,7 @@ fn chunks(feeder: &Feeder, shares: &dyn Shares) -> Result<(), FeedError> {
     }
 }
 
-/// The ends of chunks within the last second.
+/// The times within the last second at which chunks ended.
 #[derive(Default)]
 struct Ends(VecDeque<Instant>);
 
@@ -94,7 +95,7 @@ impl Ends {
         }
     }
 
-    /// How many chunks are to be asked for beside these that are open: none before they are a quarter of all.
+    /// Returns how many chunks to ask for beside the open ones; 0 until this is a quarter of all.
     fn room(&self, open: usize) -> usize {
         let most = (self.0.len() / PARTS).clamp(*OPEN.start(), *OPEN.end());
         let room = most.saturating_sub(open);
@@ -106,12 +107,12 @@ struct Chunks<'a> {
     feeder: &'a Feeder,
     ledger: &'a Ledger,
     reading: Reading<'a>,
-    /// What is known since this process got a chunk that another one had begun.
+    /// What is known since this process got a chunk that another process had begun; used instead of `feeder.known`.
     refreshed: Option<PassInput>,
 }
 
 impl Chunks<'_> {
-    /// Reads what is known of lines that another process had begun.
+    /// Reads the ledger again if another process had begun one of these chunks.
     fn refresh(&mut self, chunks: &[Arc<Chunk>]) -> Result<(), FeedError> {
         if chunks.iter().any(|chunk| chunk.had_another_holder()) {
             let mut known = PassInput {
@@ -124,7 +125,7 @@ impl Chunks<'_> {
         Ok(())
     }
 
-    /// The units that begin in these lines.
+    /// Feeds the units that begin in the lines of this chunk.
     fn feed(&mut self, chunk: &Arc<Chunk>) -> Result<(), FeedError> {
         let known = self.refreshed.as_ref().unwrap_or(&self.feeder.known);
         let journal = self.feeder.journal.of_chunk(chunk);
@@ -153,12 +154,12 @@ impl Chunks<'_> {
 
 type Batches = Box<dyn Iterator<Item = Result<Vec<Row>, InputError>> + Send>;
 
-/// The rows of the file, from wherever a chunk begins.
+/// Reads the rows of the file, from the first line of any chunk.
 struct Reading<'a> {
     draft: &'a InputPlan,
     batches: Batches,
     rows: std::iter::Peekable<std::vec::IntoIter<Row>>,
-    /// The rows before this line have been passed.
+    /// The rows before this line have been read.
     at: Line,
 }
 
@@ -172,7 +173,7 @@ impl<'a> Reading<'a> {
         })
     }
 
-    /// Goes back to the beginning, where rows from this line on have been passed.
+    /// Goes back to the beginning of the file if this line has been read already.
     fn seek(&mut self, line: Line) -> Result<(), InputError> {
         if line < self.at {
             *self = Self::of(self.draft)?;
@@ -180,7 +181,7 @@ impl<'a> Reading<'a> {
         Ok(())
     }
 
-    /// The next row of these lines; `None`: there is none any more.
+    /// Returns the next row within these lines; `None`: there are no more.
     fn next_of(&mut self, lines: &RangeInclusive<Line>) -> Result<Option<Row>, InputError> {
         loop {
             let Some(next) = self.rows.peek() else {

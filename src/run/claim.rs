@@ -1,4 +1,5 @@
-//! Takes a target for one run: which other addresses are the same system, the locks, the epoch, and the runs before.
+//! Claims a target for one run: finds other addresses of the same system, takes the locks and an epoch, and loads the other
+//! runs.
 
 use super::catalog::{RunCatalog, describe};
 use super::clock;
@@ -21,23 +22,23 @@ use crate::system::{Fatal, Kind, System, SystemError};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
-/// A target that this process works on, alone.
+/// A target that this process holds: alone, or together with the other processes on the same run.
 pub(crate) struct TargetClaim {
     pub(super) target: Target,
-    /// The keys of all targets that are this system, its own first.
+    /// The keys of all targets that are this system; the key of `target` comes first.
     pub(super) keys: Vec<String>,
-    /// The runs that there are, seen after the locks were taken.
+    /// All known runs; `take` loads them after it has taken the locks.
     pub(super) catalog: RunCatalog,
-    /// The epoch of this process.
+    /// The epoch of this process; 0 if it has joined a run.
     pub(super) epoch: u64,
     pub(super) runs: Arc<dyn Runs>,
-    /// `None`: a sandbox in this process, of which no other process knows.
+    /// `None`: a sandbox in this process, which no other process can see.
     state: Option<Arc<StateDb>>,
     _hold: ExclusiveLock,
 }
 
 impl TargetClaim {
-    /// Takes the target for this run, or says which run has it.
+    /// Claims the target for this run. If another run has it, the error names that run.
     pub(super) fn take(
         resolved: &Resolved,
         target: Target,
@@ -54,7 +55,7 @@ impl TargetClaim {
         }
         let all: Vec<&str> = keys.iter().map(String::as_str).collect();
         let hold = held::take(|| runs.hold(&all, run))?;
-        // Another run may have ended while the locks were waited for.
+        // Another run may have ended while this process waited for the locks.
         let catalog = RunCatalog::load(&runs)?;
         Ok(Self {
             epoch: runs.next_epoch(catalog.highest_epoch())?,
@@ -67,7 +68,7 @@ impl TargetClaim {
         })
     }
 
-    /// Joins the processes that work on this run of the target.
+    /// Shares the target with the processes that already work on this run.
     pub(super) fn join(
         resolved: &Resolved,
         target: Target,
@@ -80,7 +81,7 @@ impl TargetClaim {
         keys.extend(same_targets(&catalog, (&runs, &state), resolved, &target)?);
         let all: Vec<&str> = keys.iter().map(String::as_str).collect();
         Ok(Self {
-            // Its session has that of the run.
+            // The session of a process that joins has the epoch of the run.
             epoch: 0,
             _hold: runs.hold_with_others(&all, run)?,
             catalog,
@@ -96,7 +97,7 @@ impl TargetClaim {
         self.keys.iter().map(String::as_str).collect()
     }
 
-    /// The header of a new run on this target; its input and the run that it undoes are still missing.
+    /// Returns the header of a new run on this target, still without its input and the run that it undoes.
     pub(super) fn header(&self, run: &RunId, kind: RunKind, kept: &SavedSettings) -> Header {
         Header {
             run: run.to_string(),
@@ -120,7 +121,7 @@ impl TargetClaim {
         }
     }
 
-    /// This process, as the ledger of its run records it.
+    /// Returns this process as the ledger of its run records it.
     pub(super) fn session(&self, writing: bool) -> Session {
         Session {
             epoch: self.epoch,
@@ -142,7 +143,7 @@ impl TargetClaim {
         Ok(self.runs.register(&run)?)
     }
 
-    /// What limits the calls to the target together with those of all other processes.
+    /// Returns the limits that this process shares with all other processes that call the target.
     pub(super) fn shared_limits(&self) -> Result<Option<SharedLimits>, LedgerError> {
         let Some(state) = &self.state else {
             return Ok(None);
@@ -185,13 +186,13 @@ fn same_targets(
     Ok(same)
 }
 
-/// The system does not say whether it is the one on which an earlier run has worked.
+/// Builds the error for a system that does not answer whether an earlier run has worked on it.
 fn not_told(
     target: &Target,
     system: Kind,
     (why, earlier): (&SystemError, &Candidate),
 ) -> CommandError {
-    // Of a call without a customer that is known to be there, a 401 is about the token.
+    // `shows` only returns a 401 of the probe, which concerns no single customer: so the 401 is about the token.
     let is_refused = why.reason == Failed::Unauthorized;
     let fatal = why.fatal.or(is_refused.then_some(Fatal::TokenRefused));
     let words = match fatal {
@@ -215,7 +216,7 @@ async fn shows(system: &System, candidate: &Candidate) -> Result<bool, SystemErr
     };
     match trouble.reason {
         _ if trouble.fatal.is_some() => Err(trouble),
-        // It may be about the token.
+        // The 401 may be about the token instead of this customer: the probe finds that out.
         Failed::Unauthorized => system.probe().await.map(|()| false),
         Failed::NotFound | Failed::Forbidden | Failed::Rejected | Failed::Invalid => Ok(false),
         _ => Err(trouble),

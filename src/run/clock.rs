@@ -1,4 +1,4 @@
-//! The wall clock, for stamps and for what a person reads.
+//! The wall clock, for time stamps and for times that a person reads.
 
 use crate::config::{self, ConfigError};
 use crate::ui;
@@ -11,12 +11,12 @@ pub(crate) fn now_ms() -> i64 {
     Timestamp::now().as_millisecond()
 }
 
-/// Refuses where the zone in which times are shown and given is not known.
+/// Refuses an unknown local time zone. Times are shown and entered in that zone.
 pub(crate) fn check_zone() -> Result<(), ConfigError> {
     config::local_zone().map(drop)
 }
 
-/// The present in the local zone. A command that shows local times has called [`check_zone`] before.
+/// Returns the current time in the local zone. A command that shows local times has called [`check_zone`] before.
 pub(super) fn now() -> ZonedDateTime {
     Timestamp::now().to_zoned_datetime(config::local_zone().unwrap_or(TimeZone::UTC))
 }
@@ -34,8 +34,8 @@ pub(super) fn words(time: Timestamp) -> String {
     config::local_words(&time.to_zoned_datetime(now.time_zone().clone()), &now)
 }
 
-/// The local time after so much more time, as short as a display needs it: `23:08 CET`, with the date where that is
-/// not today.
+/// Returns the local time when `left` has passed, in short form for a display: `23:08 CET`, with the date if that is not
+/// today.
 pub(super) fn brief_in(left: Duration) -> String {
     let now = now();
     now.checked_add(left).map_or_else(

@@ -1,5 +1,5 @@
-//! After a run on a system with answers that may show values that do not persist: every changed customer is read
-//! again, many with one call.
+//! Reads every changed customer again after a run, many with one call. This is for systems that may answer with values that
+//! do not persist.
 
 use super::error::CommandError;
 use crate::engine::{Concurrency, Left, Recheck, did_not_last};
@@ -26,7 +26,7 @@ impl Unread {
     }
 }
 
-/// Reads every changed customer again, and takes back what did not last: such a line has failed.
+/// Reads every changed customer again. If a value did not persist, its line becomes failed.
 pub(super) async fn changes(
     (system, concurrency): (&Arc<System>, Concurrency),
     ledger: &Ledger,
@@ -47,7 +47,7 @@ pub(super) async fn changes(
     }
     read(&mut recheck, &mut batch, journal, &mut unread).await?;
     if unread.lines > 0 {
-        // Not read, a value is neither confirmed nor refuted.
+        // A value that was not read again is neither confirmed nor refuted.
         ui::warning(&format!(
             "{} could not be read again ({}); `idshift verify` does that later",
             ui::counted(

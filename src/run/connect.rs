@@ -1,4 +1,4 @@
-//! From the settings that hold to what the client and the system need to be told.
+//! Makes the client and the system from the resolved settings.
 
 use super::call_log;
 use super::error::CommandError;
@@ -11,7 +11,7 @@ use std::sync::Arc;
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 
-/// The address of the system.
+/// Returns the address of the system; an error if none is set.
 pub(crate) fn base_url(resolved: &Resolved) -> Result<String, CommandError> {
     Ok(resolved.base_url.clone().ok_or(ConfigError::Missing {
         what: "the base URL",
@@ -19,7 +19,7 @@ pub(crate) fn base_url(resolved: &Resolved) -> Result<String, CommandError> {
     })?)
 }
 
-/// The system that the settings name. `lookups`: how many customers are to be looked up.
+/// Connects to the system that the settings name. `lookups`: how many customers will be looked up.
 pub(crate) fn connect(
     resolved: &Resolved,
     calls: Option<SharedLimits>,
@@ -32,7 +32,7 @@ pub(crate) fn connect(
     Ok(System::prepare(resolved.system, http, &settings, stop)?)
 }
 
-/// Where the calls of a command run: one thread is enough for waiting.
+/// Makes the runtime for the calls of a command. One thread is enough, because calls mostly wait.
 pub(crate) fn runtime() -> Result<Runtime, CommandError> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -40,7 +40,7 @@ pub(crate) fn runtime() -> Result<Runtime, CommandError> {
         .map_err(|why| CommandError::usage(format!("the runtime cannot be started: {why}")))
 }
 
-/// What the client needs to be told.
+/// Returns the settings of the client.
 fn http_settings(
     resolved: &Resolved,
     calls: Option<SharedLimits>,
@@ -74,7 +74,7 @@ fn system_settings(resolved: &Resolved, lookups: u64) -> system::Settings {
         .into_iter()
         .flatten()
         .filter_map(|rate| rate.calls_in(system::TURN));
-    // A look, a reading and a write for each, so that all of them find room in one window.
+    // Each customer needs a look-up, a read and a write; with a quarter of the quota, all of these fit into one window.
     let within_quota = resolved.whole_quota().map(|quota| quota.calls / 4);
     let calls = calls.chain(within_quota);
     system::Settings {
@@ -88,13 +88,13 @@ fn system_settings(resolved: &Resolved, lookups: u64) -> system::Settings {
     }
 }
 
-/// Local addresses that calls cannot be sent from are refused before there is a run.
+/// Refuses local addresses from which calls cannot be sent, before a run is created.
 pub(crate) fn check_egress(resolved: &Resolved, base_url: &str) -> Result<(), CommandError> {
     http::check_addresses(&resolved.egress, base_url)
         .map_err(|why| CommandError::usage(why.to_string()))
 }
 
-/// A host that does not exist is a mistyped address, not an outage to be waited out.
+/// Refuses a host that does not exist: that is a mistyped address and not an outage to wait for.
 pub(crate) fn check_host(base_url: &str) -> Result<(), CommandError> {
     if let Route::Proxy { resolves: true, .. } = Proxies::from_environment().route(base_url) {
         return Ok(());

@@ -1,4 +1,4 @@
-//! What a person is asked before something is written, and what needs consent of its own.
+//! Asks the user before something is written, and refuses writes that need a separate consent.
 
 use super::connect::base_url;
 use super::error::CommandError;
@@ -15,12 +15,13 @@ use crate::ui;
 
 /// The question before something is written.
 pub(crate) struct Question<'a> {
-    /// `apply moves.csv`.
+    /// The command and its object: `apply moves.csv`.
     pub(super) what: String,
-    /// What of it, in numbers.
+    /// The numbers of lines and changes.
     pub(super) counts: String,
     pub(super) forecast: Option<Forecast>,
-    /// Whether it is known what would change, and not only what is asked for.
+    /// `true`: the customers were looked up, so the actual changes are known; `false`: only the requested changes are
+    /// known.
     pub(super) looked: bool,
     pub(super) resolved: &'a Resolved,
     pub(super) base_url: &'a str,
@@ -48,7 +49,7 @@ impl Question<'_> {
         }
         text.push_str(&format!("\n  {}", self.counts));
         if let Some(forecast) = &self.forecast {
-            // What needs no write, or cannot be found in bulk, shows only when it is looked up.
+            // Only a look-up shows that a line needs no write, or that a customer cannot be found in bulk.
             let most = if self.looked { "" } else { "about " };
             text.push_str(&format!("\n  {most}{}", forecast.words(self.resolved)));
         }
@@ -69,7 +70,7 @@ impl Question<'_> {
     }
 }
 
-/// The question about a run of which all lines were looked up.
+/// Returns the question about a run after all its lines were looked up.
 pub(super) fn question_of_plan(what: String, run: &OpenRun) -> Result<String, CommandError> {
     let planned = run.ledger.planned()?.len();
     let mut counts = format!(
@@ -92,7 +93,7 @@ pub(super) fn question_of_plan(what: String, run: &OpenRun) -> Result<String, Co
     Ok(question.text())
 }
 
-/// What cannot be undone of the lines that a plan has found to change, and the plan's digest.
+/// Describes which planned changes cannot be undone, and adds the digest of the plan.
 pub(super) fn planned_words(ledger: &Ledger, resolved: &Resolved) -> Result<String, CommandError> {
     let mut text = String::new();
     let can_clear = resolved.system.capabilities().can_clear;
@@ -105,7 +106,7 @@ pub(super) fn planned_words(ledger: &Ledger, resolved: &Resolved) -> Result<Stri
     Ok(text)
 }
 
-/// What a file asks for, in one line.
+/// Describes in one line what a file asks for.
 pub(super) fn counts(draft: &InputPlan) -> String {
     let counts = &draft.counts;
     let mut parts = Vec::new();
@@ -147,7 +148,7 @@ pub(super) fn counts(draft: &InputPlan) -> String {
     format!("{}: {}", ui::lines(counts.lines), parts.join(", "))
 }
 
-/// A write to Adobe that carries contacts sends them e-mails; the operator must consent to that.
+/// Refuses to send e-mails without the operator's consent: a write to Adobe that carries contacts sends them e-mails.
 pub(super) fn refuse_emails(resolved: &Resolved, command: &str) -> Result<(), CommandError> {
     let capabilities = resolved.system.capabilities();
     if !resolved.sends_emails() || resolved.accept_welcome_emails {
@@ -160,10 +161,10 @@ pub(super) fn refuse_emails(resolved: &Resolved, command: &str) -> Result<(), Co
     .with_help("`idshift plan` says how many would go out; then give --accept-welcome-emails"))
 }
 
-/// What is said where a person did not answer `yes`.
+/// The message if the user did not answer `yes`.
 pub(super) const NOT_CONFIRMED: &str = "not confirmed; nothing was written";
 
-/// Refuses where consent is neither given nor can be asked for.
+/// Refuses if consent was not given and cannot be asked for.
 pub(super) fn must_be_possible(consent: Consent, command: &str) -> Result<(), CommandError> {
     if consent.yes || consent.is_asked() {
         return Ok(());
@@ -176,7 +177,7 @@ pub(super) fn must_be_possible(consent: Consent, command: &str) -> Result<(), Co
     Err(CommandError::usage(format!("{command} needs --yes{why}")).with_help("nothing was written"))
 }
 
-/// Asks, where there is a terminal.
+/// Asks the user, unless `--yes` was given. Refuses if there is no terminal, or the answer is not `yes`.
 pub(super) fn ask(question: &str, consent: Consent, command: &str) -> Result<(), CommandError> {
     must_be_possible(consent, command)?;
     if consent.yes || ui::confirm(question).unwrap_or(false) {

@@ -1,6 +1,6 @@
-//! Follows what a person asks of the run in progress (pause, go on, another rate, drain), and exchanges with the other
-//! processes on it how many lines have ended and failed. The ledger is asked in a thread of its own: the engine goes on
-//! while it does not answer.
+//! Follows the orders for the run in progress (pause, continue, another rate, drain), and exchanges with the other
+//! processes on the run how many lines have ended and failed. A separate thread queries the ledger, so that the engine
+//! continues while the ledger does not answer.
 
 use crate::engine::{Drain, Tally};
 use crate::http::{Client, Rate};
@@ -13,52 +13,54 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio::time::Interval;
 
-/// How often the ledger is asked; an order is to be followed within a second.
+/// How often the ledger is queried; an order must be followed within a second.
 pub(super) const EVERY: Duration = Duration::from_millis(250);
-/// Why no unit is begun any more.
+/// Why no further unit is begun.
 const DRAINED: &str = "drained: no further line is begun";
 const STANDS_BY: &str =
     "another process works on it, and on a run of this system one works at a time";
 const OVER: &str = "it was closed by another process, or goes on in a new pass";
 
-/// What the run in progress follows.
+/// The orders that the run in progress follows, and what it exchanges with other processes.
 #[derive(Debug)]
 pub(super) struct Control {
     client: Arc<Client>,
-    /// Opened a second time: asking it may take as long as a database is away, while calls under way go on.
+    /// The ledger, opened a second time: a query can block while the database is unavailable, and calls in progress must
+    /// continue.
     ledger: Arc<Ledger>,
     asking: Option<JoinHandle<Result<Asked, LedgerError>>>,
     pub(super) drain: Drain,
-    /// What this process does now.
+    /// The orders that this process follows now.
     followed: Orders,
-    /// The number of the last order of which it is on record that this process follows it.
+    /// The number of the last order that the ledger records as followed by this process.
     recorded: u64,
-    /// An order was followed, and that is to be recorded at once: whoever gave it waits for that.
+    /// An order was followed, and this must be recorded immediately: the command that gave the order waits for the record.
     has_news: bool,
-    /// The lower rate of another process that was told last.
+    /// The own rate and the lower rate of another process, as last reported to the user.
     lower: Option<(Option<f64>, f64)>,
-    /// What is told to other processes on the run, where there are any.
+    /// The exchange with other processes on the run; `None`: there are none.
     shares: Option<Arc<dyn Shares>>,
     tally: Arc<Tally>,
     max_failures: Option<Threshold>,
-    /// Lines that had ended elsewhere before this process began with its own; `None`: that is not known yet.
+    /// Number of lines that had ended in other processes before this process began; `None`: not known yet.
     before: Option<u64>,
 }
 
-/// What is asked of this process.
+/// The result of one query of the ledger.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Asked {
     orders: Orders,
-    /// The number of the last order that is followed, as it was recorded.
+    /// The number of the last followed order, as the query recorded it.
     recorded: u64,
-    /// What had ended in this process when it asked.
+    /// The lines that had ended in this process when the query began.
     told: Ended,
-    /// What other processes on the run have told; `None`: there are none.
+    /// The numbers of the other processes on the run; `None`: there are none.
     others: Option<Others>,
 }
 
 impl Control {
-    /// `leads`: others may join later, and what was asked of earlier processes on the run does not count.
+    /// `leads`: this process leads the run. Others may join later, and orders to earlier processes on the run no longer
+    /// apply.
     pub(super) fn new(
         ledger: Ledger,
         client: Arc<Client>,
@@ -67,7 +69,7 @@ impl Control {
         let followed = if leads {
             ledger.clear_orders()?
         } else {
-            // Those that stand are followed with the first answer.
+            // The first query returns the orders that are in force.
             Orders::default()
         };
         Ok(Self {
@@ -86,8 +88,8 @@ impl Control {
         })
     }
 
-    /// The pass in progress is counted here. `max_failures`: where other processes work on it, too, each has a part of that,
-    /// and none before it has asked.
+    /// Sets the tally of the pass in progress. `max_failures`: if other processes work on the pass, too, each gets a part
+    /// of this limit; the part is 0 until the first query.
     pub(super) fn counts(&mut self, tally: &Arc<Tally>, max_failures: Option<Threshold>) {
         self.tally = Arc::clone(tally);
         self.max_failures = max_failures;
@@ -96,18 +98,19 @@ impl Control {
         }
     }
 
-    /// Lines that have ended in this process, in the pass in progress.
+    /// Returns the number of lines that have ended in this process, in the pass in progress.
     pub(super) fn lines(&self) -> u64 {
         self.tally.done()
     }
 
-    /// Other processes may work on the run from now on; `None`: they do not any more.
+    /// Sets the exchange with other processes, which may work on the run from now on; `None`: no other process does any
+    /// more.
     pub(super) fn joins(&mut self, shares: Option<Arc<dyn Shares>>) {
         self.shares = shares;
     }
 
-    /// What is asked after the next tick, or immediately where there is something to record. Dropped before it is known, the
-    /// next call goes on with the same question.
+    /// Queries the ledger after the next tick, or immediately if there is something to record. If this future is dropped
+    /// before the answer, the next call continues the same query.
     pub(super) async fn asked(&mut self, every: &mut Interval) -> Result<Asked, LedgerError> {
         if self.asking.is_none() && !std::mem::take(&mut self.has_news) {
             tokio::select! {
@@ -136,7 +139,7 @@ impl Control {
         });
         let asked = asking.await;
         self.asking = None;
-        // What has panicked has said so, and is asked again.
+        // A query that panicked has reported that already. The next call queries again.
         asked.unwrap_or(Ok(Asked {
             orders: self.followed,
             recorded: self.recorded,
@@ -145,7 +148,7 @@ impl Control {
         }))
     }
 
-    /// Follows what was asked since.
+    /// Follows the orders in this result of a query.
     pub(super) fn follow(&mut self, asked: Asked) {
         let Asked {
             orders,
@@ -185,7 +188,8 @@ impl Control {
         self.has_news = true;
     }
 
-    /// Has on record which orders are followed. A drained pass may end before that; whoever gave the order waits for it.
+    /// Waits until the ledger records which orders are followed. A drained pass may end earlier, but the command that gave
+    /// the order waits for the record.
     pub(super) async fn settle(&mut self) -> Result<(), LedgerError> {
         while self.recorded != self.followed.number {
             let asked = self.asked(&mut tokio::time::interval(EVERY)).await?;
@@ -194,7 +198,7 @@ impl Control {
         Ok(())
     }
 
-    /// Says where another process is set to a lower rate, which counts for this one, too.
+    /// Tells the user if another process has a lower rate, which limits this process, too.
     fn tell_lower_rate(&mut self) {
         let lower = self.client.lower_rate();
         if lower == self.lower {

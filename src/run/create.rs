@@ -1,4 +1,4 @@
-//! From a request and a file to a run that is ready: settings, stand-in, the run's own copy of the file, target, ledger.
+//! Makes a run from a request and a file: settings, stand-in, the run's own copy of the file, target, ledger.
 
 use super::catalog::RunCatalog;
 use super::claim::TargetClaim;
@@ -40,12 +40,12 @@ use std::path::Path;
 pub(crate) struct NewRun {
     pub(super) run: OpenRun,
     pub(super) claim: TargetClaim,
-    /// What earlier runs tell of the file's lines.
+    /// What the records of earlier runs say about the file's lines.
     pub(super) history: History,
 }
 
 impl NewRun {
-    /// The run, ready to be worked on.
+    /// Makes the session that carries out this task on the run.
     pub(super) fn session(self, known: PassInput, task: Task) -> Session {
         Session {
             run: self.run,
@@ -64,7 +64,7 @@ pub(crate) struct Specification<'a> {
     pub(super) writes: bool,
 }
 
-/// Where the file is kept until there is a run.
+/// Makes the temporary folder that holds the file until its run exists.
 pub(crate) fn staging(runs_dir: &Path) -> Result<tempfile::TempDir, CommandError> {
     tempfile::Builder::new()
         .prefix(".staging-")
@@ -75,7 +75,7 @@ pub(crate) fn staging(runs_dir: &Path) -> Result<tempfile::TempDir, CommandError
         })
 }
 
-/// Reads a file and makes a run for it. Nothing is left behind where the file cannot be used.
+/// Reads a file and makes a run for it. Leaves nothing behind if the file cannot be used.
 pub(super) fn new_run(spec: &Specification<'_>) -> Result<NewRun, CommandError> {
     let Request {
         typed,
@@ -104,7 +104,7 @@ pub(super) fn new_run(spec: &Specification<'_>) -> Result<NewRun, CommandError> 
     refuse(spec, &draft, &kept, &resolved)?;
     let stand_in = stand_in::start(sandbox, &mut resolved, Some(&draft))?;
     let base_url = checked_address(&resolved)?;
-    // After the stand-in, which has the customers of the whole file.
+    // Only after the stand-in was started, because it needs the customers of the whole file.
     let shard = shard::take(&mut draft, of_run, &resolved, output.quiet)?;
     kept.asks_after_look = asks_after_look(spec, &draft, &resolved)?;
     if spec.writes && !kept.asks_after_look {
@@ -140,7 +140,7 @@ pub(super) fn new_run(spec: &Specification<'_>) -> Result<NewRun, CommandError> 
         Ok(ledger)
     })?;
     spec.request.set_run(&dir);
-    // From now on the run's own copy is the file.
+    // From now on, lines are read from the run's own copy of the file.
     draft.table = kept.table(&dir.input()?, &stored.name, &kept.rules(&resolved)?)?;
     shard::restrict(&mut draft.table, shard);
     let run = OpenRun {
@@ -185,7 +185,7 @@ fn planned(
     Ok(draft)
 }
 
-/// Takes the target of a new run, unless another machine has begun a run for the same job meanwhile.
+/// Claims the target of a new run. Refuses if another machine has begun a run with the same key in the meantime.
 fn claim(
     spec: &Specification<'_>,
     resolved: &Resolved,
@@ -207,7 +207,7 @@ fn claim(
     .with_help("give the same command again: it goes on with that run"))
 }
 
-/// Refuses what cannot be carried out.
+/// Refuses input that cannot be carried out.
 fn refuse(
     spec: &Specification<'_>,
     draft: &InputPlan,
@@ -224,7 +224,7 @@ fn refuse(
     Ok(())
 }
 
-/// The address of the system, which this machine can call.
+/// Returns the address of the system, after checking that this machine can call it.
 fn checked_address(resolved: &Resolved) -> Result<String, CommandError> {
     let base_url = base_url(resolved)?;
     check_host(&base_url)?;
@@ -232,7 +232,7 @@ fn checked_address(resolved: &Resolved) -> Result<String, CommandError> {
     Ok(base_url)
 }
 
-/// Takes the copy of the file into the run's folder.
+/// Puts the file into the run's folder: a link to the same input of another run, or the copy.
 fn take_in(
     dir: &RunDir,
     copy: &Path,
@@ -248,8 +248,8 @@ fn take_in(
     Ok(())
 }
 
-/// The same bytes are kept once: the input of another run in the same folder, if it still is what its digest says, gets a
-/// second name. Where that is not possible, the run gets a copy.
+/// Hard-links the input of another run in the same runs folder if it has the same content and still matches its recorded
+/// digest, so that the same bytes are stored once. Returns `false` if that is not possible; the run then gets a copy.
 fn is_shared(dir: &RunDir, header: &Header, catalog: &RunCatalog) -> bool {
     let folder = dir.path().parent();
     let same = catalog.entries.iter().find(|entry| {
@@ -261,7 +261,8 @@ fn is_shared(dir: &RunDir, header: &Header, catalog: &RunCatalog) -> bool {
     same.is_some_and(|entry| std::fs::hard_link(entry.dir.local_input(), dir.local_input()).is_ok())
 }
 
-/// What earlier runs tell of the file's lines.
+/// Returns what the records of earlier runs say about the file's lines. Refuses lines that a lost run or another shard may
+/// have carried out.
 fn history(
     without_history: bool,
     header: &Header,
@@ -301,7 +302,7 @@ fn warn_of_temporary_ids(claim: &TargetClaim, history: &History) -> Result<(), C
     Ok(())
 }
 
-/// Makes a run's folder and its ledger; where that fails, nothing is left behind.
+/// Makes a run's folder and its ledger. Leaves nothing behind on failure.
 pub(super) fn begin(
     claim: &TargetClaim,
     run: &RunId,
@@ -320,8 +321,8 @@ pub(super) fn begin(
     }
 }
 
-/// Nothing is sent while any line is invalid, unless the operator leaves such lines out, nor while a blocking warning is
-/// not accepted.
+/// Refuses a file with an invalid line, unless the operator skips invalid lines, and a file with a blocking warning that
+/// was not accepted.
 fn refuse_problems(
     draft: &InputPlan,
     skip_invalid: bool,
@@ -354,7 +355,8 @@ fn refuse_problems(
     .with_help("correct them (idshift check shows more), or leave them out with --skip-invalid"))
 }
 
-/// Adobe has no search: without a listing, only customers that are named by their own ID can be found.
+/// Refuses lines without `customerId` if no reseller is named: Adobe has no search, so other customers are found only in a
+/// listing.
 fn refuse_unfindable(draft: &InputPlan, resolved: &Resolved) -> Result<(), CommandError> {
     let needs_listing =
         !resolved.system.capabilities().searches_live && resolved.reseller.is_none();
@@ -371,8 +373,8 @@ fn refuse_unfindable(draft: &InputPlan, resolved: &Resolved) -> Result<(), Comma
 /// The longest time, in seconds, that the look-ups before a question may take.
 const LOOK_FIRST_SECONDS: u64 = 120;
 
-/// Whether everything is looked up first, so that a person decides about what would change and not about what the file
-/// asks for.
+/// Returns whether all customers are looked up before the question, so that the user decides about the actual changes and
+/// not about the requested ones.
 fn asks_after_look(
     spec: &Specification<'_>,
     draft: &InputPlan,
@@ -397,7 +399,7 @@ fn asks_after_look(
     Ok(false)
 }
 
-/// Shows what is about to happen, where, and asks.
+/// Shows what will be written and where, and asks for consent.
 fn ask_for_consent(
     spec: &Specification<'_>,
     draft: &InputPlan,

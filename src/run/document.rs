@@ -4,7 +4,7 @@ use super::exit_code::Exit;
 use crate::report::FORMAT;
 use serde_json::Value;
 
-/// `body`, an object, with what every document has.
+/// Adds what every document has to `body`, which must be an object.
 pub(crate) fn document(exit: Exit, body: Value) -> String {
     let mut document = serde_json::json!({
         "format": FORMAT,

@@ -1,5 +1,5 @@
-//! Why the lines that a reconcile changed, or could not, were not as the file has them: compared with the last good
-//! reconcile of the file, and with the values that earlier runs have replaced.
+//! Finds out why the lines that a reconcile changed, or failed to change, had drifted: compares them with the last good
+//! reconcile of the file and with the values that earlier runs have replaced.
 
 use super::catalog::{Entry, RunCatalog};
 use super::error::CommandError;
@@ -13,7 +13,7 @@ use crate::ledger::{DriftedLine, Header, Ledger, RunKind, State};
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 
-/// The statuses of lines that were not as the file has them.
+/// The statuses of drifted lines: the system did not have the values of the file.
 const DRIFTED: &[&str] = &["changed", "failed", "in_doubt", "would_change"];
 
 /// Records the drift of a reconcile in its ledger. Nothing is recorded for other runs.
@@ -22,7 +22,7 @@ pub(super) fn record(run: &OpenRun, catalog: &RunCatalog) -> Result<(), CommandE
         return Ok(());
     }
     let earlier = earlier(run, catalog);
-    // Of the first night of a file there is nothing to compare with: whatever it found is new.
+    // The first reconcile of a file has nothing to compare with: every drifted line is new.
     let before = if earlier.is_empty() {
         Before::default()
     } else {
@@ -45,8 +45,7 @@ pub(super) fn record(run: &OpenRun, catalog: &RunCatalog) -> Result<(), CommandE
     Ok(run.ledger.set_drift(&lines)?)
 }
 
-/// Calls `each` for the lines that were not as the file has them, in the order of the file, with what they ask for and how they
-/// ended.
+/// Calls `each` for every drifted line, in the order of the file, with what the line asks for and its outcome.
 fn each(run: &OpenRun, mut each: impl FnMut(Line, Asked, &Outcome)) -> Result<(), CommandError> {
     let mut outcomes = run.ledger.outcomes_with(DRIFTED).peekable();
     if outcomes.peek().is_none() {
@@ -59,7 +58,7 @@ fn each(run: &OpenRun, mut each: impl FnMut(Line, Asked, &Outcome)) -> Result<()
             while let Some(outcome) = outcomes.next_if(is_reached) {
                 let outcome = outcome?;
                 if outcome.line == row.line {
-                    // A line that cannot be read has no key; it is new each night.
+                    // A line that cannot be parsed has no key, so it counts as new every night.
                     let asked = row.change.as_ref().map(Asked::of).unwrap_or_default();
                     each(row.line, asked, &outcome);
                 }
@@ -104,7 +103,7 @@ fn cause(known: &[(u64, Wish, Was)], wish: Wish, is_replaced: impl Fn() -> bool)
     if known.is_empty() {
         return Drift::New;
     }
-    // Of several lines with one wish the last counts.
+    // If several lines have the same wish, the last one counts.
     let of_wish = known.iter().rfind(|(_, known, _)| *known == wish);
     match of_wish.map(|(_, _, was)| was) {
         None => Drift::Changed,
@@ -128,15 +127,15 @@ fn earlier<'a>(run: &OpenRun, catalog: &'a RunCatalog) -> Vec<&'a Entry> {
     others.filter(is_earlier).collect()
 }
 
-/// What earlier runs know of the lines that were not as the file has them.
+/// What earlier runs have recorded about the drifted lines.
 #[derive(Default)]
 struct Before {
-    /// What the last good reconcile was asked for by lines with the same key, and how that ended: sorted by key, and for each in
-    /// the order of that file.
+    /// Wish and result of each line with the same key in the last good reconcile: sorted by key, lines with one key in the
+    /// order of that file.
     wishes: Vec<(u64, Wish, Was)>,
-    /// By the key of a line: for how many reconciles in a row it has not been as the file has it, without this one.
+    /// By the key of a line: the number of successive reconciles before this one in which the line had drifted.
     nights: HashMap<u64, u32>,
-    /// Digests of the values of the lines' customers that earlier runs on this target have replaced, sorted.
+    /// Digests of the values that earlier runs on this target have replaced at the lines' customers, sorted.
     replaced: Vec<u64>,
 }
 
@@ -172,7 +171,8 @@ impl Before {
         &rest[..rest.partition_point(|(known, ..)| *known == key)]
     }
 
-    /// A night that was stopped counts as a night; what was in place is known from the last good one.
+    /// Reads the earlier reconciles, from the newest to the last good one. A stopped reconcile counts as a night, but only
+    /// the last good one shows which values were in place.
     fn read(
         &mut self,
         run: &OpenRun,
@@ -182,7 +182,7 @@ impl Before {
         let is_mine = |key: u64| keys.binary_search(&key).is_ok();
         for entry in earlier {
             let ledger = entry.ledger()?;
-            // The newest good reconcile of a file is never pruned.
+            // It can be skipped, because the newest good reconcile of a file is never pruned.
             if ledger.pruned()?.is_some() {
                 continue;
             }
@@ -201,7 +201,7 @@ impl Before {
     }
 }
 
-/// What the lines with these keys asked for in that run, and whether it was in place at its end.
+/// Returns what the lines with these keys asked for in that run, and how they ended.
 fn wishes(
     entry: &Entry,
     ledger: &Ledger,
@@ -242,7 +242,7 @@ fn was(status: Option<Status>) -> Was {
     }
 }
 
-/// Digests of the values of these customers that earlier runs on this target have replaced.
+/// Returns digests of the values that earlier runs on this target have replaced at these customers.
 fn replaced(
     mine: &Header,
     catalog: &RunCatalog,
@@ -265,7 +265,7 @@ fn replaced(
     Ok(replaced)
 }
 
-/// The digests of the values that a run found and replaced, or tried to replace.
+/// Returns the digests of the values of a line that a run found and replaced, or tried to replace.
 fn found(outcome: &Outcome, asked: Asked) -> impl Iterator<Item = u64> {
     let has_failed = matches!(outcome.status, Status::Failed(_) | Status::InDoubt);
     let of_customer = outcome.customer.as_ref();

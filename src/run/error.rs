@@ -1,4 +1,4 @@
-//! What ends a command early: said once, with the exit code that belongs to it.
+//! The error that ends a command early, with its message and exit code.
 
 use super::exit_code::Exit;
 use crate::config::ConfigError;
@@ -28,7 +28,7 @@ impl CommandError {
         Self::new(Exit::NothingDone, message)
     }
 
-    /// What happened before, and is worth knowing too.
+    /// Puts the reason of an earlier failure before the message.
     pub(crate) fn because(mut self, why: &str) -> Self {
         if !why.is_empty() {
             self.message = format!("{why}; {}", self.message);
@@ -36,12 +36,12 @@ impl CommandError {
         self
     }
 
-    /// Before a run was whole: there is nothing to go on with.
+    /// Sets the help for a failure before the run was complete: there is no run to resume.
     pub(crate) fn before_anything(self) -> Self {
         self.with_help("nothing was sent; then run the same command again")
     }
 
-    /// Once a run is under way, something may have been written already, and it can be resumed.
+    /// Turns the error into a failure of a run in progress: the run may have written something, and it can be resumed.
     pub(crate) fn in_the_middle(mut self, run: &Commands) -> Self {
         if self.exit == Exit::NothingDone {
             self.exit = Exit::Stopped;
@@ -50,7 +50,7 @@ impl CommandError {
         self
     }
 
-    /// The run is not at its end.
+    /// Adds the command that resumes the run, unless the error has a help text already.
     pub(crate) fn resumable(mut self, run: &Commands) -> Self {
         let resume = || format!("then `{}` goes on where it stopped", run.resume(&[]));
         self.help.get_or_insert_with(resume);

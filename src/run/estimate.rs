@@ -1,4 +1,4 @@
-//! What carrying something out would take, and the question that a person is asked before it is done.
+//! Estimates the calls and the time that a file or a plan takes to be carried out.
 
 use super::clock;
 use super::error::CommandError;
@@ -15,12 +15,12 @@ use serde_json::json;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::Ordering;
 
-/// Calls by what they are for.
+/// The number of calls by purpose.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct Forecast {
     pub(super) account_writes: u64,
-    /// Of swaps and longer cycles: one customer is parked.
+    /// Writes of temporary IDs: each swap or longer cycle parks one customer.
     pub(super) temporary_writes: u64,
     pub(super) location_writes: u64,
     pub(super) find: u64,
@@ -29,7 +29,7 @@ pub(crate) struct Forecast {
 }
 
 impl Forecast {
-    /// What a plan has found out. `counters` are those of the plan.
+    /// Estimates the calls from the results of a plan. `counters`: the calls that the plan has made.
     pub(super) fn of_plan(
         ledger: &Ledger,
         draft: &InputPlan,
@@ -43,7 +43,7 @@ impl Forecast {
         });
         let lines = planned.len();
         let (accounts, locations) = if lines > tally.of("would_change") {
-            // The plan was resumed, and what was seen before is not counted again.
+            // The plan was resumed, and the tally does not include the lines of the earlier process.
             noted_writes(ledger)?
         } else {
             (
@@ -71,13 +71,13 @@ impl Forecast {
         })
     }
 
-    /// What the ledger of a plan keeps of that; `None`: it is no plan.
+    /// Reads the estimate of a plan from its ledger; `None`: the run is not a plan.
     pub(super) fn kept(ledger: &Ledger) -> Result<Option<Self>, CommandError> {
         let text = ledger.forecast()?;
         Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
     }
 
-    /// What a file would take at the most, as far as that is known before any customer is looked up.
+    /// Estimates the most that a file can take, before any customer is looked up.
     pub(super) fn of_file(draft: &InputPlan, resolved: &Resolved) -> Self {
         let counts = &draft.counts;
         let mut forecast = Self::of_changes(
@@ -90,7 +90,8 @@ impl Forecast {
         forecast
     }
 
-    /// What these writes take, and the look-ups before them: of all lines, `searched` name no customer by the system's ID.
+    /// Estimates these writes and the look-ups before them. `searched`: how many of all lines do not name their customer by
+    /// the system's ID.
     pub(super) fn of_changes(
         accounts: u64,
         locations: u64,
@@ -113,7 +114,7 @@ impl Forecast {
         }
     }
 
-    /// The calls of it that write nothing.
+    /// Returns only the calls that do not write.
     pub(super) fn lookups(self) -> Self {
         Self {
             find: self.find,
@@ -130,7 +131,7 @@ impl Forecast {
         self.writes() + self.find + self.read
     }
 
-    /// How long it takes at the present rate and quota.
+    /// Returns the duration in seconds at the present rate and quota.
     pub(super) fn seconds(&self, resolved: &Resolved) -> u64 {
         let main = resolved.find_rate.per_second();
         let by_rate = match resolved.write_rate {
@@ -165,7 +166,7 @@ impl Forecast {
         })
     }
 
-    /// For a person: calls, how long, until when.
+    /// Describes for a person the calls, the duration and the end.
     pub(super) fn words(&self, resolved: &Resolved) -> String {
         let seconds = self.seconds(resolved);
         let quota = resolved.quota_words();
@@ -191,7 +192,8 @@ impl Forecast {
     }
 }
 
-/// The writes that a plan has noted, by customer and by location: eight bytes for each, however long its ID is.
+/// Counts the customers and locations that a plan would write. It holds eight bytes for each in memory, whatever the length
+/// of its ID.
 fn noted_writes(ledger: &Ledger) -> Result<(u64, u64), CommandError> {
     let hasher = RandomState::new();
     let (mut customers, mut locations) = (Vec::new(), Vec::new());
@@ -209,7 +211,7 @@ fn noted_writes(ledger: &Ledger) -> Result<(u64, u64), CommandError> {
     Ok((count(different(customers)), count(different(locations))))
 }
 
-/// How many of these differ.
+/// Returns the number of distinct values.
 fn different(mut numbers: Vec<u64>) -> usize {
     numbers.sort_unstable();
     numbers.dedup();
@@ -230,7 +232,7 @@ fn count(number: usize) -> u64 {
     u64::try_from(number).unwrap_or(u64::MAX)
 }
 
-/// When something is done that is begun now; `None`: after all time.
+/// Returns the time after this many seconds from now; `None`: that is out of range.
 fn ends_at(seconds: u64) -> Option<jiff::Timestamp> {
     let span = jiff::SignedDuration::from_secs(i64::try_from(seconds).ok()?);
     jiff::Timestamp::now().checked_add(span).ok()
@@ -270,7 +272,7 @@ mod tests {
         assert_eq!((adobe.read, adobe.find, adobe.calls()), (101, 4, 205));
         let plume = Forecast::of_changes(100, 20, (120, 120), &Resolved::example(&[]));
         assert_eq!((plume.read, plume.find, plume.calls()), (0, 3, 123));
-        // One by one, the locations of a customer are asked for as well.
+        // With single look-ups, the locations of each customer are requested as well.
         let each = Forecast::of_changes(
             100,
             20,

@@ -1,4 +1,4 @@
-//! `idshift evidence`: everything that is on record about one run in one archive, and its verification.
+//! `idshift evidence`: writes everything that is on record about one run into an archive, and verifies archives.
 
 use super::archive::{self, Archive};
 use super::clock;
@@ -17,7 +17,7 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
-/// The files of a run that go in as they are, in this order.
+/// The files of a run that are added unchanged, in this order.
 const FILES: [&str; 5] = [
     "input.csv",
     "results.csv",
@@ -31,11 +31,11 @@ pub(crate) struct Evidence {
     pub(crate) run: String,
     /// Names and sizes of the entries.
     pub(crate) entries: Vec<(String, u64)>,
-    /// The digest that stands for all of it.
+    /// The digest of the whole archive.
     pub(crate) digest: String,
 }
 
-/// Writes the archive of a run. A file that is there already is left as it is.
+/// Writes the archive of a run. Refuses to overwrite an existing file.
 pub(crate) fn collect(run: &KeptRun, out: &Path) -> Result<Evidence, CommandError> {
     let ledger = run.whole_ledger()?;
     ledger.refuse_if_live()?;
@@ -69,7 +69,7 @@ pub(crate) fn collect(run: &KeptRun, out: &Path) -> Result<Evidence, CommandErro
         archive.text(name, text).map_err(failed)?;
         entries.push(((*name).to_owned(), text.len() as u64));
     }
-    // As long as the run: it is never held in memory.
+    // This is as long as the run, so it is never held in memory.
     let planned = folder.path().join("plan.json");
     write_plan(&ledger, File::create_new(&planned).map_err(failed)?).map_err(failed)?;
     for (name, path) in [("plan.json", &planned), ("ledger.db", &snapshot)] {
@@ -78,7 +78,7 @@ pub(crate) fn collect(run: &KeptRun, out: &Path) -> Result<Evidence, CommandErro
     }
     for name in FILES {
         let path = run.path().join(name);
-        // Of a pruned run there is no more than its record.
+        // A pruned run has only its record left.
         if path.exists() {
             archive.file(name, &path).map_err(failed)?;
             entries.push((name.to_owned(), size(&path)));
@@ -97,7 +97,7 @@ fn size(path: &Path) -> u64 {
     std::fs::metadata(path).map_or(0, |meta| meta.len())
 }
 
-/// Which run, who began it where and with which version, and the same of this archive.
+/// Describes the run (who began it, where, and with which version) and the archive in the same way.
 fn about(ledger: &Ledger, now_ms: i64) -> Result<Value, CommandError> {
     let (header, progress) = (ledger.header(), ledger.progress()?);
     Ok(json!({
@@ -132,13 +132,13 @@ fn about(ledger: &Ledger, now_ms: i64) -> Result<Value, CommandError> {
     }))
 }
 
-/// The settings of the run. Secrets are never kept, so there are none.
+/// Returns the settings of the run. They contain no secrets, because secrets are never saved.
 fn configuration(ledger: &Ledger) -> Result<Value, CommandError> {
     let kept = SavedSettings::of(ledger)?;
     Ok(serde_json::to_value(kept).unwrap_or_default())
 }
 
-/// What was to be done, as far as it is on record apart from what was done.
+/// Writes what was to be done, as far as the ledger records it separately from what was done.
 fn write_plan(ledger: &Ledger, file: File) -> io::Result<()> {
     let forecast = ledger.forecast().map_err(io::Error::other)?;
     let plan = Planned {
@@ -159,7 +159,7 @@ struct Planned<'a> {
     plan_digest: Option<String>,
 }
 
-/// Verifies an archive. An archive that is not as it was written is exit code 3.
+/// Verifies an archive. Fails with exit code 3 if the archive differs from what was written.
 pub(crate) fn check_evidence(path: &Path) -> Result<Evidence, CommandError> {
     let found = archive::check(path);
     let manifest = found.map_err(|flaw| {

@@ -1,4 +1,4 @@
-//! A process works on a run, from its first record there to the closing of the run.
+//! Carries out the session of a process on a run, from its first record to the closing of the run.
 
 use super::clock;
 use super::connect::{base_url, check_host, connect, runtime};
@@ -17,16 +17,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use tokio_util::sync::CancellationToken;
 
-/// What a process works with: the system, its client, a person's orders, and what stops the run.
+/// What a session works with: the system, its client, the orders for the run, and what stops the run.
 pub(super) struct Connected {
     pub(super) system: Arc<System>,
     pub(super) client: Arc<Client>,
     pub(super) control: Control,
     pub(super) stop: CancellationToken,
-    /// Other processes on the run are not waited for any more.
+    /// Cancelled: this process no longer waits for the other processes on the run.
     pub(super) stop_waiting: CancellationToken,
     signal: Arc<AtomicU8>,
-    /// What is agreed on with other processes on the run; `None`: there can be none.
+    /// Coordination with other processes on the run; `None`: no other process can join.
     pub(super) shares: Option<Arc<dyn Shares>>,
 }
 
@@ -76,8 +76,8 @@ impl Session {
             })
     }
 
-    /// Names the run in the log of calls, and keeps what other processes need to know of the one that leads the run: where
-    /// that log is, and when the run ends. What a process that joins was given holds for itself alone.
+    /// Names the run in the log of calls. A leading process also saves for others where that log is and when the run ends.
+    /// The settings of a process that joins apply to itself alone.
     fn keep_for_others(&mut self) -> Result<(), CommandError> {
         call_log::of_run(self.run.dir.run().as_str());
         if self.task.work == Work::Join {
@@ -97,7 +97,7 @@ impl Session {
         self.run.keep()
     }
 
-    /// A new run that cannot begin was none: `resume` without a name would take it for the newest one.
+    /// Deletes a new run that could not begin: `resume` without a run ID would choose it as the newest one.
     fn forget_unbegun(&self) {
         let is_new = self
             .run
@@ -140,7 +140,7 @@ impl Session {
         let resume = Commands::of(self.run.dir.path(), self.run.ledger.header()).resume(&[]);
         let stop = [connected.stop.clone(), connected.stop_waiting.clone()];
         let signal = Arc::clone(&connected.signal);
-        // Until the reports are drawn.
+        // Signals are handled until the reports are drawn.
         let _listening = Listening::to_run(stop, signal, resume)?;
         let ending = runtime.block_on(self.passes(connected, &journal));
         drop(journal);
@@ -152,7 +152,8 @@ impl Session {
         let (ending, closes) = ending?;
         let signal = connected.signal.load(Ordering::Relaxed);
         if closes {
-            // Whoever joins is kept from further runs only by what would keep it from these, too.
+            // A process that joined goes on to other runs, unless this run ended for a reason that would stop it there,
+            // too: an outage, a signal, the ledger or a bug.
             let goes_on = self.task.work == Work::Join
                 && matches!(ending, Ending::Finished | Ending::Stopped(..));
             let exit = self.close(signal, ending)?;
@@ -161,7 +162,8 @@ impl Session {
         self.leave(signal, ending, connected.control.lines())
     }
 
-    /// Begins the session of this process: with others where that is possible and it writes.
+    /// Begins the session of this process in the ledger. If it writes, other processes can join it where the ledger allows
+    /// that.
     fn journal(
         &self,
         writing: bool,

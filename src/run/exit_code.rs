@@ -1,6 +1,6 @@
 //! Exit codes: what they mean, and how the exit code of a run is decided.
 //!
-//! 101 is not among them: it is Rust's own for a panic, and a bug must not look like an answer.
+//! 101 is not used: Rust exits with 101 after a panic, and a bug must not look like a result.
 
 use super::outage::outage;
 use crate::domain::one_or_many;
@@ -31,7 +31,7 @@ pub enum Exit {
 }
 
 impl Exit {
-    /// All there are.
+    /// All exit codes.
     pub const ALL: [Self; 8] = [
         Self::Success,
         Self::SomeFailed,
@@ -43,7 +43,7 @@ impl Exit {
         Self::Terminated,
     ];
 
-    /// The one with this number; `None`: there is none.
+    /// Returns the exit code with this number; `None`: there is none.
     pub(super) fn of_code(code: u8) -> Option<Self> {
         Self::ALL.into_iter().find(|exit| *exit as u8 == code)
     }
@@ -76,7 +76,7 @@ impl From<Exit> for std::process::ExitCode {
     }
 }
 
-/// How a process leaves its run.
+/// The state, exit code and reason with which a process leaves its run.
 #[derive(Debug)]
 pub(super) struct Conclusion {
     pub(super) state: State,
@@ -85,22 +85,22 @@ pub(super) struct Conclusion {
     pub(super) stopped_by: Option<StopReason>,
     /// The same in words.
     pub(super) why: String,
-    /// Why the system cannot be worked with, where that is what stopped it.
+    /// The fatal error of the system, if it stopped the run.
     pub(super) fatal: Option<Fatal>,
 }
 
-/// What decides beside the engine's ending.
+/// What decides the conclusion together with the engine's ending.
 #[derive(Debug)]
 pub(super) struct Facts {
     /// Lines without a final outcome.
     pub(super) lost: u64,
     pub(super) in_doubt: u64,
     pub(super) failed: u64,
-    /// Lines that would change, where the exit code tells that.
+    /// Lines that would change, if the exit code reports them; otherwise 0.
     pub(super) differences: u64,
     /// Whether the run has sent a write.
     pub(super) wrote: bool,
-    /// Whether it looks only.
+    /// Whether the run only looks customers up.
     pub(super) only_looks: bool,
     /// The signal that interrupted it.
     pub(super) signal: u8,
@@ -119,7 +119,7 @@ impl Conclusion {
                 "some writes are in doubt, because the system could not be asked".to_owned(),
             ),
             Ending::Finished => Self::finished(facts),
-            // It is a plan now, which `apply --run` carries out.
+            // The run is a plan now, which `apply --run` carries out.
             Ending::Stopped(StopReason::NotConfirmed, why) => Self {
                 state: State::Planned,
                 exit: Exit::NothingDone,
@@ -184,7 +184,8 @@ impl Conclusion {
     }
 }
 
-/// Whether the system will have nothing to do with a run like this, so that one which wrote nothing has done nothing.
+/// Returns whether the system refuses the run as a whole. A run that is refused before it wrote anything exits with
+/// `NothingDone`.
 const fn is_refusal(fatal: Fatal) -> bool {
     matches!(
         fatal,

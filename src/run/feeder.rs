@@ -17,8 +17,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use tokio::sync::mpsc;
 
-/// Lines that are looked up together. A call holds a hundred IDs of one kind, and a line asks for up to one of each kind
-/// or two of one, so that all calls of a batch are full.
+/// Number of lines that are looked up together. A call holds a hundred IDs of one kind, and a line needs up to one ID of
+/// each kind or two of one kind, so that all calls of a batch are full.
 pub(super) const BATCH_LINES: usize = 100;
 
 /// What is known before a pass begins.
@@ -26,21 +26,21 @@ pub(super) const BATCH_LINES: usize = 100;
 pub(crate) struct PassInput {
     /// Lines with a final outcome.
     pub(super) done: LineSet,
-    /// Carry out only what a plan would change, and only as it found it.
+    /// The lines that a plan would change. Only these are carried out, and only if the plan's values are still in place.
     pub(super) planned: Option<LineSet>,
-    /// The writes that are on record of units that are open.
+    /// The recorded writes of open units.
     pub(super) recorded: Arc<UnitWrites>,
-    /// What earlier runs tell of the lines.
+    /// What the records of earlier runs say about the lines.
     pub(super) history: Arc<History>,
-    /// Units of which everything is said, and a customer is under a temporary ID all the same.
+    /// Units in which every line has an outcome, but a customer still has a temporary ID.
     pub(super) parked: LineSet,
-    /// Lines that need no look: as in an earlier run.
+    /// Lines that need no look-up, because they are the same as in an earlier run.
     pub(super) skipped: Arc<SkippedLines>,
 }
 
 impl PassInput {
-    /// What every pass of the run has to know: without the history it would write over newer runs. Of a run with writes,
-    /// [`PassInput::read_recorded`] comes after that.
+    /// Makes the input of a pass. Every pass needs the history, because it would overwrite newer runs without it. If the
+    /// run has writes, [`PassInput::read_recorded`] must follow.
     pub(super) fn new(history: Arc<History>) -> Self {
         Self {
             done: LineSet::default(),
@@ -59,8 +59,8 @@ impl PassInput {
         planned && !self.done.contains(line)
     }
 
-    /// Reads which writes are on record of the units that are open: without these they would be made again. Lines of a chain
-    /// that were blocked by one that is still open are open again, too.
+    /// Reads the recorded writes of open units, because without these they would be repeated. Also reopens lines of a chain
+    /// that were blocked by a line that is still open.
     pub(super) fn read_recorded(
         &mut self,
         draft: &InputPlan,
@@ -78,7 +78,8 @@ impl PassInput {
     }
 
     fn open_blocked(&mut self, draft: &InputPlan, ledger: &Ledger) -> Result<(), LedgerError> {
-        // Of a plan, what a line expects is on record only as long as it has no outcome.
+        // The ledger has what a plan found at a line only until the line has an outcome, so a line of a plan is not
+        // reopened.
         if self.done.is_empty() || self.planned.is_some() {
             return Ok(());
         }
@@ -98,7 +99,7 @@ impl PassInput {
         Ok(())
     }
 
-    /// The unit that begins with this line, where one does and where something of it is open.
+    /// Returns the unit that begins with this line; `None`: no unit begins here, or nothing of it is open or parked.
     pub(super) fn unit(
         &self,
         draft: &InputPlan,
@@ -118,13 +119,13 @@ impl PassInput {
 /// Which units are fed.
 #[derive(Debug)]
 pub(super) enum Fed {
-    /// All.
+    /// All units.
     All,
-    /// Those of the waves, and those with customers under a temporary ID: what this process does before others join it.
+    /// Units of the waves, and units with customers under a temporary ID: the work of this process before others join it.
     First,
-    /// Those of a wave that have writes of an earlier process, to find out what became of these.
+    /// Units of a wave with writes of an earlier process, to find out what became of these writes.
     Begun,
-    /// Those of the chunks that this process gets.
+    /// Units of the chunks that this process gets.
     Chunks(Arc<dyn Shares>),
 }
 
@@ -134,14 +135,14 @@ pub(crate) struct Feeder {
     pub(super) known: PassInput,
     pub(super) run: KeptRun,
     pub(super) fed: Fed,
-    /// They are fed first, one after another.
+    /// The waves are fed first, one after another.
     pub(super) waves: Arc<[Wave]>,
     pub(super) journal: Journal,
     pub(super) tally: Arc<Tally>,
     pub(super) tasks: mpsc::Sender<Vec<UnitTask>>,
 }
 
-/// Why feeding ended early without anything being wrong: the engine wants no more.
+/// Feeding ended early without an error: the engine takes no more units.
 pub(super) struct Enough;
 
 pub(super) enum FeedError {
@@ -170,7 +171,7 @@ impl Feeder {
     fn run(&self) -> Result<(), FeedError> {
         let mut unlooked = Vec::new();
         let fed = self.rows(&mut unlooked);
-        // Also where the engine wants no more: these lines are done.
+        // Also if the engine takes no more units: these lines are done.
         self.note_unlooked(&mut unlooked)?;
         fed
     }
@@ -183,12 +184,12 @@ impl Feeder {
         match &self.fed {
             Fed::All => self.all(&ledger, unlooked),
             Fed::First => self.parked(&ledger),
-            // They come from `chunk_feeder`, or were fed as the wave.
+            // `chunk_feeder` feeds the chunks. The units of `Begun` were fed with their wave.
             Fed::Chunks(_) | Fed::Begun => Ok(()),
         }
     }
 
-    /// The units that are in no wave.
+    /// Feeds the units that are in no wave.
     fn all(&self, ledger: &Ledger, unlooked: &mut Vec<UnlookedLine>) -> Result<(), FeedError> {
         let in_wave = |line| self.waves.iter().any(|wave| wave.lines.contains(line));
         let mut in_order = InOrder::of(ledger);
@@ -218,7 +219,7 @@ impl Feeder {
         Ok(self.send(batch)?)
     }
 
-    /// The units of one wave.
+    /// Feeds the units of one wave.
     fn wave(&self, wave: &Wave, ledger: &Ledger) -> Result<(), FeedError> {
         let mut in_order = InOrder::of(ledger);
         let mut batch: Vec<UnitTask> = Vec::new();
@@ -257,7 +258,7 @@ impl Feeder {
         self.tasks.blocking_send(batch).map_err(|_| Enough)
     }
 
-    /// The unit that begins with this line, where one does and where something of it is open.
+    /// Returns the unit that begins with this line; `None`: no unit begins here, or nothing of it is open or parked.
     pub(super) fn unit(
         &self,
         known: &PassInput,
@@ -265,7 +266,7 @@ impl Feeder {
         row: Row,
     ) -> Result<Option<Unit>, FeedError> {
         let line = row.line;
-        // Where the file was planned as it was written, what cannot be read of it shows here.
+        // If the file was planned while it was being written, lines that cannot be parsed show up only here.
         if self.draft.is_wrong(line) || row.change.is_none() {
             if !known.done.contains(line) {
                 let mut outcome = Outcome::bare(line, Status::Failed(Failed::Invalid));
@@ -277,7 +278,7 @@ impl Feeder {
         Ok(known.unit(&self.draft, line, row.change))
     }
 
-    /// The units of which everything is said, and a customer has a temporary ID all the same.
+    /// Feeds the units in which every line has an outcome, but a customer still has a temporary ID.
     fn parked(&self, ledger: &Ledger) -> Result<(), FeedError> {
         let in_wave = |line| self.waves.iter().any(|wave| wave.lines.contains(line));
         let mut in_order = InOrder::of(ledger);
@@ -292,7 +293,7 @@ impl Feeder {
         Ok(self.send(batch)?)
     }
 
-    /// Whether nothing of a unit is looked at, which is noted then.
+    /// Returns whether a unit is skipped without a look-up. If so, records its lines.
     fn is_skipped(
         &self,
         unit: &Unit,
@@ -304,7 +305,7 @@ impl Feeder {
         };
         self.known.skipped.passed(lines.len());
         if lines.len() > 1 {
-            // Their places in the file are not next to each other.
+            // The lines of the unit are not adjacent in the file.
             for outcome in self.unlooked(lines).outcomes() {
                 self.note(&self.journal, outcome)?;
             }
@@ -343,7 +344,7 @@ impl Feeder {
         Ok(journal.blocking_outcome(outcome)?)
     }
 
-    /// How many lines there are to bring to an end, with those that the tally has counted.
+    /// Sets the number of lines that are to be brought to an end, including those that the tally has counted.
     pub(super) fn count_lines(draft: &InputPlan, known: &PassInput, tally: &Tally) {
         let open = match &known.planned {
             Some(planned) => planned.len(),
@@ -353,7 +354,7 @@ impl Feeder {
     }
 }
 
-/// That the engine wants no more is a good end of feeding.
+/// Turns [`FeedError::Enough`] into success: the engine takes no more units.
 pub(super) fn ended(fed: Result<(), FeedError>) -> Result<(), CommandError> {
     match fed {
         Ok(()) | Err(FeedError::Enough) => Ok(()),
@@ -361,7 +362,7 @@ pub(super) fn ended(fed: Result<(), FeedError>) -> Result<(), CommandError> {
     }
 }
 
-/// What is known of a unit.
+/// Makes the task of a unit with everything that is known about the unit.
 pub(super) fn with_knowledge(
     known: &PassInput,
     unit: Unit,
@@ -380,7 +381,7 @@ pub(super) fn with_knowledge(
                 ledger.outcome_of(line)?
             };
             let expected = match found {
-                // What is in doubt is what this run wrote, not what its plan found.
+                // An outcome in doubt holds what this run wrote, and not what its plan found.
                 Some(found) => Some(found).filter(|found| found.status == Status::WouldChange),
                 None => (ledger.header().kind == RunKind::Undo).then(|| expected_by(change)),
             };

@@ -1,4 +1,4 @@
-//! The closing message of a run: what happened, where the reports are, what to do next.
+//! Closes a run: records and prints what happened, where the reports are, and what to do next.
 
 use super::clock;
 use super::drift;
@@ -44,7 +44,7 @@ pub(super) fn progress_of(run: &OpenRun, title: &str, client: &Arc<Client>) -> u
     }
 }
 
-/// Notes what carrying the plan out would take.
+/// Records how many calls and how much time the plan will take, and the digest of the plan.
 pub(super) fn keep_forecast(
     ledger: &Ledger,
     draft: &InputPlan,
@@ -58,7 +58,7 @@ pub(super) fn keep_forecast(
 }
 
 impl Session {
-    /// Draws the reports; where that fails, why the run ended is told too.
+    /// Draws the reports. If that fails, the error also says why the run ended.
     fn draw(&self, state: State, why: &str) -> Result<Summary, CommandError> {
         let can_clear = self.run.resolved.system.capabilities().can_clear;
         let drawn = crate::report::draw(
@@ -96,7 +96,7 @@ impl Session {
         self.run.draft.counts.lines.saturating_sub(told)
     }
 
-    /// Reduces older runs. The result of this one stands: a failure is only a warning.
+    /// Reduces older runs after a good reconcile. A failure is only a warning, because the result of this run stands.
     fn retain(&self, end: &Conclusion) {
         let (mine, catalog) = (self.run.ledger.header(), &self.claim.catalog);
         let is_good = mine.kind == RunKind::Reconcile && end.state == State::Finished;
@@ -108,7 +108,7 @@ impl Session {
         }
     }
 
-    /// Notes how it ended, draws the reports, and says what to do next.
+    /// Records how the run ended, draws the reports, and prints what to do next.
     pub(super) fn close(self, signal: u8, ending: Ending) -> Result<Exit, CommandError> {
         let ledger = &self.run.ledger;
         let counts = ledger.counts()?;
@@ -128,7 +128,7 @@ impl Session {
             system: self.run.resolved.system,
         };
         let end = Conclusion::of(ending, &facts);
-        // Without its words, which may quote an answer of the system; the ledger has them.
+        // Not logged: `why`, because it may quote an answer of the system. The ledger has it.
         tracing::info!(
             event = "session_ended",
             state = end.state.as_str(),
@@ -146,7 +146,8 @@ impl Session {
         ledger
             .close(&progress, &counts)
             .map_err(|error| CommandError::from(error).because(&end.why))?;
-        // What it has changed is known now. The register is only a help for later runs: its failure changes no result.
+        // The changes of this run are known now. The register only helps later runs, so a failure does not change the
+        // result.
         if let Err(failure) = self.claim.register(&self.run.dir, &self.run.ledger, false) {
             ui::warning(&failure.message);
         }
@@ -166,7 +167,7 @@ impl Session {
     }
 }
 
-/// Says how a run ended: for a script on standard output, for a person with the next step as the last line.
+/// Prints how a run ended: as JSON for a script, or as text for a person with the next step as the last line.
 fn print(session: &Session, summary: &Summary, end: &Conclusion) -> Result<(), CommandError> {
     let (exit, why) = (end.exit, end.why.as_str());
     if session.task.output.json {
@@ -174,7 +175,7 @@ fn print(session: &Session, summary: &Summary, end: &Conclusion) -> Result<(), C
         if !why.is_empty() {
             ui::err(&format!("{}: {}", session.task.title, ui::visible(why)));
         }
-        // The document has no commands: what continues the run is for the person who reads standard error.
+        // The document has no commands. The command that continues the run goes to standard error, for a person.
         if matches!(exit, Exit::Stopped | Exit::Interrupted | Exit::Terminated) {
             let next = next_step(session, summary, end.fatal).to_string();
             ui::err(&format!("next: {}", ui::visible(&next)));
@@ -183,7 +184,7 @@ fn print(session: &Session, summary: &Summary, end: &Conclusion) -> Result<(), C
     }
     let quiet = session.task.output.quiet;
     if quiet && session.task.work == Work::Plan {
-        // A script needs the run to carry the plan out; everything else is for a person.
+        // A script needs the run ID to carry out the plan; everything else is for a person.
         ui::out(&summary.run);
         if exit != Exit::Success {
             ui::err(&ui::closing(&closing(session, summary, end)?));
@@ -299,7 +300,7 @@ fn changed(values: ValuesChanged) -> String {
     kinds.join(", ")
 }
 
-/// The summary, with what a plan would change.
+/// Prints the summary as JSON; that of a plan includes the planned changes.
 fn print_document(session: &Session, summary: &Summary) -> Result<(), CommandError> {
     let is_plan = session.task.work == Work::Plan;
     let document = Document {
@@ -309,7 +310,7 @@ fn print_document(session: &Session, summary: &Summary) -> Result<(), CommandErr
     let mut out = ui::OutWriter::open();
     serde_json::to_writer_pretty(&mut out, &document)
         .map_err(|error| CommandError::usage(format!("the result cannot be printed: {error}")))?;
-    // What cannot be written is remembered.
+    // The writer remembers a failure.
     let _ = out.write_all(b"\n").and_then(|()| out.flush());
     Ok(())
 }
@@ -322,7 +323,7 @@ struct Document<'a> {
     changes: Option<plan_view::Changes<'a>>,
 }
 
-/// What a person does next.
+/// Returns the next step for the user.
 fn next_step(session: &Session, summary: &Summary, fatal: Option<Fatal>) -> Next {
     let mut next = summary.next_step();
     let sends_emails = session.run.resolved.sends_emails();
@@ -344,7 +345,7 @@ fn next_step(session: &Session, summary: &Summary, fatal: Option<Fatal>) -> Next
     next
 }
 
-/// Every line that failed, and why; on standard error, for it is no result.
+/// Prints every failed line with its reason, on standard error because it is not a result.
 fn each_failure(session: &Session) -> Result<(), CommandError> {
     for outcome in session.run.ledger.outcomes() {
         let outcome = outcome?;
@@ -361,7 +362,7 @@ fn each_failure(session: &Session) -> Result<(), CommandError> {
     Ok(())
 }
 
-/// Time, calls, forecast, reports.
+/// Returns the notes of the closing table: spelling, time, calls, estimate, reports.
 fn notes(
     session: &Session,
     summary: &Summary,
@@ -396,7 +397,7 @@ fn calls(summary: &Summary) -> String {
     let calls = summary.calls;
     let mut words = format!(
         "{}{} to find, {} to read, {} to write",
-        // What a killed process made last is not on record.
+        // The last calls of a killed process are not on record.
         if calls.complete { "" } else { "at least " },
         ui::count(calls.find),
         ui::count(calls.read),
@@ -409,7 +410,7 @@ fn calls(summary: &Summary) -> String {
         words.push_str(&format!(", {} held back", ui::count(calls.throttled)));
     }
     let pace = summary.pace;
-    // With a handful of calls there is no rate.
+    // A few calls give no rate.
     if pace.achieved_per_s > 0.0 {
         let limit = pace
             .limit_per_s

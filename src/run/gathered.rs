@@ -1,10 +1,10 @@
-//! What is gathered of the lines of a file before it is planned: while they are read, or while they are written.
+//! Collects what planning needs to know about the lines of a file, while the file is read or written.
 
 use crate::domain::{Change, Extent, Line, ProblemList};
 use crate::input::{Passed, Row, Survey};
 use crate::plan::{Counts, FirstReading, Keys, PartKeys, Sizes};
 
-/// What is gathered of some lines, and the keys of a part or of the whole.
+/// Data of some lines. `K`: the keys of one part or of the whole file.
 pub(super) struct Gathered<K> {
     pub(super) keys: K,
     pub(super) survey: Survey,
@@ -13,7 +13,7 @@ pub(super) struct Gathered<K> {
     pub(super) without_account: u64,
     pub(super) problems: ProblemList,
     pub(super) wrong: Vec<Line>,
-    /// Headers in the middle, and whether their columns are in another order.
+    /// Repeated header lines; `true`: the columns are in another order.
     pub(super) headers: Vec<(Line, bool)>,
     pub(super) passed: Passed,
 }
@@ -69,7 +69,7 @@ impl Gathered<FirstReading> {
         self.passed.append(passed);
     }
 
-    /// What lies below headers with their columns in another order.
+    /// Returns the lines after each header that has its columns in another order: from the header to the next header.
     pub(super) fn below(&self) -> Vec<(Line, Line)> {
         let next = self.headers.iter().skip(1).map(|(next, _)| *next);
         let headers = self.headers.iter().zip(next.chain([Line::MAX]));
@@ -80,19 +80,19 @@ impl Gathered<FirstReading> {
     }
 }
 
-/// The lines of a file that this program writes: nothing of them has to be looked for in the file.
+/// Collects the data of a file that this program writes, so that the file need not be read for it.
 pub(super) struct WrittenLines {
     whole: Gathered<FirstReading>,
     part: PartKeys,
-    /// How many lines there will be.
+    /// Expected number of lines.
     lines: u64,
 }
 
-/// Lines of one part.
+/// Number of lines in one part.
 const PART: u64 = if cfg!(test) { 16 } else { 4_096 };
 
 impl WrittenLines {
-    /// A file that is going to have this many lines.
+    /// Begins a file that will have this many lines.
     pub(super) fn new(lines: u64) -> Self {
         let keys = FirstReading::new(Sizes::default());
         Self {
@@ -124,7 +124,7 @@ impl WrittenLines {
         keys.append(std::mem::replace(&mut self.part, next), read);
     }
 
-    /// All of them.
+    /// Returns the data of all lines.
     pub(super) fn finish(mut self) -> Gathered<FirstReading> {
         self.end_part();
         self.whole

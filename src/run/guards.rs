@@ -1,4 +1,4 @@
-//! The guards of a run: what stops it, as its settings say.
+//! The guards of a run: the limits in its settings that stop it.
 
 use super::clock;
 use super::error::CommandError;
@@ -21,12 +21,12 @@ pub(crate) struct Guards {
     pub(crate) waves: Vec<Threshold>,
     /// How many lines of a wave may be wrong; with a canary none may.
     pub(crate) wave_failures: Option<Threshold>,
-    /// When no unit is begun any more. It is computed once, so that the run keeps to the time that was shown.
+    /// Time after which no unit is begun. It is computed once, so that the run keeps to the time that was shown.
     pub(crate) ends_at: Option<Timestamp>,
 }
 
 impl Guards {
-    /// As the settings say.
+    /// Reads the guards from the settings.
     pub(crate) fn of(values: &Values) -> Result<Self, CommandError> {
         let end = |text: &str| {
             let end = Until::from_str(text)?.after(&clock::now());
@@ -61,13 +61,13 @@ impl Guards {
         })
     }
 
-    /// What an earlier process of the run leaves out for the next: a time of day comes again, but a duration from the
-    /// beginning of that process has passed.
+    /// Removes `until` from the settings of an earlier process if it is a duration: that duration has passed, but a time of
+    /// day comes again.
     pub(crate) fn forget_duration(kept: &mut BTreeMap<String, String>) {
         kept.retain(|name, value| name != "until" || value.contains(':'));
     }
 
-    /// All guards that were given, for the question before a write; each with the number or time that it means.
+    /// Describes all guards that were given, for the question before a write; each with the number or time that it means.
     pub(crate) fn words(&self) -> String {
         let mut parts = Vec::new();
         if let Some(most) = &self.max_failures {
@@ -105,7 +105,7 @@ impl Guards {
         }
     }
 
-    /// Refuses to begin where more would change than is allowed.
+    /// Refuses to begin if more lines would change than allowed.
     pub(crate) fn refuse_changes(&self, changes: u64, lines: u64) -> Result<(), CommandError> {
         match self.max_changes {
             Some(most) if most.is_exceeded(changes, lines) => Err(CommandError::new(
@@ -126,12 +126,12 @@ impl Guards {
         self.canary.into_iter().chain(units).collect()
     }
 
-    /// When no unit is begun any more, as it is kept for the other processes on the run.
+    /// Returns `ends_at` in milliseconds since 1970, as it is saved for the other processes on the run.
     pub(crate) fn ends_at_ms(&self) -> Option<i64> {
         self.ends_at.map(Timestamp::as_millisecond)
     }
 
-    /// The same guards with the end that the process which leads the run has kept.
+    /// Returns the same guards with the end that the leading process has saved.
     pub(crate) fn ending_at_ms(self, end: Option<i64>) -> Self {
         Self {
             ends_at: end.and_then(|end| Timestamp::from_millisecond(end).ok()),

@@ -1,7 +1,7 @@
-//! The life of a run: on which target, in which folder, from which file, through which passes, up to its end; and what
-//! other runs have to do with it.
+//! Creates, opens and carries out runs: the target of a run, its folder, its input file, its passes and its end, and how it
+//! relates to other runs.
 //!
-//! It knows no command line: what was asked for comes as a [`Request`]. What a person sees goes through `ui`.
+//! The module does not know the command line: callers pass a [`Request`]. All output for a person goes through `ui`.
 
 mod apply;
 mod archive;

@@ -1,4 +1,4 @@
-//! Archives that are not as they were written.
+//! Tests with archives that differ from what was written.
 
 use super::*;
 
@@ -31,13 +31,13 @@ fn every_flipped_bit_is_found() {
     assert!(matches!(check(&path), Err(Flaw::NoTrailer)));
 }
 
-/// An archive of these entries with a good end, so that only what is inside can be wrong.
+/// Writes an archive of these entries with a valid trailer, so that only its content can be wrong.
 fn packed(path: &Path, entries: &[(&str, &[u8])], behind: &[u8]) {
     let mut tar = tar::Builder::new(Vec::new());
     for (name, content) in entries {
         let mut header = tar::Header::new_gnu();
         header.set_size(content.len() as u64);
-        // Not `set_path`, which refuses what leads out of the folder.
+        // `set_path` would refuse a path that leads out of the folder.
         header.as_old_mut().name[..name.len()].copy_from_slice(name.as_bytes());
         header.set_cksum();
         tar.append(&header, *content).unwrap();
