@@ -15,7 +15,7 @@ use std::path::Path;
 
 /// The name of the last entry.
 const MANIFEST: &str = "manifest.json";
-/// Begins a frame that decompressors skip: its magic number, and the length of its content (32 bytes).
+/// The beginning of a frame that decompressors skip: its magic number, and the length of its content (32 bytes).
 const TRAILER: [u8; 8] = [0x5e, 0x2a, 0x4d, 0x18, 32, 0, 0, 0];
 /// Length of the whole frame in bytes.
 const TRAILER_BYTES: u64 = 40;

@@ -159,7 +159,7 @@ pub(super) fn new_run(spec: &Specification<'_>) -> Result<NewRun, CommandError> 
     })
 }
 
-/// The planned file. That of a reconcile is not planned again where its last one has found that there is nothing to tell.
+/// Plans the file. A reconcile takes the plan from the last reconcile if the file is plain and has the same bytes.
 fn planned(
     kind: RunKind,
     (copy, stored): (&Path, &Stored),

@@ -95,7 +95,7 @@ impl Asked {
 enum Was {
     InPlace,
     NotApplied,
-    /// It was left alone, so it may have been in place before.
+    /// The line was suppressed, so its values may have been in place.
     Suppressed,
 }
 

@@ -139,7 +139,7 @@ impl Guards {
         }
     }
 
-    /// How long units may still be begun.
+    /// Returns how long units may still be begun; `None`: there is no limit.
     pub(crate) fn time_left(&self) -> Option<Duration> {
         let left = |end: Timestamp| end.duration_since(Timestamp::now());
         self.ends_at
@@ -147,7 +147,7 @@ impl Guards {
     }
 }
 
-/// The size of one wave.
+/// Parses the size of one wave. Refuses a wave without a line.
 fn wave(text: &str) -> Result<Threshold, String> {
     match Threshold::from_str(text) {
         Ok(size) if size.of(100) == 0 => Err(format!("`{text}` is no wave: it has no line")),

@@ -5,8 +5,8 @@ use crate::ui;
 use std::thread;
 use std::time::Duration;
 
-/// Takes something that one process has at a time. Where the process that has it was not heard of for some seconds, it is
-/// waited for until it is heard of again, or its lease is over.
+/// Takes something that only one process can have at a time. If the process that has it has been silent for some seconds,
+/// waits until it is heard of again or its lease is over.
 pub(super) fn take<T>(take: impl Fn() -> Result<T, LedgerError>) -> Result<T, LedgerError> {
     let mut is_told = false;
     loop {

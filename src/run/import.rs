@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// What became of a run that was to be imported.
+/// The result of importing one run.
 pub(crate) struct ImportedRun {
     /// Its ID.
     pub(crate) run: String,
@@ -29,17 +29,17 @@ pub(crate) struct ImportedRun {
 /// How a run came into the database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Imported {
-    /// It was moved now; the lines of its file.
+    /// It was moved now. `lines`: the number of lines of its file.
     Now { lines: u64 },
-    /// It would be, if that was not only asked.
+    /// It can be moved, but `only_asks` was given.
     Possible { lines: u64 },
-    /// It was there, with the same record.
+    /// It was in the database already, with the same record.
     Before,
 }
 
 /// Why a run was not imported.
 enum Refused {
-    /// Others may be.
+    /// This run cannot be imported; others may be.
     Run(CommandError),
     /// The database cannot be used.
     Database(CommandError),
@@ -61,8 +61,8 @@ impl From<CommandError> for Refused {
     }
 }
 
-/// Imports these runs, the earliest first, or with `only_asks` says what it would do; `which`: IDs, their folders, and folders
-/// of runs. Calls `each` for every run.
+/// Imports these runs, the earliest first; with `only_asks`, only finds out what an import would do. `which`: run IDs,
+/// folders of runs, and folders that contain runs. Calls `each` with the result of every run.
 pub(crate) fn import(
     which: &[String],
     typed: &TypedSettings,
@@ -109,7 +109,7 @@ pub(crate) fn import(
     Ok(())
 }
 
-/// The runs that are meant, the earliest first.
+/// Returns the runs that `which` names, the earliest first.
 fn chosen(which: &[String], local: &Arc<dyn Runs>) -> Result<Vec<RunDir>, CommandError> {
     let catalog = RunCatalog::load(local)?;
     let mut chosen: Vec<(Option<u64>, RunDir)> = Vec::new();
@@ -127,7 +127,7 @@ fn chosen(which: &[String], local: &Arc<dyn Runs>) -> Result<Vec<RunDir>, Comman
                     ListedRun::There(dir, _) => Some(dir),
                     ListedRun::Gone(_) | ListedRun::Elsewhere(_) => None,
                 })
-                // What was never begun has done nothing.
+                // A run that never began has done nothing.
                 .filter(|dir| !matches!(MovingRun::peek(dir), Err(LedgerError::Unbegun { .. })))
                 .collect();
             if runs.is_empty() {
@@ -144,19 +144,19 @@ fn chosen(which: &[String], local: &Arc<dyn Runs>) -> Result<Vec<RunDir>, Comman
     Ok(chosen.into_iter().map(|(_, dir)| dir).collect())
 }
 
-/// From where to where.
+/// An import from files to a database.
 struct Import {
     local: Arc<dyn Runs>,
     /// The runs in files.
     catalog: RunCatalog,
     shared: Arc<SharedRuns>,
-    /// Where the files of runs in the database are kept on this machine.
+    /// The folder on this machine for the files of runs that are in the database.
     folder: PathBuf,
     held: Vec<HeldTargets>,
     only_asks: bool,
 }
 
-/// Targets that are held, so that the database gets no run on them but those that are imported.
+/// Targets that are locked, so that the database gets only imported runs on them.
 struct HeldTargets {
     targets: Vec<String>,
     /// The runs in the database, read once.
@@ -198,7 +198,8 @@ impl Import {
         if only_asks {
             let is_in_files = run.moved_to().is_none();
             drop(run);
-            // The next one is compared with it as if it was there; of an import that was cut short the record cannot be read here.
+            // The next run is compared with this one as if it had been imported. If an earlier import was cut short, its
+            // record cannot be read here.
             if is_in_files {
                 held.there.include(in_files)?;
             }
@@ -211,7 +212,8 @@ impl Import {
         Ok(Imported::Now { lines })
     }
 
-    /// Holds the targets of a run, until another one has some of them and others.
+    /// Locks the targets of a run, and keeps the lock for later runs on the same targets. Releases a lock that has only
+    /// some of these targets.
     fn held(&mut self, targets: &[String], run: &str) -> Result<&mut HeldTargets, Refused> {
         let is_other = |one: &HeldTargets| !one.targets.iter().any(|its| targets.contains(its));
         self.held
@@ -235,7 +237,7 @@ impl Import {
     }
 }
 
-/// The database has a run of this ID already.
+/// Handles a run ID that is in the database already: refuses another record, and marks the run in files as moved.
 fn known_there(
     run: MovingRun,
     there: &crate::ledger::Ledger,
@@ -243,14 +245,14 @@ fn known_there(
     (place, only_asks): (&str, bool),
 ) -> Result<Imported, Refused> {
     let differs = if run.moved_to().is_some() {
-        // It may have gone on there.
+        // The run may have continued in the database.
         (!run.is_of(there)?).then_some("what it was asked to do")
     } else {
         run.differs_from(there)?
     };
     let Some(what) = differs else {
         if !only_asks {
-            // A copy of the folder, perhaps: it is worked on in one place only.
+            // This may be a copy of the folder. It is marked, too, so that the run is continued in one place only.
             run.set_moved(place)?;
         }
         return Ok(Imported::Before);

@@ -1,6 +1,6 @@
-//! In which order an imported run and those of the database have worked. Runs of one machine are numbered there (their epochs),
-//! and so are those of the database. Between others the order is not known, clocks prove nothing, and it does not matter
-//! unless both have changed the same.
+//! Finds out in which order an imported run and the runs of the database have worked. Each machine numbers its own runs
+//! (epochs), and so does the database. Between other runs the order is not known, because clocks prove nothing. This
+//! matters only if both runs have changed the same customer or account ID.
 
 use super::catalog::RunCatalog;
 use super::error::CommandError;
@@ -12,7 +12,7 @@ use std::collections::hash_map::Entry::{Occupied, Vacant};
 /// Where and when a run was made.
 #[derive(Debug)]
 struct Origin {
-    /// Host and user: whose state database has numbered all its processes; `None`: not one alone.
+    /// Host and user of the one state database that has numbered all processes of the run; `None`: there were several.
     machine: Option<(String, String)>,
     epoch: u64,
     created_at_ms: i64,
@@ -30,8 +30,8 @@ impl Origin {
         })
     }
 
-    /// Whether it is certain which of both was begun first. Two machines of one name, such as containers, show in numbers
-    /// that contradict the clock, or are given twice.
+    /// Returns whether it is certain which of the two runs was begun first. Two machines with one name, such as containers,
+    /// are recognised by numbers that contradict the clock or are equal.
     fn is_in_order_with(&self, other: &Self) -> bool {
         let by_clock = self.created_at_ms.cmp(&other.created_at_ms);
         let by_number = self.epoch.cmp(&other.epoch);
@@ -42,14 +42,15 @@ impl Origin {
     }
 }
 
-/// What is known of the order of runs, each read once.
+/// The origins of runs, each read once.
 #[derive(Debug, Default)]
 pub(super) struct ImportOrder {
     origins: HashMap<String, Origin>,
 }
 
 impl ImportOrder {
-    /// Refuses a run where it and one of the database have changed the same, and which of them did it last is not known.
+    /// Refuses a run if it and a run of the database have changed the same customer or account ID, and it is not known
+    /// which of them did it last.
     pub(super) fn refuse_contradictions(
         &mut self,
         run: &MovingRun,

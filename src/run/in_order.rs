@@ -1,24 +1,24 @@
-//! Outcomes that are asked for in the order of the file, while its lines are fed.
+//! Reads outcomes in the order of the file, while its lines are fed.
 
 use crate::domain::{Line, Outcome};
 use crate::ledger::{Ledger, LedgerError, Outcomes};
 use std::iter::Peekable;
 
-/// The outcomes of lines that are units of their own, asked for in the order of the file: a query for each page of them.
+/// Finds the outcomes of lines that are units of their own, in the order of the file, with one query for each page.
 ///
-/// Such a line has no other outcome before it is fed, so that a page may be older than the ledger.
+/// A line of this kind gets no other outcome before it is fed, so that a page may be older than the ledger.
 pub(super) struct InOrder<'a> {
     ledger: &'a Ledger,
     outcomes: Peekable<Outcomes<'a>>,
-    /// From which line on they are read.
+    /// The line after the last one that was asked for.
     next: Line,
 }
 
-/// Lines that are passed over one by one, where they are not asked for, before a new query is made.
+/// If more lines than this lie between two requests, a new query is made; otherwise their outcomes are skipped one by one.
 const NEAR: Line = 10_000;
 
 impl<'a> InOrder<'a> {
-    /// Those of this ledger.
+    /// Reads the outcomes of this ledger.
     pub(super) fn of(ledger: &'a Ledger) -> Self {
         Self {
             ledger,
@@ -27,7 +27,7 @@ impl<'a> InOrder<'a> {
         }
     }
 
-    /// The outcome of a line, which is asked for behind the one before.
+    /// Returns the outcome of a line. Lines should be asked for in rising order.
     pub(super) fn find(&mut self, line: Line) -> Result<Option<Outcome>, LedgerError> {
         if line < self.next || line - self.next > NEAR {
             self.outcomes = self.ledger.outcomes_from(line).peekable();
@@ -44,7 +44,7 @@ impl<'a> InOrder<'a> {
         Ok(None)
     }
 
-    /// The same of any line, which changes nothing of the order.
+    /// Returns the outcome of any line, and does not change the position in the file.
     pub(super) fn find_any(&self, line: Line) -> Result<Option<Outcome>, LedgerError> {
         self.ledger.outcome_of(line)
     }

@@ -1,4 +1,4 @@
-//! Which file a run is about: by its content and by where it lies.
+//! Identifies the file of a run: by its content and by its path.
 
 use super::error::CommandError;
 use super::input_plan::InputPlan;
@@ -16,7 +16,7 @@ pub(crate) struct InputIdentity {
 }
 
 impl InputIdentity {
-    /// Of a file that is about to be carried out. `of_run`: the run that has it in its folder.
+    /// Identifies a file that is about to be carried out. `of_run`: the run that has the file in its folder.
     pub(super) fn of_file(
         file: &Path,
         draft: &InputPlan,
@@ -44,7 +44,7 @@ impl InputIdentity {
         Ok(Self { sha256, origins })
     }
 
-    /// Of the file of a run.
+    /// Identifies the file of a run.
     pub(super) fn of_run(header: &Header) -> Self {
         Self {
             sha256: header.input_sha256.clone(),
@@ -52,18 +52,19 @@ impl InputIdentity {
         }
     }
 
-    /// Where the file was found.
+    /// Returns the paths of the file.
     pub(super) fn origins(&self) -> &[String] {
         &self.origins
     }
 
-    /// Whether both are one file, perhaps with lines altered: of the same content, or in the same place.
+    /// Returns whether both are one file, perhaps with changed lines: they have the same content or a common path.
     pub(super) fn is_same_file(&self, other: &Self) -> bool {
         self.sha256 == other.sha256 || self.origins.iter().any(|way| other.origins.contains(way))
     }
 }
 
-/// An undo skips what another user or program changed since; the lines of its report alone do not show that.
+/// Refuses the report of an undo: an undo skips values that another user or program has changed since, and the lines of its
+/// report alone do not show that.
 fn refuse_of_undo(its: &Ledger) -> Result<(), CommandError> {
     let header = its.header();
     let Some(parent) = &header.parent else {
@@ -77,7 +78,7 @@ fn refuse_of_undo(its: &Ledger) -> Result<(), CommandError> {
     .with_help("`idshift undo` with that run tries again what can be restored"))
 }
 
-/// The run's copy must be what the ledger speaks of.
+/// Refuses if the run's copy of its input does not have the digest that the ledger holds.
 pub(super) fn same_input(run: &KeptRun, ledger: &Ledger) -> Result<(), CommandError> {
     let path = run.input()?;
     let found = crate::input::digest(&path)

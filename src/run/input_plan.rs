@@ -18,21 +18,22 @@ use std::sync::Arc;
 pub(crate) struct InputPlan {
     pub(crate) table: Table,
     pub(crate) index: Index,
-    /// Units of lines that have to do with each other, by their number. All other lines are units of their own.
+    /// Units of lines that depend on each other, by their number. Every other line is a unit of its own.
     pub(crate) units: HashMap<Line, Unit>,
     pub(crate) problems: ProblemList,
     /// The lines that cannot be carried out.
     pub(crate) wrong: Arc<Wrong>,
-    /// How many they are.
+    /// Number of lines that cannot be carried out.
     pub(crate) invalid: u64,
-    /// What the other lines ask for; its number of lines is that of the whole file.
+    /// Counts of what the other lines ask for; `lines` is the number of lines of the whole file.
     pub(crate) counts: Counts,
-    /// Rows of nothing but delimiters, which are no lines.
+    /// Number of rows with nothing but delimiters, which do not count as lines.
     pub(crate) blank_rows: u64,
-    /// Lines that name no customer by the system's own ID.
+    /// Number of lines that do not name a customer by the system's own ID.
     pub(crate) without_customer: u64,
-    /// Where some lines name their customer by account ID alone, and others by the system's own ID alone; and where one
-    /// brings about the ID that another goes by, and nothing is ordered.
+    /// Present in two cases: some lines name their customer by account ID alone, and others by the system's own ID alone;
+    /// or account IDs are not unique, so that lines are not ordered, and a line sets an ID by which another line names its
+    /// customer.
     pub(crate) crossing: Option<Arc<AliasConflicts>>,
 }
 
@@ -40,7 +41,7 @@ pub(crate) struct InputPlan {
 #[derive(Debug, Default)]
 pub(crate) struct Wrong {
     lines: Vec<Line>,
-    /// From a header with its columns in another order up to the next header: the first line and the one behind the last.
+    /// Ranges below a header with its columns in another order: the line of this header and that of the next header.
     below: Vec<(Line, Line)>,
 }
 
@@ -59,7 +60,7 @@ impl Wrong {
         self.lines.binary_search(&line).is_ok() || self.header_above(line).is_some()
     }
 
-    /// The header above this line, where it makes the line unreadable.
+    /// Returns the header above this line that makes the line unreadable.
     fn header_above(&self, line: Line) -> Option<Line> {
         let range = self
             .below
@@ -99,7 +100,7 @@ pub(super) fn read(
     plan(table, name, whole, unique_accounts)
 }
 
-/// Plans a file whose lines were gathered while they were written.
+/// Plans a file that this program has written. Its lines were gathered while they were written.
 pub(super) fn of_written(
     path: &Path,
     name: &str,
@@ -137,7 +138,7 @@ fn plan(
     let filling = fillers(&entangled, &findings, &table);
     wrong.add(errors(&filling));
     if !unique_accounts && !filling.is_empty() {
-        // Elsewhere two customers with one ID are a contradiction as well, which is told too.
+        // Where account IDs are unique, two customers with one ID are a contradiction as well, which is also reported.
         entangled.retain(|change| !wrong.has(change.line));
     }
     for problem in filling {
@@ -181,7 +182,7 @@ fn plan(
     Ok(draft)
 }
 
-/// Reads a file for the first time.
+/// Reads a file for the first time, and gathers what planning needs.
 fn gather(table: &Table, sizes: Sizes) -> Result<Gathered<FirstReading>, InputError> {
     let mut whole = Gathered::new(FirstReading::new(sizes), Survey::default());
     let stages = whole.keys.stages();
@@ -195,7 +196,7 @@ fn gather(table: &Table, sizes: Sizes) -> Result<Gathered<FirstReading>, InputEr
     Ok(whole)
 }
 
-/// The lines of the errors among problems.
+/// Returns the lines of those problems that are errors.
 fn errors(problems: &[Problem]) -> impl Iterator<Item = Line> {
     let errors = problems
         .iter()
@@ -203,7 +204,7 @@ fn errors(problems: &[Problem]) -> impl Iterator<Item = Line> {
     errors.map(|problem| problem.line)
 }
 
-/// New IDs that several of these lines ask for, and that stand for a missing one.
+/// Finds new IDs that several of these lines ask for and that stand for a missing ID.
 fn fillers(changes: &[Change], findings: &Findings, table: &Table) -> Vec<Problem> {
     let column = table.spelling(Column::NewAccountId);
     let repeated = repeated(changes).into_iter();
@@ -212,7 +213,7 @@ fn fillers(changes: &[Change], findings: &Findings, table: &Table) -> Vec<Proble
         .collect()
 }
 
-/// What was passed over, a notice each.
+/// Returns a notice for each kind of content that was skipped.
 fn passed_over(table: &Table, passed: Passed) -> Vec<Problem> {
     let notice = |line: Line, code, message: String, help: &str| Problem {
         line,
@@ -259,8 +260,8 @@ fn crossing(table: &Table) -> Result<AliasConflicts, InputError> {
     changes.collect()
 }
 
-/// The lines that have to do with each other, and as changes those that can be carried out: the second reading, of files
-/// that may have such lines.
+/// Reads the file again if it may have lines that depend on each other. Returns these lines, and the changes of those that
+/// can be carried out.
 fn entangled(
     table: &Table,
     candidates: Candidates,
@@ -295,7 +296,7 @@ impl InputPlan {
         self.wrong.has(line)
     }
 
-    /// What keeps a line from being carried out, in words.
+    /// Describes why a line cannot be carried out.
     pub(crate) fn why_wrong(&self, row: &Row) -> String {
         let words = |problem: &Problem| {
             format!("{}: {}; {}", problem.column, problem.message, problem.help)
@@ -326,8 +327,8 @@ impl InputPlan {
         !self.wrong.is_empty()
     }
 
-    /// Leaves out lines, among them all that could not be read. Where there are others, what they ask for was counted, so the
-    /// file is counted once more without them.
+    /// Leaves out these lines, which include all that could not be read. Any other of them were counted as changes before,
+    /// so the file is counted once more without them.
     fn leave_out(&mut self, wrong: Wrong) -> Result<(), InputError> {
         let (unread, all) = (self.invalid, wrong.lines.len() as u64);
         self.wrong = Arc::new(wrong);
@@ -356,7 +357,7 @@ impl InputPlan {
         Ok(())
     }
 
-    /// The codes that must be accepted before anything of the file is carried out.
+    /// Returns the codes of warnings that must be accepted before any line of the file is carried out.
     pub(crate) fn blocking(&self) -> Vec<&'static str> {
         self.problems.codes(Severity::Blocking)
     }

@@ -1,4 +1,4 @@
-//! One run: its folder on this machine, and what keeps its record.
+//! One run: its folder on this machine, and the storage of its record.
 
 use super::quota::SharedLimits;
 use crate::ledger::{Ledger, LedgerError, LocalRuns, RunDir, RunId, Runs, StateDb, host};
@@ -6,7 +6,7 @@ use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// A run: its folder on this machine, and what keeps its record.
+/// A run: its folder on this machine, and the storage of its record.
 #[derive(Debug, Clone)]
 pub(crate) struct KeptRun {
     runs: Arc<dyn Runs>,
@@ -29,25 +29,26 @@ impl KeptRun {
         }
     }
 
-    /// The run with this ID, whether there is one or not.
+    /// Returns the run with this ID, without checking that it exists.
     pub(super) fn named(runs: &Arc<dyn Runs>, folder: &Path, run: &RunId) -> Option<Self> {
         let dir = RunDir::at(&folder.join(run.as_str()))?;
         Some(Self::of(runs, dir))
     }
 
-    /// The run that has this folder, where there is one.
+    /// Returns the run in this folder; `None`: there is none.
     pub(super) fn in_folder(runs: &Arc<dyn Runs>, folder: &Path) -> Option<Self> {
         let dir = RunDir::at(&folder.canonicalize().ok()?)?;
         runs.has(&dir).then(|| Self::of(runs, dir))
     }
 
-    /// The run of this folder, as the register of this machine names it, where there still is one.
+    /// Returns the run that is kept in files in this folder, as the register names the folder; `None`: there is none any
+    /// more.
     pub(crate) fn registered(folder: &Path) -> Option<Self> {
         let runs: Arc<dyn Runs> = Arc::new(LocalRuns::of(folder, false, None));
         Self::in_folder(&runs, folder)
     }
 
-    /// The run that has this file in its folder.
+    /// Returns the run that has this file in its folder; `None`: there is none.
     pub(super) fn of_file(runs: &Arc<dyn Runs>, file: &Path) -> Option<Self> {
         Self::in_folder(runs, file.canonicalize().ok()?.parent()?)
     }
@@ -58,27 +59,27 @@ impl KeptRun {
         Ok(self)
     }
 
-    /// Where it is kept.
+    /// Returns the storage of its record.
     pub(super) fn runs(&self) -> &dyn Runs {
         self.runs.as_ref()
     }
 
-    /// Its record, for a short look.
+    /// Opens its record without checking all of it.
     pub(crate) fn ledger(&self) -> Result<Ledger, LedgerError> {
         self.runs.open(&self.dir, false)
     }
 
-    /// Its record, after all of it was looked through.
+    /// Opens its record after checking all of it.
     pub(crate) fn whole_ledger(&self) -> Result<Ledger, LedgerError> {
         self.runs.open(&self.dir, true)
     }
 
-    /// The run's copy of its input, which is on this machine from now on.
+    /// Returns the path of the run's copy of its input, after making sure that the copy is on this machine.
     pub(super) fn input(&self) -> Result<PathBuf, LedgerError> {
         self.runs.input(&self.dir)
     }
 
-    /// What limits the calls to this target together with those of all other processes.
+    /// Returns the limits that this process shares with all other processes that call this target.
     pub(super) fn shared_limits(
         &self,
         target: String,
@@ -89,8 +90,8 @@ impl KeptRun {
         })
     }
 
-    /// Whether the process that worked on the run last was on another machine, or kept its files in another folder; only
-    /// its own files tell whether it came to write its reports.
+    /// Returns whether the last process on the run was on another machine, or kept its files in another folder. Only the
+    /// files of that process show whether it has written its reports.
     pub(super) fn was_worked_on_elsewhere(&self, ledger: &Ledger) -> Result<bool, LedgerError> {
         let Some(folder) = self.runs.worked_on_in(&self.dir)? else {
             return Ok(false);
@@ -100,9 +101,9 @@ impl KeptRun {
         Ok(!is_here || folder != self.dir.absolute())
     }
 
-    /// Leaves nothing of a run that has not begun.
+    /// Removes everything of a run that has not begun.
     pub(super) fn discard(&self) {
-        // What is left does no harm but to be seen.
+        // Remains are visible, but do no harm.
         let _ = self.runs.discard(&self.dir);
     }
 }

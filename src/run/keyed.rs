@@ -1,4 +1,4 @@
-//! `--key`: a job that is started again goes on with its run, and does nothing where that has finished.
+//! `--key`: a job that is started again continues its run, and does nothing if the run has finished.
 
 use super::apply::apply_plan;
 use super::attach;
@@ -18,7 +18,7 @@ use crate::ui;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// Goes on with the run that has the key of this request. `begin`: makes a run, where none has it or there is no key.
+/// Continues the run that has the key of this request. `begin` makes a run if no run has the key, or no key is given.
 pub(crate) fn with_key(
     (file, kind): (&Path, RunKind),
     request: &Request,
@@ -129,7 +129,8 @@ fn refuse_another(
     Ok(())
 }
 
-/// What was typed and is not as the run has it: the rest is the run's own, and no guard counts anew because of it.
+/// Returns the typed settings that differ from those of the run. The run keeps the others, so that no guard begins to count
+/// anew.
 fn given_anew(
     typed: &TypedSettings,
     kept: &SavedSettings,

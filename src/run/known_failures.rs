@@ -1,4 +1,5 @@
-//! Which lines failed in the last run of the same file: where they fail alike again, that says nothing new.
+//! Finds the lines that failed in the last run of the same file: if they fail in the same way again, that is not a new
+//! problem.
 
 use super::catalog::RunCatalog;
 use super::error::CommandError;
@@ -20,7 +21,7 @@ pub(super) fn of(mine: &Header, catalog: &RunCatalog) -> Result<KnownFailures, C
     let mut failures = HashMap::new();
     if let Some(newest) = others.next() {
         let ledger = newest.ledger()?;
-        // As it was closed with them, so that the lines of most runs are not read.
+        // The counts are those that were stored when the run was closed, so that the lines of most runs are not read.
         if Counted::lines_named(&ledger.counts()?, "failed") == 0 {
             return Ok(Arc::default());
         }

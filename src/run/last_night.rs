@@ -1,7 +1,7 @@
-//! What the last good reconcile of a file found as the file has it.
+//! What the last good reconcile of a file found or put in place.
 //!
-//! Where the file has not changed since, that is read line by line while the lines are fed. Else it is kept by what the lines ask
-//! for: some twenty bytes a line and the text of its customer.
+//! If the file has not changed since, this is read line by line while the lines are fed. Otherwise it is kept by what the
+//! lines ask for: some twenty bytes for each line and the text of its customer.
 
 use super::error::CommandError;
 use super::in_order::InOrder;
@@ -25,7 +25,7 @@ pub(super) enum LastNight {
 }
 
 impl LastNight {
-    /// What this run found. `mine`: how tonight's run was begun.
+    /// Reads what this run found. `mine`: the header and the settings of tonight's run.
     pub(super) fn of(
         (run, ledger): (&KeptRun, &Ledger),
         mine: (&Header, &SavedSettings),
@@ -38,7 +38,8 @@ impl LastNight {
         Ok(Self::ByWish(Fulfilled::of(run, ledger, &its, resolved)?))
     }
 
-    /// The customer that the run found for a line, where that was as the line has it. `ledger`: that of the run.
+    /// Returns the customer that the run found for a line, if the line's values were in place. `ledger`: the ledger of that
+    /// run.
     pub(super) fn customer(
         &self,
         ledger: &Ledger,
@@ -62,7 +63,7 @@ fn is_same((its, read): (&Header, &SavedSettings), mine: (&Header, &SavedSetting
     read.reads_as(mine.1) && its.input_sha256 == mine.0.input_sha256
 }
 
-/// Whether the customer was as its line has it.
+/// Returns whether the line's values were in place at the end.
 fn is_good(outcome: &Outcome) -> bool {
     matches!(
         outcome.status,
@@ -73,23 +74,23 @@ fn is_good(outcome: &Outcome) -> bool {
 /// No customer is known.
 const NONE: u32 = u32::MAX;
 
-/// The wishes that were fulfilled at the end of a run, each with the customer that it concerns, as far as it is known.
+/// The wishes that were fulfilled at the end of a run, each with its customer, if that is known.
 #[derive(Debug, Default)]
 pub(crate) struct Fulfilled {
-    /// Sorted; with the place of the customer among the texts.
+    /// Sorted; each wish with the position of its customer in `customers`.
     wishes: Vec<(Wish, u32)>,
-    /// The customers, each after its length.
+    /// The texts of the customers, each after its length in two bytes.
     customers: Vec<u8>,
 }
 
 /// A fulfilled wish.
 struct Found {
-    /// The customer that it concerns, where it is known.
+    /// The customer that it concerns, if that is known.
     customer: Option<CustomerId>,
 }
 
 impl Fulfilled {
-    /// Those of this run.
+    /// Reads the fulfilled wishes of this run.
     fn of(
         run: &KeptRun,
         ledger: &Ledger,
@@ -141,7 +142,7 @@ impl Fulfilled {
         self.wishes.push((wish, place.unwrap_or(NONE)));
     }
 
-    /// A wish, where it was fulfilled. Of several lines with one wish the last counts.
+    /// Returns a wish if it was fulfilled. If several lines have it, the last one counts, or one without a known customer.
     fn find(&self, wish: Wish) -> Option<Found> {
         let behind = self.wishes.partition_point(|(one, _)| *one <= wish);
         let (found, place) = *self.wishes.get(behind.checked_sub(1)?)?;
@@ -158,17 +159,17 @@ impl Fulfilled {
     }
 }
 
-/// Lines that need no look, because they are as in the last good run.
+/// Lines that need no look-up, because the last good run found their values in place or put them in place.
 #[derive(Debug, Default)]
 pub(crate) struct SkippedLines {
-    /// `None`: every line is looked at.
+    /// `None`: every line is looked up.
     pub(super) before: Option<LastNight>,
-    /// In how many nights each line is looked at once all the same, and which of them this is.
+    /// Each line is still looked up once in this number of nights; `round` says which of these nights this is.
     pub(super) nights: u64,
     pub(super) round: u64,
-    /// Why they need none.
+    /// Why the lines need no look-up.
     pub(super) why: String,
-    /// How many were passed over.
+    /// How many lines were skipped.
     pub(super) lines: AtomicU64,
 }
 
@@ -181,7 +182,8 @@ impl SkippedLines {
         }
     }
 
-    /// What is known of the lines of a unit that is not looked at tonight. `same`: [`SkippedLines::ledger`].
+    /// Returns what is known of the lines of a unit that is skipped tonight; `None`: the unit is looked up. `same`: reads
+    /// [`SkippedLines::ledger`].
     pub(super) fn unit(
         &self,
         unit: &Unit,
@@ -198,8 +200,8 @@ impl SkippedLines {
         Ok(Some(lines))
     }
 
-    /// What is known of a line that is not looked at tonight. `is_alone`: it is a unit of its own, so that such lines come in the
-    /// order of the file. `same`: [`SkippedLines::ledger`].
+    /// Returns what is known of a line that is skipped tonight; `None`: the line is looked up. `is_alone`: the line is a
+    /// unit of its own; these come in the order of the file. `same`: reads [`SkippedLines::ledger`].
     fn line(
         &self,
         change: &Change,
@@ -227,7 +229,7 @@ impl SkippedLines {
             }
             (LastNight::SameLines(_), None) => None,
         };
-        // Later runs and `verify` go by it, where it is known which ID the customer has.
+        // Later runs and `verify` rely on the customer, if it is known which account ID the customer has.
         let asks = change.new_account.asks();
         Ok(found.map(|found| UnlookedLine {
             line: change.line,

@@ -1,5 +1,5 @@
-//! What an earlier process of the run has left open is found out before anything else is written: customers that still
-//! have a temporary account ID, and the writes of a wave that was not verified.
+//! Finds out what an earlier process of the run has left open, before anything else is written: customers that still have a
+//! temporary account ID, and the writes of a wave that was not verified.
 
 use super::error::CommandError;
 use super::execute::Connected;
@@ -13,7 +13,7 @@ use crate::ui;
 use std::sync::Arc;
 
 impl Session {
-    /// Returns how the run ends, where it ends here.
+    /// Resolves what an earlier process has left open. Returns how the run ends, if it ends here; `None`: it continues.
     pub(super) async fn left_open(
         &mut self,
         connected: &mut Connected,

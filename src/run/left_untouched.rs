@@ -1,5 +1,5 @@
-//! Which customers and locations `undo` and `resume` leave untouched: those that other runs have written, or found as wished,
-//! since the run began.
+//! Finds the customers and locations that `undo` and `resume` leave untouched: other runs have written them, or found the
+//! requested values in place, since the run began.
 
 use super::catalog::{Entry, Lost, RunCatalog};
 use super::claim::TargetClaim;
@@ -8,8 +8,8 @@ use crate::domain::{CustomerId, LocationId, Outcome, Status, Transition, Unchang
 use crate::engine::{AddRun, Since};
 use crate::ledger::{Ledger, RunKind, State, Write};
 
-/// What newer runs than the undone one have written and no undo has restored: an undo must not overwrite that.
-/// `undo`: the run that carries it out.
+/// Returns what newer runs than the undone one have written and no undo has restored: an undo must not overwrite these
+/// values. `undo`: the run that carries out the undo.
 pub(super) fn of_undo(
     undone: &Ledger,
     undo: &str,
@@ -22,8 +22,8 @@ pub(super) fn of_undo(
     Ok(since)
 }
 
-/// What other runs on these targets have asked for since this one began, whether they wrote it or found it so: a run that
-/// is resumed must not overwrite that.
+/// Returns what other runs on these targets have asked for since this one began, whether they wrote it or found it in
+/// place: a resumed run must not overwrite these values.
 pub(super) fn of_resume(
     (resumed, targets): (&Ledger, &[&str]),
     catalog: &RunCatalog,
@@ -38,15 +38,15 @@ pub(super) fn of_resume(
     Ok(since)
 }
 
-/// Adds what the undo of this ledger must not overwrite, whichever process goes on with it: what is newer than the run that it
-/// undoes, and not only what is newer than itself. Of another run, nothing.
+/// If the ledger is that of an undo, adds what the undo must not overwrite: everything that is newer than the undone run,
+/// and not only what is newer than the undo. This applies to every process that continues the undo.
 pub(super) fn add_if_undo(
     since: &mut Since,
     ledger: &Ledger,
     claim: &TargetClaim,
 ) -> Result<(), CommandError> {
     let header = ledger.header();
-    // On a stand-in inside of this process no other run has worked.
+    // No other run can have worked on a stand-in inside this process.
     let Some(undone) = header.parent.as_ref().filter(|_| !claim.target.in_process) else {
         return Ok(());
     };
@@ -73,8 +73,8 @@ fn add_of_undone(
     for one in &newer {
         let header = &one.entry.header;
         let undoes = |other: &Newer<'_>| header.parent.as_ref() == Some(&other.entry.header.run);
-        // What it restored is taken back from its run. Where that is not a newer one, it has written like any other run (tests:
-        // `overtaken::an_undo_of_an_undo_*`).
+        // `take_back` removes what this undo restored from the values of the run that it undid. If that run is not a newer
+        // one, this undo counts like any other run (tests: `overtaken::an_undo_of_an_undo_*`).
         let takes_back = header.kind == RunKind::Undo && newer.iter().any(undoes);
         if takes_back || header.run == undo {
             continue;
@@ -88,7 +88,7 @@ fn add_of_undone(
     Ok(())
 }
 
-/// Refuses where a newer run cannot be read: what it has written is not known.
+/// Refuses if a newer run cannot be read: it is not known what that run has written.
 fn refuse_lost(mine: &Ledger, targets: &[&str], catalog: &RunCatalog) -> Result<(), CommandError> {
     let mine = mine.header();
     let mut lost = catalog.lost_of(targets);
@@ -107,22 +107,22 @@ fn refuse_lost(mine: &Ledger, targets: &[&str], catalog: &RunCatalog) -> Result<
     }
 }
 
-/// A run that is newer than another one, or was resumed after that had begun.
+/// A run that is newer than the given run, or was resumed after the given run had begun.
 struct Newer<'c> {
     entry: &'c Entry,
     ledger: Ledger,
-    /// What it has asked for before is older.
+    /// Only what it has asked for after this time (milliseconds since 1970) counts as newer.
     after_ms: i64,
 }
 
-/// The newer runs on these targets, the newest first.
+/// Returns the newer runs on these targets, the newest first.
 fn newer<'c>(
     mine: &Ledger,
     targets: &[&str],
     catalog: &'c RunCatalog,
 ) -> Result<Vec<Newer<'c>>, CommandError> {
     let my_epochs = mine.writing_epochs()?;
-    // Of a plan: when it was begun to be carried out.
+    // For a plan, this is the time when it began to be carried out.
     let begun_at_ms = mine.progress()?.started_at_ms;
     let mine = mine.header();
     let my_last = my_epochs.map_or(mine.epoch, |(_, last)| last);
@@ -137,8 +137,8 @@ fn newer<'c>(
             i64::MIN
         } else if last > my_epochs.map_or(mine.epoch, |(first, _)| first) {
             // Test: `newer_runs::a_run_that_was_resumed_later_*`.
-            // Begun before this run and resumed after it. Of what it wrote, only the clock tells the order; where the
-            // clock contradicts the epochs, all of it counts as newer.
+            // This run was begun before the given one and resumed after it. Only the clock shows which of its writes are
+            // newer; if the clock contradicts the epochs, all of them count as newer.
             let resumed_at_ms = ledger.last_session_at_ms()?.unwrap_or(i64::MAX);
             if resumed_at_ms < begun_at_ms {
                 i64::MIN
@@ -157,9 +157,9 @@ fn newer<'c>(
     Ok(newer)
 }
 
-/// Takes back what the undos of a run have restored; what an undo of an undo has restored is wanted again.
+/// Removes what the undos of a run have restored, and adds again what an undo of an undo has restored.
 fn take_back(run: &str, catalog: &RunCatalog, adding: &mut AddRun<'_>) -> Result<(), CommandError> {
-    // The undos of an undo are newer than itself: in the order of their epochs, the last one to touch a customer counts.
+    // An undo is newer than the undo that it undoes. In the order of epochs, the newest undo decides for each customer.
     let mut undos: Vec<(u64, &Entry, bool)> = Vec::new();
     let mut open = vec![(run, true)];
     while let Some((run, restores)) = open.pop() {
@@ -180,7 +180,8 @@ fn take_back(run: &str, catalog: &RunCatalog, adding: &mut AddRun<'_>) -> Result
     Ok(())
 }
 
-/// The customers and locations of which an undo has restored everything. The lines of one follow each other.
+/// Removes the customers and locations of which an undo has restored everything. The lines of one customer or location are
+/// adjacent in an undo.
 fn restored(undo: &Ledger, adding: &mut AddRun<'_>) -> Result<(), CommandError> {
     let mut last: Option<((CustomerId, Option<LocationId>), bool)> = None;
     for outcome in undo.outcomes() {
@@ -206,7 +207,7 @@ fn restored(undo: &Ledger, adding: &mut AddRun<'_>) -> Result<(), CommandError> 
     Ok(())
 }
 
-/// Whether the location of a line is not as it was found.
+/// Returns whether the run has changed the location of a line.
 fn has_moved(outcome: &Outcome) -> bool {
     let Outcome {
         service, profile, ..
@@ -214,8 +215,8 @@ fn has_moved(outcome: &Outcome) -> bool {
     service.before != service.after || profile.before != profile.after
 }
 
-/// Adds what one run has asked for after this moment. For what two runs have asked for, the newer one counts: it is
-/// added first.
+/// Adds what one run has asked for after this time. If two runs have asked for the same, the newer one counts: it is added
+/// first.
 fn wanted(other: &Ledger, after_ms: i64, adding: &mut AddRun<'_>) -> Result<(), CommandError> {
     for outcome in other.outcomes() {
         let outcome = outcome?;
@@ -225,7 +226,7 @@ fn wanted(other: &Ledger, after_ms: i64, adding: &mut AddRun<'_>) -> Result<(), 
             Status::Changed | Status::Unchanged(Unchanged::Already) => true,
             // Tests: `newer_runs::a_rename_of_a_newer_run_*`, `newer_runs::a_service_id_that_a_newer_run_*`.
             Status::Failed(_) => before != after || has_moved(&outcome),
-            // What is in doubt is among the unresolved writes.
+            // Writes in doubt are among the unresolved writes.
             Status::InDoubt | Status::WouldChange | Status::Unchanged(_) | Status::Skipped(_) => {
                 false
             }
@@ -237,7 +238,8 @@ fn wanted(other: &Ledger, after_ms: i64, adding: &mut AddRun<'_>) -> Result<(), 
             continue;
         }
         let wrote = outcome.status != Status::Unchanged(Unchanged::Already);
-        // A line that has moved a location alone has wanted nothing of the account ID (test: `overtaken::whoever_was_at_work_*`).
+        // A line that has changed only a location does not concern the account ID (test:
+        // `overtaken::whoever_was_at_work_*`).
         if outcome.location.is_none() || before != after {
             adding.add(&customer, None, wrote);
         }
@@ -245,7 +247,7 @@ fn wanted(other: &Ledger, after_ms: i64, adding: &mut AddRun<'_>) -> Result<(), 
             adding.add(&customer, Some(location), wrote);
         }
     }
-    // Those of a run that was killed have no outcome (test: `newer_runs::what_a_newer_run_wrote_before_it_was_killed_*`).
+    // The last writes of a killed run have no outcome (test: `newer_runs::what_a_newer_run_wrote_before_it_was_killed_*`).
     for write in other.unresolved_writes()? {
         let intent = write.intent;
         let location = match &intent.write {

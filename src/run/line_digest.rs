@@ -1,14 +1,14 @@
-//! What a line asks for, whatever its file and its number.
+//! Digests of what a line asks for, independent of its file and its number.
 
 use crate::domain::{
     AccountId, Change, CustomerId, LocationId, NewAccount, Profile, Reseller, ServiceId,
 };
 use sha2::{Digest, Sha256};
 
-/// What a line asks for, as a number that a line of another file has too.
+/// Digest of what a line asks for. Lines of different files that ask for the same have the same digest.
 pub(super) type Wish = u64;
 
-/// The number of what this line asks for.
+/// Returns the digest of what this line asks for.
 pub(super) fn wish(change: &Change) -> Wish {
     let mut texts = key_texts(change);
     texts.text(match &change.new_account {
@@ -21,7 +21,7 @@ pub(super) fn wish(change: &Change) -> Wish {
     texts.number()
 }
 
-/// The number of the customer and the location that the line names, whatever it asks for.
+/// Returns the digest of the customer and the location that the line names, independent of what it asks for.
 pub(super) fn key(change: &Change) -> u64 {
     key_texts(change).number()
 }
@@ -31,7 +31,7 @@ fn key_texts(change: &Change) -> Texts {
     texts.text(change.account.as_ref().map(AccountId::as_str));
     texts.text(change.customer.as_ref().map(CustomerId::as_str));
     texts.text(change.reseller.as_ref().map(|reseller| match reseller {
-        // No ID is empty.
+        // This is unambiguous, because no ID is empty.
         Reseller::Own => "",
         Reseller::Id(id) => id.as_str(),
     }));
@@ -39,7 +39,7 @@ fn key_texts(change: &Change) -> Texts {
     texts
 }
 
-/// Texts one after another, each after its length, so that no two sequences are the same bytes.
+/// Texts, each after its length, so that two different sequences never give the same bytes.
 struct Texts(Vec<u8>);
 
 impl Texts {
@@ -55,7 +55,7 @@ impl Texts {
     }
 }
 
-/// The number of a text.
+/// Returns the digest of a text.
 pub(super) fn number(text: &str) -> u64 {
     number_of(text.as_bytes())
 }

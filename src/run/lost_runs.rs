@@ -1,4 +1,4 @@
-//! Runs that are registered and cannot be read: what they may have done already is not done a second time.
+//! Registered runs that cannot be read: what they may have done already must not be done a second time.
 
 use super::catalog::Lost;
 use super::claim::TargetClaim;
@@ -12,8 +12,8 @@ use crate::plan::Shape;
 use crate::report::{option, path_word, shell};
 use crate::ui;
 
-/// Refuses chains and swaps where a run that may have carried them out already is lost, unless their lines name the
-/// customer (test: `identity::a_run_folder_that_is_gone_*`).
+/// Refuses chains and swaps that a lost run may have carried out already, unless their lines name the customer (test:
+/// `identity::a_run_folder_that_is_gone_*`).
 pub(super) fn refuse_repeats(
     draft: &InputPlan,
     claim: &TargetClaim,
@@ -51,7 +51,7 @@ pub(super) fn refuse_repeats(
     )))
 }
 
-/// How a run that is kept in files comes into the database where that is meant.
+/// Returns the help text about importing a run from files, if the settings name a database; otherwise an empty text.
 fn import(lost: &Lost, resolved: &Resolved) -> String {
     let Some(ledger) = &resolved.ledger_address else {
         return String::new();
@@ -69,7 +69,7 @@ fn import(lost: &Lost, resolved: &Resolved) -> String {
     )
 }
 
-/// The first line of a chain or swap of which the customer is named neither by the file nor by earlier runs (tests:
+/// Returns the first line of a chain or swap for which neither the file nor an earlier run names the customer (tests:
 /// `recognition::a_run_that_is_gone_*`).
 pub(super) fn unnamed(draft: &InputPlan, history: &History, resolved: &Resolved) -> Option<Line> {
     let unique = resolved.system.capabilities().unique_accounts;

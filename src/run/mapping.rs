@@ -1,6 +1,6 @@
-//! What the columns of a file probably mean, and how that is said for the runs to come.
+//! Guesses what the columns of a file mean, and saves the meanings for later runs.
 //!
-//! A guess is used by no run: only what a person has saved or typed counts.
+//! Runs do not use guesses: only what a person has saved or typed counts.
 
 use super::Unread;
 use super::check::local_copy;
@@ -14,14 +14,14 @@ use std::path::{Path, PathBuf};
 
 /// A file's columns, and what they probably mean.
 pub(crate) struct Mapping {
-    /// The file, for people.
+    /// The name of the file, for display.
     pub(crate) name: String,
     pub(crate) sample: Sample,
-    /// For each column of the sample.
+    /// One meaning for each column of the sample.
     pub(crate) meanings: Vec<Meaning>,
-    /// Meanings that several columns may have: which ones, by their places in the sample.
+    /// Meanings that several columns may have, each with the positions of these columns in the sample.
     pub(crate) undecided: Vec<(Column, Vec<usize>)>,
-    /// What was saved.
+    /// The mapping that was saved; `None`: nothing was saved.
     pub(crate) saved: Option<SavedMap>,
     /// Columns that the configuration names and that this file does not have.
     pub(crate) missing: Vec<(&'static str, String)>,
@@ -30,9 +30,9 @@ pub(crate) struct Mapping {
 /// What a column probably means.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Meaning {
-    /// What is decided.
+    /// The decided meaning, and why it was decided.
     pub(crate) decided: Option<(Column, Basis)>,
-    /// What it may be.
+    /// The possible meanings, if none is decided.
     pub(crate) candidates: Vec<Column>,
 }
 
@@ -45,14 +45,14 @@ pub(crate) enum Basis {
     Environment,
     /// The file of settings says it.
     Configuration,
-    /// It is the column's own name.
+    /// The column has the name of the meaning.
     Name,
-    /// Name and values are like it: a guess.
+    /// The column's name and values are similar: a guess.
     Guess,
 }
 
 impl Mapping {
-    /// What is decided, with the names of the columns.
+    /// Returns the decided meanings with the names of their columns.
     pub(crate) fn decided(&self) -> impl Iterator<Item = (Column, &str, Basis)> {
         let columns = self.sample.columns.iter().zip(&self.meanings);
         columns.filter_map(|(column, meaning)| {
@@ -62,7 +62,7 @@ impl Mapping {
     }
 }
 
-/// Reads the beginning of a file and says what its columns mean; with `profile`, saves that.
+/// Reads the beginning of a file and finds out what its columns mean; with `profile`, saves the meanings.
 pub(crate) fn map(
     file: &Path,
     request: &Request,
@@ -92,7 +92,7 @@ pub(crate) fn map(
     Ok(mapping)
 }
 
-/// The settings that hold. Where a profile is saved and none is named, what it says already counts.
+/// Returns the settings in force. If a profile is saved and the command names no other, the values of that profile apply.
 fn values(request: &Request, saved: Option<&str>) -> Result<Values, CommandError> {
     let config = request.typed.config();
     let file = match saved {
@@ -105,8 +105,8 @@ fn values(request: &Request, saved: Option<&str>) -> Result<Values, CommandError
     Ok(Values::gather(&typed, &BTreeMap::new(), file)?)
 }
 
-/// What is said already: the place of each column, what it means, and who says so; and what the
-/// configuration names that is not there.
+/// Returns the meanings that the settings already give (position of the column, meaning, source), and the columns that the
+/// configuration names and the file does not have.
 fn fixed(
     sample: &Sample,
     name: &str,
@@ -148,7 +148,7 @@ fn meanings(
 ) -> (Vec<Meaning>, Vec<(Column, Vec<usize>)>) {
     let is_fixed = |column: Column| fixed.iter().any(|(_, fixed, _)| *fixed == column);
     let all = sample.columns.iter().enumerate().map(|(place, column)| {
-        // What has no name cannot be named.
+        // A column without a name cannot be mapped.
         if column.name.is_empty() || fixed.iter().any(|(known, ..)| *known == place) {
             return Vec::new();
         }
@@ -192,7 +192,7 @@ fn meanings(
     (meanings, undecided)
 }
 
-/// Saves what is decided, as far as it is not found by its name anyway.
+/// Saves the decided meanings, except those that are found by the name of the column anyway.
 fn save(
     mapping: &Mapping,
     config: Option<PathBuf>,

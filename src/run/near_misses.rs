@@ -1,8 +1,8 @@
-//! Lines of a plan that were not found, and other spellings of their account IDs that the system has.
+//! Finds lines of a plan that were not found although the system has another spelling of their account ID.
 //!
-//! A lost leading zero is the commonest reason for an account ID that no customer has. Once everything was looked up, other
-//! spellings are looked up too, within a budget of calls. A person is told of those that exist; no spelling is ever
-//! written for another, and no status changes.
+//! A lost leading zero is the most frequent reason for an account ID that no customer has. After all look-ups, other
+//! spellings are looked up too, within a budget of calls. The user is told which of them exist; no write ever uses another
+//! spelling than the file, and no status changes.
 
 use super::error::CommandError;
 use super::input_plan::InputPlan;
@@ -19,25 +19,25 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
-/// One call of fifty, but at least these.
+/// Least budget, in calls. Otherwise it is a fiftieth of the calls that were made.
 const LEAST_CALLS: u64 = 5;
 /// How many spellings go into one bulk look-up: what Plume answers with one call.
 const AT_ONCE: usize = 100;
-/// How many lines show how many zeros a column has lost, where no line that was found does.
+/// For this number of lines, more and more zeros are tried, to learn how many zeros the column has lost.
 const PROBED: usize = 12;
-/// The most lines of which other spellings are looked up.
+/// Largest number of lines for which other spellings are looked up.
 const MOST_LINES: usize = 100_000;
-/// How long it may take beside what the rate asks for.
+/// Time that the search may take in addition to what the rate requires.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What it is done with.
+/// What the search needs.
 pub(super) struct Look<'a> {
     pub(super) system: &'a System,
     pub(super) client: &'a Client,
     pub(super) resolved: &'a Resolved,
     /// How long ago the first line was looked up.
     pub(super) age: Duration,
-    /// Each of both ends it.
+    /// `stop` and `drain` both end the search.
     pub(super) stop: &'a CancellationToken,
     pub(super) drain: &'a Drain,
 }
@@ -51,10 +51,11 @@ struct Miss {
     exists: Option<(Difference, AccountId)>,
 }
 
-/// A spelling that is looked up, for a line.
+/// A spelling that is looked up, with the position of its line among the misses.
 type Candidate = (usize, Difference, AccountId);
 
-/// Looks other spellings up and notes which exist. What cannot be looked up is left out: the plan is complete without it.
+/// Looks up other spellings and records which exist. Errors are ignored, because the plan is complete without these
+/// spellings.
 pub(super) async fn look_up(
     look: Look<'_>,
     draft: &Arc<InputPlan>,
@@ -97,7 +98,7 @@ fn time_allowed(calls: u64, rate: Option<f64>) -> Duration {
     PATIENCE.saturating_add(paced.unwrap_or_default())
 }
 
-/// The lines whose account ID no customer has. A location that was not found has a customer.
+/// Returns the lines with an account ID that no customer has. If a customer was found, only its location was not.
 fn not_found(ledger: &Ledger) -> Result<HashMap<Line, Outcome>, CommandError> {
     let mut found = HashMap::new();
     for outcome in ledger.outcomes_with(&["failed"]) {
@@ -110,8 +111,8 @@ fn not_found(ledger: &Ledger) -> Result<HashMap<Line, Outcome>, CommandError> {
     Ok(found)
 }
 
-/// The lines with their account IDs, in the order of the file; and how long the IDs of the column are. One that was found
-/// counts for many that were not.
+/// Returns these lines with their account IDs, in the order of the file, and the lengths of the column's IDs. An ID that
+/// was found counts for many that were not found.
 fn read(
     draft: &InputPlan,
     mut outcomes: HashMap<Line, Outcome>,
@@ -143,14 +144,14 @@ fn read(
     Ok((misses, lengths))
 }
 
-/// How many calls may be made.
+/// The budget of calls.
 struct Budget<'a> {
     client: &'a Client,
     before: u64,
     most: u64,
     /// Whether customers are searched one by one.
     singly: bool,
-    /// How many calls a look-up has cost at the most: long IDs do not fit into one.
+    /// Largest number of calls that one look-up has cost: long IDs do not fit into one call.
     dearest: u64,
 }
 
@@ -160,12 +161,12 @@ impl Budget<'_> {
         (counters.find + counters.read).saturating_sub(self.before)
     }
 
-    /// Whether one more look-up may cost more than is left.
+    /// Returns whether one more look-up may exceed the budget.
     fn is_spent(&self) -> bool {
         self.spent() + self.dearest > self.most
     }
 
-    /// How many spellings the rest of the budget reaches for.
+    /// Returns how many spellings the whole budget can look up.
     fn reach(&self) -> usize {
         let at_once = if self.singly { 1 } else { AT_ONCE };
         usize::try_from(self.most).map_or(usize::MAX, |calls| calls.saturating_mul(at_once))
@@ -179,7 +180,7 @@ async fn search(
     mut lengths: Lengths,
 ) {
     for miss in misses.iter_mut() {
-        // The system itself has named it when it was searched.
+        // The search for the ID itself has shown this spelling.
         if let Some(other) = look.system.equal_but_for_case(&miss.account)
             && let Ok(other) = AccountId::new(other)
         {
@@ -189,7 +190,7 @@ async fn search(
     if look.age >= look.resolved.max_age {
         match look.resolved.system {
             Kind::Plume => {}
-            // Its lists are too old by now, and a new one may cost more than the budget.
+            // The lists of CloudCockpit are too old by now, and a new one may cost more than the budget.
             Kind::CloudCockpit => budget.singly = true,
             Kind::Adobe => return,
         }
@@ -200,7 +201,7 @@ async fn search(
             return;
         }
         for (_, id) in misses.iter().filter_map(|miss| miss.exists.as_ref()) {
-            // These lengths are those of the system, and count for more than those of the file.
+            // These lengths are those of IDs in the system, so they count for more than those in the file.
             lengths.add(id.as_str(), 1_000_000);
         }
     }
@@ -211,7 +212,7 @@ async fn search(
     }
 }
 
-/// Spellings of a few lines from all over the file with more and more zeros.
+/// Returns spellings with more and more zeros for a few lines, spread over the whole file.
 fn probes(misses: &[Miss]) -> Vec<Candidate> {
     let step = misses.len().div_ceil(PROBED).max(1);
     let probed = misses.iter().enumerate().step_by(step);
@@ -223,7 +224,7 @@ fn probes(misses: &[Miss]) -> Vec<Candidate> {
     .collect()
 }
 
-/// The likeliest spelling of each line, then the second of each, and so on.
+/// Returns the likeliest spelling of each line, then the second of each, and so on.
 fn candidates(misses: &[Miss], lengths: &Lengths, most: usize) -> Vec<Candidate> {
     let mut all = Vec::new();
     for (at, miss) in misses.iter().enumerate().take(most) {
@@ -240,18 +241,18 @@ fn candidates(misses: &[Miss], lengths: &Lengths, most: usize) -> Vec<Candidate>
     all.into_iter().map(|(_, candidate)| candidate).collect()
 }
 
-/// How far looking spellings up came.
+/// How a look-up of spellings ended.
 #[derive(Debug, PartialEq, Eq)]
 enum Looked {
     /// All of them were looked up.
     AtAll,
     /// The budget is spent, or the system does not answer: nothing more is to be looked up.
     AtNoMore,
-    /// Many at once cannot be looked up here.
+    /// The system does not allow bulk look-ups.
     BulkRefused,
 }
 
-/// Looks these up.
+/// Looks up these spellings, in batches.
 async fn look_at(
     look: &Look<'_>,
     budget: &mut Budget<'_>,
@@ -287,7 +288,7 @@ async fn look_at(
     }
 }
 
-/// The customers with these spellings; or why they cannot be had.
+/// Returns the customers with each of these spellings, or why the look-up ended.
 async fn ask(
     look: &Look<'_>,
     budget: &mut Budget<'_>,
@@ -329,7 +330,7 @@ async fn ask(
     Ok(found)
 }
 
-/// What a person is told of them; `None`: there are none.
+/// Returns the message about spellings that exist; `None`: there are none.
 pub(super) fn words(ledger: &Ledger) -> Result<Option<String>, CommandError> {
     let counts = ledger.counts()?;
     let is_one = |counted: &&Counted| counted.status == Status::Failed(Failed::NotFound);
@@ -340,7 +341,7 @@ pub(super) fn words(ledger: &Ledger) -> Result<Option<String>, CommandError> {
     Ok(NearMisses::of(ledger)?.words(lines))
 }
 
-/// Says it in the messages of the lines, and keeps how many there are of each kind.
+/// Records existing spellings in the messages of the lines, and their number by kind of difference.
 async fn note(misses: Vec<Miss>, ledger: &Ledger, journal: &Journal) -> Result<(), CommandError> {
     let (mut groups, mut outcomes) = (Vec::<NearMissGroup>::new(), Vec::new());
     for miss in misses {

@@ -1,24 +1,24 @@
-//! How else an account ID that no customer has may be spelled in the system: what spreadsheets, exports and typing change.
+//! Other spellings that an unknown account ID may have in the system: spreadsheets, exports and typing change IDs.
 //!
-//! Pure: it looks nothing up, and nothing of it is ever written.
+//! The functions are pure: they look nothing up, and no spelling is ever written.
 
 use crate::domain::AccountId;
 use crate::report::Difference;
 use std::collections::HashMap;
 
-/// The longest ID that is padded with zeros.
+/// Largest number of digits of an ID that is padded with zeros.
 const MOST_DIGITS: usize = 20;
-/// The most beginnings of IDs (`A-` of `A-0012`) of which lengths are counted.
+/// Largest number of prefixes (`A-` of `A-0012`) for which lengths are counted.
 const MOST_PREFIXES: usize = 1_000;
-/// How many zeros are tried where the column does not show how many an ID had.
+/// Largest number of zeros that are tried if the column does not show how many an ID had.
 const MOST_ZEROS: usize = 6;
 
-/// How long the IDs of a column are, for each beginning (`A-` of `A-0012`).
+/// How many digits the IDs of a column have, for each prefix (`A-` of `A-0012`).
 #[derive(Debug, Default)]
 pub(crate) struct Lengths(HashMap<String, HashMap<usize, u64>>);
 
 impl Lengths {
-    /// Counts an ID.
+    /// Counts an ID with this weight.
     pub(crate) fn add(&mut self, id: &str, weight: u64) {
         let (prefix, digits) = parts(id);
         if digits.is_empty() {
@@ -35,7 +35,7 @@ impl Lengths {
         }
     }
 
-    /// The usual lengths of such an ID's digits, the commonest first, and the longest.
+    /// Returns the usual numbers of digits after this prefix, the most frequent first, and then the largest.
     fn usual(&self, prefix: &str) -> Vec<usize> {
         let Some(lengths) = self.0.get(prefix) else {
             return Vec::new();
@@ -50,7 +50,7 @@ impl Lengths {
     }
 }
 
-/// An ID's beginning and the digits at its end.
+/// Splits an ID into its prefix and the digits at its end.
 fn parts(id: &str) -> (&str, &str) {
     let bare = id.trim_end_matches(|c: char| c.is_ascii_digit());
     id.split_at(bare.len())
@@ -140,7 +140,7 @@ fn is_dash(c: char) -> bool {
     )
 }
 
-/// An ordinary blank or dash in place of a special one.
+/// Returns an ordinary blank or dash for a special one.
 fn plain(c: char) -> char {
     if is_dash(c) {
         '-'
@@ -171,7 +171,7 @@ mod tests {
         assert_eq!(of("A-12", &["A-0012", "77"]), ["A-0012", "A12", "a-12"]);
         assert_eq!(of("0012", &["12", "15"]), ["12"]);
         assert_eq!(of("0012", &["00012", "x"]), ["00012", "12"]);
-        // Nothing but zeros has no other length.
+        // An ID of zeros alone has no other spelling.
         assert_eq!(of("000", &["12"]), Vec::<String>::new());
     }
 

@@ -1,5 +1,5 @@
-//! After a run: older runs are pruned, and its end is reported to a program of the operator's, a health check, a webhook and
-//! a file of metrics. The result of the run never depends on them: a failure is a warning.
+//! After a command: prunes older runs, and reports the end to a program of the operator, a health check, a webhook and a
+//! file of metrics. A failure is a warning and never changes the result of the run.
 
 use super::clock;
 use super::connect::runtime;
@@ -28,12 +28,12 @@ use tokio_util::sync::CancellationToken;
 /// How long the program may take.
 const PROGRAM: Duration = Duration::from_secs(30);
 
-/// Of the environment only this reaches the program: nothing that may hold a secret.
+/// The only environment variables that the program gets: none of them holds a secret.
 const PASSED_ON: [&str; 9] = [
     "PATH", "HOME", "USER", "LOGNAME", "SHELL", "TMPDIR", "LANG", "LC_ALL", "TZ",
 ];
 
-/// Of the summary only this reaches a webhook: no text may hold a customer's ID.
+/// The only members of the summary that a webhook gets: no text in them holds a customer's ID.
 const WITHOUT_IDS: [&str; 16] = [
     "format",
     "version",
@@ -90,7 +90,7 @@ pub(crate) fn with_notifications(
     };
     let end = End::of((command, kind), &result, run, began_ms);
     let cut = CancellationToken::new();
-    // Where no thread can be started, the result of the run stands.
+    // If the thread for signals cannot be started, the result of the run stands.
     let _listening = Listening::after_run(cut.clone(), end.exit as u8).ok();
     if let (Some(older_than), Some(dir), CommandKind::Writes) = (asked.keep, run, kind) {
         let pruned = catalog(&request.typed)
@@ -122,7 +122,7 @@ fn wait<T>(sent: impl Future<Output = Result<T, String>>) -> Result<T, String> {
     runtime.block_on(sent)
 }
 
-/// Ends at a signal: the process then ends soon.
+/// Waits until the report is sent, or until a signal comes: the process must then end soon.
 fn wait_unless(
     cut: &CancellationToken,
     sent: impl Future<Output = Result<(), String>>,
@@ -149,7 +149,7 @@ struct Group(Option<Pid>);
 
 impl Drop for Group {
     fn drop(&mut self) {
-        // Where nothing is left, there is no such group.
+        // If all processes of the group have ended, there is no group any more.
         let _ = self.0.map(|group| kill_process_group(group, Signal::KILL));
     }
 }
@@ -177,7 +177,7 @@ impl End {
         };
         let run = dir.map_or_else(String::new, |dir| dir.run().to_string());
         let failure = result.as_ref().err();
-        // After a failure, the summary is of another process, if there is one.
+        // After a failure, an existing summary is that of another process.
         let summary = dir.filter(|_| failure.is_none()).and_then(|dir| {
             let text = std::fs::read(dir.path().join("summary.json")).ok()?;
             serde_json::from_slice::<Value>(&text).ok()
@@ -207,7 +207,7 @@ impl End {
         }
     }
 
-    /// What is still to be reported when a signal comes is not reported, so that nothing keeps the process from ending.
+    /// Reports the end of the command. After a signal, the remaining reports are skipped, so that the process can end.
     fn report_to(&self, asked: &AfterRun, cut: &CancellationToken) {
         if let Some(path) = &asked.metrics_file {
             let ended_at_ms = clock::now_ms();
@@ -271,18 +271,18 @@ impl End {
             )
             .stdin(Stdio::piped())
             .stdout(stderr.map_or_else(|_| Stdio::null(), Stdio::from))
-            // Programs that it starts end with it.
+            // A process group of its own, so that the programs that it starts are killed with it.
             .process_group(0)
             .kill_on_drop(true)
             .spawn()
             .map_err(|why| format!("`{program}` cannot be run: {why}"))?;
-        // What it has started in the background ends with it, also where it is not waited for any longer.
+        // Kills the programs that it has started in the background, also if this future is dropped.
         let group = Group(child.id().and_then(|id| Pid::from_raw(id.cast_signed())));
         let stdin = child.stdin.take();
         let text = format!("{:#}\n", self.document);
         let ended = timeout(PROGRAM, async {
             if let Some(mut stdin) = stdin {
-                // A program that does not read it closes it.
+                // A program that does not read its input closes it, which is not an error.
                 let _ = stdin.write_all(text.as_bytes()).await;
             }
             child.wait().await

@@ -1,4 +1,4 @@
-//! A run that exists: found, opened, its file read again, and the settings that it was begun with.
+//! Opens an existing run: finds it, reads its file again, and applies the settings that it was begun with.
 
 use super::claim::TargetClaim;
 use super::connect::base_url;
@@ -28,11 +28,11 @@ use std::sync::Arc;
 /// What a run is opened for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
-    /// Nothing is written, so that looking elsewhere does no harm.
+    /// Nothing is written, so that looking at another target does no harm.
     Look,
-    /// What is left of its lines is carried out.
+    /// The remaining lines are carried out.
     Write,
-    /// What it has written is restored, by a run with a file of its own.
+    /// The values that the run has replaced are restored, by another run with its own file.
     Undo,
 }
 
@@ -46,18 +46,18 @@ impl Purpose {
 pub(crate) struct OpenRun<F = Arc<InputPlan>> {
     pub(super) dir: KeptRun,
     pub(super) ledger: Ledger,
-    /// With what was given anew.
+    /// The saved settings, with those that this command gives anew.
     pub(super) kept: SavedSettings,
-    /// What stops it: as given anew, else as it was begun with. Nothing where it is only looked at.
+    /// The guards: as this command gives them, otherwise as the run was begun with. None for [`Purpose::Look`].
     pub(super) limits: Guards,
     pub(super) resolved: Resolved,
     pub(super) draft: F,
-    /// Lives as long as the run.
+    /// Must live as long as the run.
     pub(super) stand_in: Option<StandIn>,
 }
 
 impl<F> OpenRun<F> {
-    /// Its target, which is not the one that it was begun on where another address was given anew.
+    /// Returns its target. This is not the original target if this command gives another address.
     pub(super) fn target(&self) -> Result<Target, CommandError> {
         let base_url = base_url(&self.resolved)?;
         Ok(Target::of(
@@ -67,12 +67,12 @@ impl<F> OpenRun<F> {
         ))
     }
 
-    /// Takes the run's target, so that no other run works on it meanwhile.
+    /// Claims the run's target, so that no other run works on it meanwhile.
     pub(super) fn claim(&self) -> Result<TargetClaim, CommandError> {
         TargetClaim::take(&self.resolved, self.target()?, self.dir.run().as_str())
     }
 
-    /// What limits the calls to the run's target together with those of other processes.
+    /// Returns the limits that this process shares with other processes that call the run's target.
     pub(super) fn shared_limits(&self) -> Result<Option<SharedLimits>, CommandError> {
         if self.stand_in.is_some() {
             return Ok(None);
@@ -81,12 +81,12 @@ impl<F> OpenRun<F> {
         Ok(self.dir.shared_limits(target, has_quota)?)
     }
 
-    /// What a person types to go on from it.
+    /// Returns the commands with which a person continues from this run.
     pub(super) fn commands(&self) -> Commands {
         Commands::of(self.dir.path(), self.ledger.header())
     }
 
-    /// Keeps what was given anew for whoever goes on with the run after this.
+    /// Saves what this command gives anew, for later commands that continue the run.
     pub(super) fn keep(&self) -> Result<(), CommandError> {
         self.kept.keep(&self.ledger)
     }
@@ -163,7 +163,7 @@ impl Found {
             choose(&catalog, wanted, &given)?
         };
         let ledger = dir.whole_ledger()?;
-        // Before the credentials are asked for, which a stand-in needs none of.
+        // Before the credentials are asked for, because a stand-in needs none.
         refuse_ended_stand_in(ledger.header(), sandbox)?;
         refuse_pruned(&ledger)?;
         shard::refuse_other(typed, &ledger)?;
@@ -174,7 +174,7 @@ impl Found {
         Guards::forget_duration(&mut run_values);
         let mut values = values(typed, &run_values)?;
         let mut resolved = resolve(&mut values, sandbox.secrets(), *output)?;
-        // Where the run lies, other runs of its file lie too.
+        // Other runs of the same file are in the same folder as this run.
         resolved.runs_dir = dir.path().parent().map_or(runs_dir, Path::to_owned);
         same_target(&values, &resolved, ledger.header(), sandbox, purpose)?;
         if typed.get("profile").is_some() && purpose.writes() {
@@ -255,7 +255,7 @@ impl Found {
     }
 }
 
-/// What a run is, in words: `apply of moves.csv`. The name of an undo's input is such words already.
+/// Describes a run: `apply of moves.csv`. The input of an undo has a description as its name.
 pub(super) fn described(ledger: &Ledger) -> String {
     let header = ledger.header();
     let name = ui::visible(&header.input_name);
@@ -266,7 +266,7 @@ pub(super) fn described(ledger: &Ledger) -> String {
     format!("{} of {name}", kind.as_str())
 }
 
-/// Says which run a command is about that was given without one.
+/// Tells the user which run a command has chosen.
 pub(crate) fn announce(command: &str, ledger: &Ledger) {
     let header = ledger.header();
     ui::err(&format!(
@@ -278,12 +278,12 @@ pub(crate) fn announce(command: &str, ledger: &Ledger) {
     ));
 }
 
-/// Whether a run wrote something, or was about to.
+/// Returns whether a run has writes on record, sent or about to be sent.
 pub(super) fn wrote_something(ledger: &Ledger) -> bool {
     ledger.has_writes().unwrap_or(false)
 }
 
-/// A stand-in inside of a process has ended with it: nothing answers at its address, or something else does.
+/// Refuses a run on a stand-in that has ended with its process: nothing answers at its address, or something else does.
 fn refuse_ended_stand_in(header: &Header, request: &SandboxRequest) -> Result<(), CommandError> {
     if request.sandbox || !Target::of_run(header).in_process {
         return Ok(());
@@ -294,7 +294,8 @@ fn refuse_ended_stand_in(header: &Header, request: &SandboxRequest) -> Result<()
         .with_help("name another run; or add --sandbox, which starts a new one, filled as the run's record says"))
 }
 
-/// A variable that is set for other work must not carry a run to another system. What is typed may.
+/// Refuses if an environment variable names another target: it may have been set for other work. A typed option may name
+/// another target. For [`Purpose::Look`] this is only a warning.
 fn same_target(
     values: &Values,
     resolved: &Resolved,
@@ -336,16 +337,16 @@ fn same_target(
     Ok(())
 }
 
-/// A run keeps to its own target. Whoever names a profile with another one means that.
+/// Refuses a typed profile that names another target: a run keeps to its own target.
 fn same_as_profile(values: &Values, header: &Header) -> Result<(), CommandError> {
     for (name, begun) in [("base_url", &header.base_url), ("tenant", &header.tenant)] {
         let Some(said) = values.of_profile(name) else {
             continue;
         };
-        // Of the address there are several spellings.
+        // The address can be spelled in several ways.
         let spelled = crate::http::check_base_url(said, true);
         let is_same = said == begun || spelled.is_ok_and(|spelled| spelled == *begun);
-        // Whatever counts more than the profile has been compared already.
+        // A typed option or a variable overrides the profile, and `same_target` has checked these.
         if is_same
             || matches!(
                 values.origin(name),

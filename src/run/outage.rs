@@ -1,8 +1,8 @@
-//! Why a system cannot be worked with, for a person: what happened, and what to do about it.
+//! Describes for a person why a system cannot be used, and what to do about it.
 
 use crate::system::{Fatal, Kind};
 
-/// What an outage means for a person.
+/// Describes an outage for a person.
 pub(super) fn outage(fatal: Fatal, words: &str, system: Kind) -> String {
     let title = system.capabilities().title;
     match fatal {
@@ -21,13 +21,13 @@ pub(super) fn outage(fatal: Fatal, words: &str, system: Kind) -> String {
     }
 }
 
-/// What a person does about it before the run can go on, and the words with which it then does; empty: nothing but
-/// wait.
+/// Returns what a person does before the run can continue, and the options with which it then continues; empty: the person
+/// can only wait.
 pub(super) fn remedy(fatal: Fatal) -> (&'static str, &'static [&'static str]) {
     match fatal {
         Fatal::TokenRefused => ("correct the credentials, then ", &[]),
         Fatal::Tls | Fatal::WrongAddress | Fatal::RefusedAlike => ("correct that, then ", &[]),
-        // The run would keep to what it was begun with.
+        // Without this option, the run would keep the setting that it was begun with.
         Fatal::BulkRefused => ("look customers up singly: ", &["--lookup", "auto"]),
         Fatal::Setting => ("correct the setting, then ", &[]),
         Fatal::GaveUp | Fatal::TakesNoWrites | Fatal::Unsafe | Fatal::Cancelled => ("", &[]),

@@ -1,4 +1,4 @@
-//! What the engine is told for one pass of a session.
+//! Makes the engine's settings for one pass of a session.
 
 use super::error::CommandError;
 use super::feeder::PassInput;

@@ -1,4 +1,4 @@
-//! The passes of a process over its run: the look, the question, the writes.
+//! The passes of a process over its run: the look-ups, the question, the writes.
 
 use super::chunk_feeder;
 use super::confirm;
@@ -27,10 +27,10 @@ use tokio::sync::{broadcast, mpsc};
 /// A part of a pass.
 pub(super) struct Part {
     pub(super) mode: Mode,
-    /// Whether it stops where of the first lines no customer is found.
+    /// Whether it stops if no customer is found for the first lines.
     pub(super) must_find: bool,
     pub(super) fed: Fed,
-    /// The count of the whole pass: what failed in an earlier part counts.
+    /// The tally of the whole pass, so that failures of an earlier part count, too.
     pub(super) tally: Arc<Tally>,
 }
 
@@ -70,7 +70,7 @@ impl Session {
     /// records the address: with a mistyped address, the run could not be undone.
     async fn moves(&mut self, system: &System) -> Result<Option<Ending>, CommandError> {
         let address = base_url(&self.run.resolved)?;
-        // A stand-in has another one each time.
+        // A stand-in has a new address each time.
         if address == self.run.ledger.header().base_url || self.run.stand_in.is_some() {
             return Ok(None);
         }
@@ -141,8 +141,8 @@ impl Session {
         self.pass(connected, journal, Mode::Apply).await
     }
 
-    /// Shows what would change and, if consent was not given with the command, asks for it. What is changed by others from
-    /// now on is `stale`.
+    /// Shows what would change and, if consent was not given with the command, asks for it. A value that another program
+    /// changes after this point makes its line `stale`.
     async fn show_and_ask(
         &self,
         connected: &Connected,
@@ -167,19 +167,20 @@ impl Session {
         Ok(asked(connected, question, stopped_by, NOT_CONFIRMED).await)
     }
 
-    /// One way through the file. Where no customer is found, a person at a terminal says whether it goes on.
+    /// Carries out one pass over the file. If no customer is found for the first lines, asks a person at a terminal whether
+    /// to go on.
     async fn pass(
         &mut self,
         connected: &mut Connected,
         journal: &Journal,
         mode: Mode,
     ) -> Result<Ending, CommandError> {
-        // One count of what fails, for what is done before the question and after it.
+        // One tally counts the failures before the question and after it.
         let tally = Arc::new(Tally::default());
         let first = self.searched_part(connected, journal, (mode, true), &tally);
         let ending = first.await?;
         let words = match ending {
-            // Others that work on it have been stopped, too.
+            // Other processes on the run have been stopped, too, so with these there is no question.
             Ending::Stopped(StopReason::NotFound, words)
                 if self.task.may_ask && ui::can_ask() && connected.shares.is_none() =>
             {
@@ -193,7 +194,7 @@ impl Session {
         if let Some(ending) = asked(connected, question, StopReason::NotFound, &words).await {
             return Ok(ending);
         }
-        // The rest, like a run that is resumed.
+        // The rest is carried out like a resumed run.
         self.known.done = done(&self.run.ledger, mode)?;
         self.known
             .read_recorded(&self.run.draft, &self.run.ledger)?;
@@ -201,7 +202,8 @@ impl Session {
             .await
     }
 
-    /// The lines that are not done; and for those that a plan did not find, other spellings of their account IDs.
+    /// Carries out the lines that are not done. After a plan, also looks up other spellings of account IDs that were not
+    /// found.
     async fn searched_part(
         &mut self,
         connected: &mut Connected,
@@ -241,7 +243,7 @@ impl Session {
         Ok(ending)
     }
 
-    /// The lines that are not done.
+    /// Carries out the lines that are not done, with one run of the engine.
     pub(super) async fn part(
         &mut self,
         connected: &mut Connected,
@@ -296,7 +298,8 @@ impl Session {
             tokio::select! {
                 ending = &mut running => ending,
                 error = beside(&mut connected.control, &connected.client, journal) => {
-                    // Units may wait for an answer of the ledger, and write nothing to it that fails, too.
+                    // Units may wait for an answer of the ledger without writing to it, so that they do not see the failure
+                    // themselves.
                     context.ledger_failed(error);
                     running.await
                 }
@@ -306,7 +309,7 @@ impl Session {
             .await
             .map_err(|why| CommandError::usage(format!("a bug: {why}")))?;
         let ending = match ending {
-            // Nothing more can be noted, and the feeder failed for the same reason.
+            // The ledger has failed: no further intent can be recorded, and the feeder failed for the same reason.
             Ending::Ledger(error) => Err(error),
             other => settled(connected, journal).await.map(|()| other),
         };
@@ -315,7 +318,7 @@ impl Session {
             Ok(ending) => ending,
             Err(error) => return Ok(Ending::Ledger(error)),
         };
-        // Of a part of the file it would mislead.
+        // An estimate for one part of the file would be misleading.
         if mode == Mode::Plan && matches!(ending, Ending::Finished) {
             finish::keep_forecast(
                 &self.run.ledger,
@@ -350,8 +353,8 @@ impl Session {
     }
 }
 
-/// What goes on beside the engine: orders are followed, and the calls so far are noted. Ends only where the ledger fails,
-/// after it was waited for.
+/// Runs beside the engine: follows orders, and records the calls so far. Returns only if the ledger fails, after waiting
+/// for it.
 pub(super) async fn beside(
     control: &mut Control,
     client: &Client,
@@ -370,14 +373,14 @@ pub(super) async fn beside(
     }
 }
 
-/// Everything about a pass that has ended is on record.
+/// Waits until everything about a pass that has ended is on record.
 async fn settled(connected: &mut Connected, journal: &Journal) -> Result<(), LedgerError> {
     connected.control.settle().await?;
     note_calls(&connected.client, journal).await?;
     journal.flush().await
 }
 
-/// Notes the calls of this process so far.
+/// Records the calls of this process so far.
 async fn note_calls(client: &Client, journal: &Journal) -> Result<(), LedgerError> {
     let counters = client.counters();
     let active = client.active().as_millis();
@@ -393,7 +396,7 @@ async fn note_calls(client: &Client, journal: &Journal) -> Result<(), LedgerErro
     journal.calls(calls).await
 }
 
-/// Asks a person whether the run goes on; where it does not, how it ends.
+/// Asks a person whether the run goes on; returns how the run ends if it does not.
 async fn asked(
     connected: &Connected,
     question: String,
@@ -404,7 +407,7 @@ async fn asked(
     let ending = tokio::select! {
         biased;
         () = connected.stop.cancelled() => {
-            // The prompt's line is not ended.
+            // Ends the line of the prompt.
             ui::err("");
             Some(Ending::Interrupted)
         }

@@ -1,6 +1,6 @@
-//! A file of which planning has nothing to tell: no problem, and no line that has to do with another one.
+//! A plain file: planning finds no problem in it, and no lines that depend on each other.
 //!
-//! What was counted of its lines is kept with a reconcile, so that the next night need not plan the same bytes again.
+//! A reconcile saves the counts of its lines, so that the next night need not plan the same bytes again.
 
 use super::input_plan::InputPlan;
 use crate::domain::ProblemList;
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// What was counted of the lines of such a file.
+/// The counts of a plain file.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct PlainFile {
@@ -23,7 +23,7 @@ pub(crate) struct PlainFile {
 }
 
 impl PlainFile {
-    /// What is kept of a planned file; `None`: planning has more to tell of it.
+    /// Returns the counts of a planned file; `None`: the file is not plain.
     pub(super) fn of(draft: &InputPlan) -> Option<Self> {
         let Counts {
             lines,
@@ -63,7 +63,7 @@ impl PlainFile {
         }
     }
 
-    /// The plan of the file.
+    /// Makes the plan of the file from its counts.
     pub(super) fn plan(self, table: Table) -> InputPlan {
         InputPlan {
             table,

@@ -32,7 +32,7 @@ pub(super) fn shown(ledger: &Ledger) -> Result<String, CommandError> {
     Ok(text)
 }
 
-/// What would change in the first lines that change.
+/// Shows what would change in the first lines that change.
 pub(super) fn sample(ledger: &Ledger, most: usize) -> Result<String, CommandError> {
     let mut text = String::new();
     let mut shown: u64 = 0;
@@ -48,7 +48,7 @@ pub(super) fn sample(ledger: &Ledger, most: usize) -> Result<String, CommandErro
     Ok(text)
 }
 
-/// Everything that would change, through a pager on a terminal.
+/// Shows everything that would change, through a pager on a terminal.
 pub(super) fn show_all(ledger: &Ledger) -> Result<(), CommandError> {
     let mut page = ui::Page::open();
     for outcome in changing(ledger) {
@@ -65,7 +65,7 @@ fn changing(ledger: &Ledger) -> impl Iterator<Item = Result<Outcome, LedgerError
     ledger.outcomes_with(&["would_change"])
 }
 
-/// Everything that would change, for a script; read from the ledger while it is written.
+/// Everything that would change, for a script. The lines are read from the ledger while they are printed.
 #[derive(Debug)]
 pub(super) struct Changes<'a>(pub(super) &'a Ledger);
 

@@ -1,26 +1,26 @@
-//! The last reconcile of a file, where that has planned the same bytes: what it keeps of them.
+//! Finds what the last reconcile of a file has saved of its plan, if it has planned the same bytes.
 //!
-//! A plan follows from the bytes, from how they are read, and from the version of this program. Where any of these differs, or
-//! the run cannot be read, the file is planned.
+//! A plan depends on the bytes, on how they are read, and on the version of this program. If any of these differs, or the
+//! run cannot be read, the file is planned.
 
 use super::plain_file::PlainFile;
 use super::saved_settings::SavedSettings;
 use crate::ledger::{Header, Ledger, LedgerError, ListedRun, RunDir, RunKind, Runs, State};
 
-/// How many runs are looked at, the newest first: the last reconcile of a file that is carried out every night is among them.
+/// How many runs are searched, the newest first: the last reconcile of a file that is reconciled every night is among them.
 const MOST: usize = 100;
 
-/// What a plan follows from.
+/// Everything that a plan depends on.
 pub(super) struct PlannedAs<'a> {
     pub(super) name: &'a str,
     pub(super) sha256: &'a str,
     pub(super) kept: &'a SavedSettings,
-    /// The word for the system.
+    /// The name of the system.
     pub(super) system: &'a str,
 }
 
 impl PlannedAs<'_> {
-    /// What the last reconcile of the file keeps of it.
+    /// Returns what the last reconcile of the file has saved of its plan; `None`: the file must be planned.
     pub(super) fn known(&self, runs: &dyn Runs) -> Option<PlainFile> {
         let of_run = |run| match run {
             ListedRun::There(dir, _) => Some(dir),
@@ -38,7 +38,7 @@ impl PlannedAs<'_> {
             && (its.input_sha256 == self.sha256 || its.input_name == self.name)
     }
 
-    /// The same of a good run that had the same bytes and read them in the same way.
+    /// Returns what a run has saved of its plan, if it is a good run with the same bytes, read in the same way.
     fn kept_by(&self, ledger: &Ledger) -> Result<Option<PlainFile>, LedgerError> {
         let its = ledger.header();
         let is_same = its.input_sha256 == self.sha256

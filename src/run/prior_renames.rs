@@ -1,7 +1,7 @@
-//! Which customers earlier runs have renamed, from their ledgers.
+//! Finds the customers that earlier runs have renamed, in their ledgers.
 //!
-//! Nothing is read before the first line asks for it: most nights ask never. Then sixteen bytes are kept for each rename; the
-//! customer is read from its ledger where a line comes upon one.
+//! The ledgers are read when the first line asks for a rename, which never happens in most nights. Then sixteen bytes are
+//! kept for each rename. The customer is read from its ledger when a line asks for that rename.
 
 use super::kept_run::KeptRun;
 use crate::domain::{AccountId, CustomerId, Reseller};
@@ -13,20 +13,20 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 /// A rename: the hash of its wish, the run in the order of age (0: the newest), and the number of the write.
 type Applied = (u64, u32, u32);
 
-/// The renames of earlier runs. These runs do not change meanwhile: whoever asks has the target alone.
+/// The renames of earlier runs. These runs do not change meanwhile, because this process holds the target.
 #[derive(Debug)]
 pub(crate) struct LedgerRenames {
     hasher: RandomState,
-    /// Sorted, the newest of each wish; empty until the first question.
+    /// The newest rename of each wish, sorted; empty until the first request.
     applied: OnceLock<Vec<Applied>>,
     /// The newest first.
     runs: Vec<KeptRun>,
-    /// The ledger that was asked last. Held while the renames are read.
+    /// The ledger that was used last. The lock is held while the renames are read.
     open: Mutex<Option<(u32, Ledger)>>,
 }
 
 impl LedgerRenames {
-    /// Those of these runs, the newest first.
+    /// Prepares the renames of these runs, which must be ordered with the newest first.
     pub(crate) fn of(runs: Vec<KeptRun>) -> Self {
         Self {
             hasher: RandomState::new(),
@@ -40,7 +40,7 @@ impl LedgerRenames {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The renames, read at the first question.
+    /// Returns the renames; reads them at the first call.
     fn applied(
         &self,
         _held: &MutexGuard<'_, Option<(u32, Ledger)>>,
@@ -55,7 +55,7 @@ impl LedgerRenames {
     fn read(&self) -> Result<Vec<Applied>, LedgerError> {
         let mut applied: Vec<Applied> = Vec::new();
         for (number, run) in (0_u32..).zip(&self.runs) {
-            // Of a wish that a newer run has applied, an older one says nothing.
+            // If a newer run has applied a wish, an older run says nothing about it.
             let mut of_run = Vec::new();
             run.ledger()?.net_renames(|net| {
                 if let Some(before) = &net.before {

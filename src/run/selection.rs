@@ -12,16 +12,16 @@ use crate::system::Kind;
 use crate::ui;
 use std::collections::BTreeMap;
 
-/// Which run a command takes where none is named.
+/// Which run a command takes if none is named.
 #[derive(Clone, Copy)]
 pub(crate) struct Selection<'a> {
     /// The command, for the announcement.
     pub(crate) command: &'static str,
     /// What is looked for, in words.
     pub(crate) words: &'static str,
-    /// Whether a run is such.
+    /// Returns whether a run is suitable.
     pub(crate) fits: &'a dyn Fn(&KeptRun, &Ledger) -> bool,
-    /// Whether a question that follows says which run it is, so that it is not said before.
+    /// Whether a later question names the run, so that it is not announced before.
     pub(crate) is_asked: bool,
 }
 
@@ -44,22 +44,22 @@ pub(crate) fn open_live(
     choose(&catalog, wanted, &given_by(typed)?)
 }
 
-/// What is given of a target where no run is named; `None`: anything.
+/// What the settings give of a target if no run is named; `None`: any value is suitable.
 #[derive(Debug)]
 pub(crate) struct Given {
     system: Option<String>,
     address: Option<String>,
     tenant: Option<String>,
-    /// Whether runs on a stand-in inside of their process are meant, or all others.
+    /// `true`: only runs on a stand-in inside their process; `false`: only other runs.
     in_process: Option<bool>,
 }
 
-/// What the settings say of the target.
+/// Returns what the settings give of the target.
 pub(super) fn given(values: &Values, request: &SandboxRequest) -> Given {
-    // A sandbox without a system is Plume's.
+    // A sandbox without a named system is Plume.
     let system = values.get("system").map(str::to_owned);
     let system = system.or_else(|| request.sandbox.then(|| Kind::Plume.to_string()));
-    // A stand-in has ended with its process, so that no command reaches it without one of its own.
+    // A stand-in has ended with its process, so that a command without `--sandbox` cannot reach it.
     of_values(values, system, Some(request.sandbox))
 }
 
@@ -74,7 +74,7 @@ fn of_values(values: &Values, system: Option<String>, in_process: Option<bool>) 
     }
 }
 
-/// The same where a command has no options for a target.
+/// Returns the same for a command that has no options for a target.
 pub(crate) fn given_by(typed: &TypedSettings) -> Result<Given, CommandError> {
     let values = values(typed, &BTreeMap::new())?;
     let system = values.get("system").map(str::to_owned);
@@ -82,7 +82,7 @@ pub(crate) fn given_by(typed: &TypedSettings) -> Result<Given, CommandError> {
 }
 
 impl Given {
-    /// Whether an address is given, and not any is meant.
+    /// Returns whether an address is given.
     pub(super) fn has_address(&self) -> bool {
         self.address.is_some()
     }
@@ -97,7 +97,7 @@ impl Given {
     }
 }
 
-/// The run that is meant where none is named.
+/// Chooses a run if none is named: the newest suitable one. Refuses if there are suitable runs on several targets.
 pub(crate) fn choose(
     catalog: &RunCatalog,
     wanted: Selection<'_>,
@@ -107,11 +107,11 @@ pub(crate) fn choose(
         given.fits(&entry.header.system, &entry.header.target)
             && match entry.ledger() {
                 Ok(ledger) => (wanted.fits)(&entry.dir, &ledger),
-                // It may be the one that is meant. An older one in its place would be a guess.
+                // This may be the run that is meant. An older one in its place would be a guess.
                 Err(_) => true,
             }
     });
-    // A newer run that cannot be read may be the one that is meant: opening it says why it cannot.
+    // A newer run that cannot be read may be the one that is meant: opening it reports why it cannot be read.
     let highest = newest.first().map_or(0, |one| one.header.epoch);
     let lost = catalog.lost.iter().find(|lost| {
         let known = lost.known.as_ref();

@@ -1,11 +1,11 @@
-//! A plan does not depend on how much of the file's keys is kept while it is read.
+//! A plan does not depend on how many of the file's keys are kept while it is read.
 
 use super::*;
 use crate::domain::Reseller;
 use crate::system::Kind;
 use proptest::prelude::*;
 
-/// All that a plan says.
+/// Formats everything that a plan contains.
 fn said(plan: &InputPlan) -> String {
     let mut units: Vec<_> = plan.units.iter().collect();
     units.sort_by_key(|(line, _)| **line);
@@ -22,7 +22,7 @@ fn said(plan: &InputPlan) -> String {
     )
 }
 
-/// The lines that share a key with another line, by all keys of all lines.
+/// Returns the lines that share a key with another line, from all keys of all lines.
 fn related(table: &Table) -> Index {
     let rows = table.rows().unwrap().map(Result::unwrap);
     let changes = rows.filter_map(|row| row.change);
@@ -30,7 +30,7 @@ fn related(table: &Table) -> Index {
     Index::among(touches.collect())
 }
 
-/// A line; where `odd` is small, one that cannot be read, one in other letters, a blank one, one by one ID alone.
+/// Makes a line. Small values of `odd` give an unreadable line, a blank one, one in other letters, or one with a single ID.
 fn line((from, to, customer, location, odd): (u32, u32, u32, u32, u8)) -> String {
     let id = |name: &str, n: u32, of: u32| match n % 3 {
         0 if n < of => format!("{name}-{n:04}"),
@@ -83,7 +83,7 @@ proptest! {
         let all = match read(Sizes::default(), usize::MAX) {
             Ok(all) => all,
             Err(error) => {
-                // Nothing but blank lines, or columns that do not fit the system.
+                // The file has nothing but blank lines, or columns that do not fit the system.
                 let other = read(Sizes { kept: 0, ..Sizes::default() }, block).err().map(|error| error.to_string());
                 prop_assert_eq!(other, Some(error.to_string()));
                 return Ok(());

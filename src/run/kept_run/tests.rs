@@ -1,5 +1,5 @@
-//! Runs whose records and inputs are in another place than their folders, as with a database that several machines share: every
-//! command must find them by what keeps them, and not by the folder.
+//! Tests with runs that have their records and inputs in another place than their folders, as with a database that several
+//! machines share: every command must find them in their storage, and not in the folder.
 
 use super::*;
 use crate::ledger::{
@@ -134,7 +134,7 @@ fn a_run_is_found_and_reported_where_its_folder_does_not_have_its_record() {
     new.begin(&header, None).unwrap();
 
     let catalog = RunCatalog::load(&runs).unwrap();
-    // The folder of a run that was begun on another machine is made where the run is asked for.
+    // If a run was begun on another machine, its folder is made here when the run is looked for.
     assert!(!dir.path().exists());
     let run = catalog.find("20261120").unwrap();
     let ledger = run.whole_ledger().unwrap();
@@ -143,7 +143,7 @@ fn a_run_is_found_and_reported_where_its_folder_does_not_have_its_record() {
     assert!(dir.path().join("results.csv").exists());
     assert!(!dir.path().join("ledger.db").exists());
 
-    // A report of it is known as one, and drawn again where it is missing.
+    // A report of the run is recognised, and drawn again if it is missing.
     let failures = dir.path().join("failures.csv");
     fs::remove_file(&failures).unwrap();
     refresh_report(&failures, &runs).unwrap();

@@ -1,11 +1,11 @@
-//! What is kept of a file is its plan.
+//! The saved counts of a file give its plan.
 
 use super::*;
 use crate::input::Settings;
 use crate::run::input_plan;
 use crate::system::Kind;
 
-/// A file of this text, planned.
+/// Plans a file with this text.
 fn planned(text: &str) -> InputPlan {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("input.csv");
@@ -14,7 +14,7 @@ fn planned(text: &str) -> InputPlan {
     input_plan::read(&file, "moves.csv", &Settings::default(), &rules, true).unwrap()
 }
 
-/// All that a plan says.
+/// Formats everything that a plan contains.
 fn said(plan: &InputPlan) -> String {
     let problems = plan.problems.sorted();
     format!(
@@ -32,7 +32,7 @@ fn what_is_kept_gives_the_same_plan() {
     let plan = planned(
         "accountId,newAccountId,customerId\nA-0001,B-0001,\nA-0002,B-0002,C-0002\n,B-0003,C-0003\n",
     );
-    // Its lines name their customers by IDs of both kinds, so that they are compared.
+    // Its lines name their customers by IDs of both kinds, so they must be compared.
     assert!(PlainFile::of(&plan).is_none());
     for text in [
         "accountId,newAccountId\nA-0001,B-0001\nA-0002,B-0002\nA-0003,B-0003\n",

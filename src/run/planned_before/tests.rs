@@ -1,4 +1,4 @@
-//! Of which runs a plan is taken.
+//! From which runs a plan is taken.
 
 use super::*;
 use crate::ledger::{LocalRuns, Phase, Progress, Pruned, Remains, RunId};
@@ -66,7 +66,7 @@ fn known(folder: &Path, mine: &SavedSettings, sha256: &str, system: &str) -> Opt
     file.known(&runs(folder))
 }
 
-/// Whether the file is planned again tonight, where this was its last run.
+/// Returns whether the file is planned again tonight, if this was its last run.
 fn is_planned_again(last: &Header, state: State) -> bool {
     let folder = tempfile::tempdir().unwrap();
     drop(make(folder.path(), last, state));
