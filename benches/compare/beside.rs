@@ -23,7 +23,7 @@ pub(crate) fn run(other: &str) {
         let [mut rate, mut processor, mut memory] = [const { Vec::new() }; 3];
         for round in 0..ROUNDS {
             let apply = |program| apply(program, options, lookup);
-            // Whichever is first finds a cooler machine, so that takes turns, too.
+            // The order alternates: the first of a round may run on a cooler machine.
             let (this, that) = if round % 2 == 0 {
                 let this = apply(IDSHIFT);
                 (this, apply(other))

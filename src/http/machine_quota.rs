@@ -397,7 +397,7 @@ mod tests {
         assert_eq!(taken_of(&shared), 150);
     }
 
-    /// What is returned in place of a reservation takes its place; one that is changed would be gone.
+    /// The table keeps only reservations that are returned unchanged.
     #[test]
     fn calls_before_a_reboot_count_as_long_as_any_others() {
         let shared = shared();

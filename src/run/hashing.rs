@@ -4,11 +4,11 @@ use crate::domain::hex;
 use sha2::{Digest, Sha256};
 use std::io::{self, Read, Write};
 
-/// Hashes what passes through.
+/// A reader or writer that computes the SHA-256 of the bytes that pass through it.
 pub(super) struct Hashing<T> {
     pub(super) inner: T,
     pub(super) sha256: Sha256,
-    /// How many have passed.
+    /// Number of bytes that have passed.
     pub(super) bytes: u64,
 }
 

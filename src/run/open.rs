@@ -42,7 +42,7 @@ impl Purpose {
     }
 }
 
-/// A run, opened. `F`: its file as it was planned; `()` where the command does not need the file.
+/// An open run. `F`: its planned file, or `()` if the command does not need the file.
 pub(crate) struct OpenRun<F = Arc<InputPlan>> {
     pub(super) dir: KeptRun,
     pub(super) ledger: Ledger,
@@ -109,8 +109,8 @@ pub(super) fn open(
     found.opened(draft.into(), stand_in, (run, wanted), request.output)
 }
 
-/// Opens a run that is to be undone, without its file: the ledger alone says what the run wrote, so that a run whose file is
-/// lost or damaged can be undone.
+/// Opens the run that `undo` is to undo, without its file. The ledger alone says what the run wrote, so a run can be undone also
+/// if its file is lost or damaged.
 pub(super) fn open_for_undo(
     run: Option<&str>,
     wanted: Selection<'_>,
@@ -118,7 +118,7 @@ pub(super) fn open_for_undo(
 ) -> Result<OpenRun<()>, CommandError> {
     let mut found = Found::of(run, wanted, Purpose::Undo, request)?;
     let stand_in = if request.sandbox.sandbox {
-        // It is filled with the customers of the file.
+        // The stand-in is filled with the customers of the file.
         let draft = found.read_input()?;
         let Found {
             ledger, resolved, ..
@@ -130,13 +130,13 @@ pub(super) fn open_for_undo(
     found.opened((), stand_in, (run, wanted), request.output)
 }
 
-/// A run that was found, with its settings; its file was not opened.
+/// A run that was found, with its settings, before its file is opened.
 struct Found {
     dir: KeptRun,
     ledger: Ledger,
-    /// As the run was begun with.
+    /// The settings that the run began with.
     kept: SavedSettings,
-    /// With what was given anew.
+    /// The same with the settings of this command.
     values: Values,
     resolved: Resolved,
     purpose: Purpose,
@@ -195,7 +195,7 @@ impl Found {
         })
     }
 
-    /// Reads the file of the run; plans it, where lines of it are to be carried out.
+    /// Opens the file of the run, and plans it if its lines are to be carried out.
     fn read_input(&self) -> Result<InputPlan, CommandError> {
         same_input(&self.dir, &self.ledger)?;
         let (resolved, header) = (&self.resolved, self.ledger.header());
@@ -214,7 +214,7 @@ impl Found {
         Ok(input_plan::read(&input, name, &reading, &rules, is_unique)?)
     }
 
-    /// Leaves the lines that are not of the run's share out.
+    /// Removes the lines that do not belong to the run's share of the file.
     fn restrict(&self, draft: &mut InputPlan) -> Result<(), CommandError> {
         if self.purpose == Purpose::Write {
             return shard::restore(draft, &self.ledger);
@@ -223,7 +223,7 @@ impl Found {
         Ok(())
     }
 
-    /// Announces the run where none was named. `wanted`: how it was chosen then.
+    /// Announces the run if the command named none; `wanted` then says how it was chosen.
     fn opened<F>(
         self,
         draft: F,

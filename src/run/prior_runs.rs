@@ -1,4 +1,4 @@
-//! Which customers a line meant when it was carried out before.
+//! Finds which customer a line meant when earlier runs carried it out.
 //!
 //! After a chain or swap is carried out, its IDs belong to other customers, so a second run of the same lines would
 //! change the wrong customers. The ledgers of earlier runs on this target have recorded which customer a line meant,
@@ -23,18 +23,19 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::BuildHasher;
 use std::sync::Arc;
 
-/// Lines of which the customer is not known yet, by what they ask for, each with its reseller.
+/// Lines without a known customer, by what they ask for, each with its reseller.
 type Open = HashMap<Wish, BTreeMap<Line, Option<Reseller>>>;
 
-/// An earlier run on this target. Lines of a chain or swap that ask for the same are taken for the same
-/// lines, whatever file they came in.
+/// An earlier run on this target. Lines of a chain or swap that ask for the same count as the same lines, even if they came
+/// in different files.
 struct Earlier {
     run: KeptRun,
     same_file: bool,
     has_writes: bool,
 }
 
-/// Asks the earlier runs on these targets, which are one system. `kept`: remembers of which of them nothing is to be asked again.
+/// Returns what earlier runs on these targets, which are one system, say about the lines. `kept`: if no account
+/// ID went from one customer to another in these runs, records that, so that the next run need not compare them again.
 pub(super) fn of(
     mine: &Header,
     targets: &[&str],
@@ -75,7 +76,7 @@ pub(super) fn of(
             break;
         }
         let other = run.ledger()?;
-        // The other run's file is not read again where it has the same lines: only a saving.
+        // If the other run has the same lines, its file is not read again. This only saves time.
         let same_lines = other.header().input_sha256 == mine.input_sha256;
         for (wish, customer) in found(&run, &other, &open, resolved, same_lines)? {
             for (line, reseller) in open.remove(&wish).into_iter().flatten() {
@@ -105,8 +106,8 @@ fn as_reported(draft: &InputPlan, history: &mut History) -> Result<(), CommandEr
     Ok(())
 }
 
-/// The earlier runs on these targets, the newest first. Those that cannot be read are lost, which is looked at
-/// elsewhere.
+/// Returns the earlier runs on these targets, the newest first. Runs that cannot be read are lost; `lost_runs` deals with
+/// them.
 fn earlier(
     mine: &Header,
     targets: &[&str],
@@ -114,7 +115,7 @@ fn earlier(
     identity: &InputIdentity,
 ) -> Vec<Earlier> {
     let others = catalog.others(&mine.run, targets);
-    // What is undone is no file that a person applies (test: `recognition::what_an_undo_restored_*`).
+    // The file of an undo is not one that a person applies (test: `recognition::what_an_undo_restored_*`).
     others
         .filter(|entry| entry.header.kind != RunKind::Undo)
         .map(|entry| Earlier {
@@ -125,7 +126,7 @@ fn earlier(
         .collect()
 }
 
-/// The temporary account IDs that other runs on these targets have given customers, or may have.
+/// Returns the temporary account IDs that other runs on these targets have given to customers, or may have given.
 pub(super) fn temporary_ids(
     mine: &Header,
     targets: &[&str],
@@ -147,7 +148,7 @@ pub(super) fn temporary_ids(
     Ok(temporary)
 }
 
-/// Calls `each` for every account ID that the run has sent.
+/// Calls `each` for every write of the run.
 fn moves(run: &KeptRun, mut each: impl FnMut(WriteRecord)) -> Result<(), CommandError> {
     for write in run.ledger()?.writes() {
         each(write?);
@@ -155,7 +156,7 @@ fn moves(run: &KeptRun, mut each: impl FnMut(WriteRecord)) -> Result<(), Command
     Ok(())
 }
 
-/// The number of these runs as they are now: what a run has written grows only with its commits.
+/// Returns the digest of these runs in their present state: what a run has written can only grow with its commits.
 fn compared(runs: &[&KeptRun]) -> Result<u64, CommandError> {
     let mut text = String::new();
     for run in runs {
@@ -164,8 +165,8 @@ fn compared(runs: &[&KeptRun]) -> Result<u64, CommandError> {
     Ok(number(&text))
 }
 
-/// Whether the last run of the file has compared the account IDs of just these runs, and found none that went from one
-/// customer to another (tests: `plain_nights::*`).
+/// Returns whether the last run of the file has compared the account IDs of exactly these runs, and found none that went
+/// from one customer to another (tests: `plain_nights::*`).
 fn is_known_apart(runs: &[Earlier], compared: u64) -> Result<bool, CommandError> {
     let Some(last) = runs.iter().find(|one| one.same_file) else {
         return Ok(false);
@@ -176,7 +177,8 @@ fn is_known_apart(runs: &[Earlier], compared: u64) -> Result<bool, CommandError>
     Ok(is_of_this_version && apart == Some(compared))
 }
 
-/// The account IDs that these runs took from customers and gave to customers. Rare; so first only hashes are kept.
+/// Returns the account IDs that these runs both took from a customer and gave to a customer. These are rare, so only hashes
+/// are kept at first.
 fn changed_hands(runs: &[&KeptRun]) -> Result<HashMap<Carried, Hands>, CommandError> {
     let hasher = foldhash::fast::RandomState::default();
     let (mut taken, mut given) = (Vec::new(), Vec::new());
@@ -221,8 +223,8 @@ fn changed_hands(runs: &[&KeptRun]) -> Result<HashMap<Carried, Hands>, CommandEr
     Ok(hands)
 }
 
-/// The lines of chains and cycles, and those that go by an ID that changed hands, by what they ask for. Where several
-/// customers may carry one ID nothing is ordered, and all lines that share an ID count.
+/// Returns the lines of chains and cycles, and the lines that name their customer by an ID that changed hands, by what they
+/// ask for. If several customers may have one account ID, nothing is ordered, and all lines that share an ID are included.
 fn ordered(
     draft: &InputPlan,
     unique_accounts: bool,
@@ -253,7 +255,7 @@ fn ordered(
     Ok(lines)
 }
 
-/// What an earlier run found for wishes that are still open.
+/// Returns the customers that an earlier run found for wishes that are still open.
 fn found(
     run: &KeptRun,
     ledger: &Ledger,
@@ -261,7 +263,8 @@ fn found(
     resolved: &Resolved,
     same_lines: bool,
 ) -> Result<Vec<(Wish, CustomerId)>, CommandError> {
-    // Begun, and without a final outcome: the run was killed there (test: `recognition::a_run_that_was_killed_*`).
+    // Lines that were begun and have no final outcome: the run was killed there (test:
+    // `recognition::a_run_that_was_killed_*`).
     let begun: HashMap<Line, CustomerId> = ledger
         .unresolved_writes()?
         .into_iter()

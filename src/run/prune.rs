@@ -22,7 +22,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
 use std::time::Duration;
 
-/// What a run's folder has beside its ledger. The input is the last: while it is there, the work is not complete.
+/// The files of a run's folder beside its ledger. The input is the last one: while it exists, pruning is not complete.
 const FILES: [&str; 5] = [
     "results.csv",
     "failures.csv",
@@ -34,13 +34,13 @@ const FILES: [&str; 5] = [
 /// Which runs are pruned.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Retention {
-    /// Those that ended longer ago than this.
+    /// Runs that ended longer ago than this are pruned.
     pub(crate) older_than: Duration,
-    /// But never this many of the newest runs of each target.
+    /// This many of the newest runs of each target are kept whatever their age.
     pub(crate) keep_last: usize,
 }
 
-/// A run that is old enough, and what becomes of it.
+/// A run that is old enough, and whether it is pruned.
 pub(crate) struct Candidate<'a> {
     pub(crate) entry: &'a Entry,
     /// Why it stays as it is; `None`: it is pruned.
@@ -49,8 +49,8 @@ pub(crate) struct Candidate<'a> {
     pub(crate) bytes: Option<u64>,
 }
 
-/// The runs that are old enough, the oldest first. `within`: only runs in this folder are pruned; all runs of the catalog
-/// count for what refers to what.
+/// Returns the runs that are old enough, the oldest first. `within`: only runs in this folder are pruned, but all runs of
+/// the catalog count as runs that may refer to others.
 pub(crate) fn candidates<'a>(
     catalog: &'a RunCatalog,
     within: &Path,
@@ -89,18 +89,18 @@ pub(crate) fn candidates<'a>(
     Ok(found)
 }
 
-/// What the runs that were looked at so far, the newest first, say about older ones.
+/// What the runs that were examined so far, the newest first, say about older ones.
 #[derive(Default)]
 struct Rules {
     seen: HashMap<String, usize>,
     /// The newest good reconciles: the file and the target of each.
     good: Vec<(InputIdentity, String)>,
-    /// Runs that a kept run restores, and the first of those.
+    /// By the ID of a run: the first kept run that undoes it.
     referred: HashMap<String, String>,
 }
 
 impl Rules {
-    /// Why a run stays whatever its age.
+    /// Returns why a run is kept whatever its age; `None`: nothing keeps it.
     fn why_kept(
         &mut self,
         entry: &Entry,
@@ -145,7 +145,7 @@ impl Rules {
         Ok(None)
     }
 
-    /// Whether no newer good reconcile of the same file and target was seen; from now on there is one.
+    /// Returns whether no newer good reconcile of the same file and target was examined before, and remembers this one.
     fn is_newest_good(&mut self, header: &Header) -> bool {
         let identity = InputIdentity::of_run(header);
         let is_known = self
@@ -158,7 +158,7 @@ impl Rules {
         !is_known
     }
 
-    /// A run that stays keeps the run that it restores.
+    /// Remembers that a kept run keeps the run that it undoes.
     fn keeps(&mut self, entry: &Entry, ledger: &Ledger) -> Result<(), CommandError> {
         if ledger.pruned()?.is_none()
             && let Some(parent) = &entry.header.parent
@@ -178,8 +178,8 @@ fn bytes(dir: &RunDir) -> Option<u64> {
         .reduce(|all, bytes| all + bytes)
 }
 
-/// Reduces a run to its compact record. `keeps_summary`: summary.json stays, so that a night in which nothing was changed
-/// can still be told about.
+/// Reduces a run to its compact record. `keeps_summary`: summary.json stays, so that a night without changes can still be
+/// reported.
 pub(crate) fn reduce(
     entry: &Entry,
     catalog: &RunCatalog,
@@ -189,7 +189,7 @@ pub(crate) fn reduce(
     reduce_beside(entry, catalog, None, keeps_summary, now_ms)
 }
 
-/// The same beside a good reconcile that is newer than the catalog.
+/// Does the same as [`reduce`]. `newest_good`: a good reconcile that is newer than the catalog.
 fn reduce_beside(
     entry: &Entry,
     catalog: &RunCatalog,
@@ -210,7 +210,7 @@ fn reduce_beside(
         }
         remove(&entry.dir.path().join(name))?;
     }
-    // What a process that was killed has left of a report.
+    // Removes the parts of reports that a killed process has left.
     for left in std::fs::read_dir(entry.dir.path()).into_iter().flatten() {
         let path = left.map(|left| left.path()).unwrap_or_default();
         let is_hidden = path
@@ -258,11 +258,12 @@ fn remains(run: &KeptRun, ledger: &Ledger, now_ms: i64) -> Result<Remains, Comma
     })
 }
 
-/// The customers that lines meant which a later file may repeat: those that renamed one, and those of chains and swaps.
+/// Returns the customers of the lines that a later file may repeat: lines that renamed a customer, and lines of chains and
+/// swaps.
 fn wishes(run: &KeptRun, ledger: &Ledger) -> Result<Vec<(Wish, CustomerId)>, CommandError> {
     let header = ledger.header();
     if header.kind == RunKind::Undo {
-        // What is undone is no file that a person applies.
+        // The file of an undo is not one that a person applies.
         return Ok(Vec::new());
     }
     let Some(system) = Kind::parse(&header.system) else {
@@ -305,7 +306,7 @@ fn wishes(run: &KeptRun, ledger: &Ledger) -> Result<Vec<(Wish, CustomerId)>, Com
             }
         }
     }
-    // In the order of their table, which grows at its end then.
+    // In the order of their table, so that rows are only appended to it.
     wishes.sort_unstable();
     Ok(wishes)
 }
@@ -314,7 +315,7 @@ fn renames(change: &Change, outcome: &Outcome) -> bool {
     change.new_account.asks() && outcome.account.before != outcome.account.after
 }
 
-/// Whether the outcome says which customer the line meant.
+/// Returns whether the outcome shows which customer the line meant.
 fn holds(outcome: &Outcome) -> bool {
     let Transition { before, after } = &outcome.account;
     match outcome.status {
@@ -324,8 +325,8 @@ fn holds(outcome: &Outcome) -> bool {
     }
 }
 
-/// What a run found as wished, an older run that is resumed must not overwrite; unless the newest good reconcile of the
-/// target has found the same.
+/// Removes outcomes of a pruned run. While an older run may be resumed, outcomes stay that found the requested value in
+/// place, because that run must not overwrite it; unless the newest good reconcile of the target has found the same.
 fn strip(
     entry: &Entry,
     ledger: &Ledger,
@@ -343,7 +344,8 @@ fn strip(
         let its = other.ledger()?;
         let state = its.progress()?.state;
         if other.header.epoch < entry.header.epoch {
-            // What comes before a plan is carried out counts as older than that, so a plan needs none of it.
+            // What was done before a plan is carried out counts as older than the plan, so a plan needs none of these
+            // outcomes.
             may_resume |=
                 !matches!(state, State::Finished | State::Planned) && its.pruned()?.is_none();
         } else if newest_good.is_none()
@@ -357,7 +359,7 @@ fn strip(
     if !may_resume {
         return Ok(ledger.strip(hold, None)?);
     }
-    // Eight bytes for each customer or location, however long its ID is.
+    // Eight bytes for each customer or location, whatever the length of its ID.
     let hasher = RandomState::new();
     let number = |customer: &CustomerId, location: Option<&LocationId>| {
         hasher.hash_one((customer, location))
@@ -382,8 +384,8 @@ fn strip(
     Ok(ledger.strip(hold, Some(&keeps_found))?)
 }
 
-/// Earlier reconciles of the same file and target in which nothing was changed and nothing failed, once a newer good one
-/// is there: a summary and the digests of their files are left.
+/// After a good reconcile, reduces earlier reconciles of the same file and target that changed nothing and had no failures.
+/// Their summaries and the digests of their files are kept.
 pub(super) fn reduce_idle(
     newest: &Ledger,
     catalog: &RunCatalog,
@@ -411,7 +413,7 @@ pub(super) fn reduce_idle(
     Ok(())
 }
 
-/// Prunes the other runs of the target of this run that ended longer ago than this.
+/// Prunes the other runs on the target of this run that ended longer ago than `older_than`.
 pub(super) fn keep(
     run: &KeptRun,
     catalog: &RunCatalog,
@@ -434,7 +436,7 @@ pub(super) fn keep(
     Ok(())
 }
 
-/// Refuses to go on with a run of which only the compact record is left.
+/// Refuses to continue a run that has only its compact record left.
 pub(crate) fn refuse_pruned(ledger: &Ledger) -> Result<(), CommandError> {
     let Some(pruned) = ledger.pruned()? else {
         return Ok(());

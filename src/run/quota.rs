@@ -1,10 +1,10 @@
-//! The limits of a target over all processes: where they are kept, and what of that the client is told.
+//! The limits of a target for all its processes together: where they are kept, and what the client gets of them.
 
 use crate::ledger::{LedgerError, Runs, StateCalls, StateDb};
 use crate::limits::{CallReservations, SharedRate};
 use std::sync::Arc;
 
-/// Where the limits of a target are kept, which hold for all its processes together.
+/// Where the limits are kept that all processes of a target share.
 #[derive(Debug, Clone)]
 pub(crate) enum SharedLimits {
     /// Calls are counted against the quota on this machine; each process has its own pace.
@@ -14,8 +14,8 @@ pub(crate) enum SharedLimits {
 }
 
 impl SharedLimits {
-    /// Those of the target with this key: where runs are kept, or else in the state database of this machine, where that is
-    /// given.
+    /// Returns the limits of the target with this key: from the place where runs are kept, otherwise from the state
+    /// database of this machine, if that is given.
     pub(super) fn of(
         runs: &dyn Runs,
         target: String,
@@ -27,7 +27,7 @@ impl SharedLimits {
         Ok(state()?.map(|state| Self::Machine(Arc::new(StateCalls { state, target }))))
     }
 
-    /// What the client is told: where the quota is counted, and who gives out the turns.
+    /// Returns what the client needs: where the quota is counted, and what gives out the turns.
     pub(super) fn for_client(
         limits: Option<Self>,
         has_quota: bool,

@@ -26,7 +26,7 @@ async fn call(client: &Client) -> Result<u16, CallError> {
     client.read(&call, parse).await
 }
 
-/// Calls of all these processes, as many at the same time from each, for this long.
+/// Makes calls from all these processes for this long, `workers` at the same time from each.
 async fn calls(processes: &[&Process], workers: u32, time: Duration) {
     let end = Instant::now() + time;
     let mut set = JoinSet::new();
@@ -35,7 +35,7 @@ async fn calls(processes: &[&Process], workers: u32, time: Duration) {
             let client = Arc::clone(&process.client);
             set.spawn(async move {
                 while Instant::now() < end {
-                    // Cut off at the end, as a run is.
+                    // The last calls are cut off at the end, as in a run.
                     let _ = tokio::time::timeout_at(end, call(&client)).await;
                 }
             });
@@ -82,7 +82,7 @@ fn measure(rate: f64, workers: u32) -> Option<Measured> {
     let mut slots: Vec<i64> = recorded.flatten().collect();
     slots.sort_unstable();
     let arrivals = api.arrivals();
-    // Without the first and the last moments.
+    // The first and the last half second are left out.
     let mean = |calls: usize| f64::from(u32::try_from(calls).unwrap()) / 4.0 / rate;
     let four_s = slots[0] + 500_000..slots[0] + 4_500_000;
     let begun = arrivals[0] + Duration::from_millis(500);
@@ -95,8 +95,8 @@ fn measure(rate: f64, workers: u32) -> Option<Measured> {
     })
 }
 
-/// What is given out is exact, always. Whether it is all asked for and used, and when it arrives, depends on the machine,
-/// so the best of a few times counts, and turns that a busy machine has missed are only told.
+/// The turns that are given out are always exact. Whether all are requested and used, and when the calls arrive, depends on
+/// the machine. So the best of a few attempts counts, and turns that a busy machine has missed are only printed.
 #[test]
 fn several_processes_together_keep_the_rate_and_use_it() {
     for (rate, workers, granted, arrived) in [(20.0, 8, 20, 20), (500.0, 40, 500, 505)] {
@@ -144,7 +144,7 @@ fn the_quota_of_each_address_holds_over_all_processes_and_is_used() {
         assert!((147..=150).contains(&most), "{address}: {most}");
         assert!(arrivals.len() >= 2 * 147, "{address}: {}", arrivals.len());
     }
-    // Whoever ends gives back what it did not use.
+    // A process that ends gives back the calls that it did not use.
     let counted = || {
         let sql = "SELECT coalesce(sum(calls), 0) FROM idshift.taken WHERE egress = '127.0.0.2'";
         place.psql(sql).parse::<usize>().unwrap()
@@ -178,7 +178,7 @@ fn a_refusal_of_one_process_holds_all_and_then_one_call_finds_out() {
             .filter(|at| (from..to).contains(*at))
             .count()
     };
-    // Turns that were given out before, at most a quarter of a second ahead, are used by the others.
+    // The other processes use turns that were given out before, at most a quarter of a second ahead.
     assert_eq!(since(700, 1950), 0);
     let (first, rest) = (since(1950, 2400), since(2400, 5000));
     assert!(first <= 9, "{first}");
@@ -230,7 +230,7 @@ fn the_lower_of_two_rates_counts_for_both_and_an_order_changes_it_for_all() {
         assert_eq!(fast.client.lower_rate(), Some((Some(200.0), 20.0)));
         assert_eq!(slow.client.lower_rate(), None);
         slow.client.set_rate(100.0);
-        // It is heard of with the next answers.
+        // The other process learns of the new rate with its next answers.
         while fast.client.rate() != Some(100.0) {
             call(&fast.client).await.unwrap();
         }
@@ -278,7 +278,7 @@ fn while_the_database_is_frozen_no_call_is_made_and_then_they_go_on() {
             assert!(waited.is_err());
             let before = api.arrivals();
             signal(&place, "-CONT", &pids);
-            // Turns that were there, and calls under way.
+            // Turns that were given out before, and calls under way, end within this time.
             let late = stopped + Duration::from_millis(500);
             assert_eq!(before.iter().filter(|at| **at > late).count(), 0);
             before.len()

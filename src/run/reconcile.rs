@@ -1,7 +1,8 @@
-//! `idshift reconcile`: for every night. Reads everything, checks the guards, and writes only what has drifted.
+//! `idshift reconcile`, for every night: looks up everything, checks the guards, and writes only what has drifted.
 //!
-//! With `--incremental`, lines that are the same as in the last successful reconcile of this file and target are
-//! not looked up again, but for a share that changes from night to night; unless another run has written there since.
+//! With `--incremental`, lines that are the same as in the last successful reconcile of this file and target are not looked
+//! up again, except for a share that changes from night to night. If another run has written to the target since, all lines
+//! are looked up.
 
 use super::create::{NewRun, Specification, new_run};
 use super::error::CommandError;
@@ -19,12 +20,12 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-/// How lines that need no look are found.
+/// How lines are found that need no look-up.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Incremental<'a> {
     /// Whether lines that are the same as in the last successful reconcile are left out.
     pub(crate) is_on: bool,
-    /// The share of those that is looked at all the same: `1/7`.
+    /// The share of these lines that is still looked up: `1/7`.
     pub(crate) audit: &'a str,
 }
 
@@ -76,7 +77,7 @@ pub(crate) fn reconcile(
     new.session(known, task).execute()
 }
 
-/// `1/7`: each line is looked at every seventh night at least.
+/// Parses the share: `1/7` means that each line is looked up at least every seventh night.
 fn audit(text: &str) -> Result<u64, CommandError> {
     let nights = text
         .strip_prefix("1/")
@@ -98,7 +99,8 @@ struct Last {
 fn last_good(new: &NewRun) -> Result<Option<Last>, CommandError> {
     let mine = InputIdentity::of_run(new.run.ledger.header());
     let mut last = None;
-    // Of the other runs: the last process that might write. A plan is older than its apply, a run than its resume.
+    // The highest epoch of another run's process that might write. A run has earlier epochs, too: a plan before its apply,
+    // a run before its resume.
     let (mut last_epoch, mut unreadable) = (0, false);
     let keys = new.claim.keys();
     let mut cannot_be_read = |why: &str| {

@@ -1,4 +1,4 @@
-//! Reports that are older than their ledger are drawn again, so that no command reads them as they are.
+//! Draws reports again that are older than their ledger, so that no command reads outdated reports.
 
 use super::error::CommandError;
 use super::input_identity::same_input;
@@ -24,14 +24,14 @@ pub(crate) fn draw(run: &KeptRun, ledger: &Ledger) -> Result<Summary, CommandErr
     })
 }
 
-/// The run's copy of its file, to be shown, and the system that it is for.
+/// Returns the run's copy of its file, for display, and the system of the run.
 pub(super) fn table(
     run: &KeptRun,
     ledger: &Ledger,
     kept: &SavedSettings,
 ) -> Result<(Table, Kind), CommandError> {
     refuse_pruned(ledger)?;
-    // Rows of an altered copy would stand beside what other lines did.
+    // With an altered copy, a row would be shown with the outcome of another line.
     same_input(run, ledger)?;
     let system = Kind::parse(&ledger.header().system)
         .ok_or_else(|| CommandError::usage(format!("run {} is of an unknown system", run.run())))?;
@@ -40,8 +40,8 @@ pub(super) fn table(
     Ok((table, system))
 }
 
-/// Draws the reports of a run again where they are older than its ledger: its process was killed, or ended by a second
-/// Ctrl-C. A run in progress draws its own.
+/// Draws the reports of a run again if they are older than its ledger: its process was killed, or ended by a second Ctrl-C.
+/// A run in progress draws its own.
 pub(super) fn refresh(run: &KeptRun, ledger: &Ledger) -> Result<(), CommandError> {
     if ledger.is_live() || ledger.pruned()?.is_some() || is_current(run, ledger)? {
         return Ok(());
@@ -49,7 +49,7 @@ pub(super) fn refresh(run: &KeptRun, ledger: &Ledger) -> Result<(), CommandError
     draw(run, ledger).map(drop)
 }
 
-/// The same for a command that does not depend on the reports: a failure is only a warning.
+/// Does the same for a command that does not depend on the reports: a failure is only a warning.
 pub(crate) fn try_refresh(run: &KeptRun, ledger: &Ledger) {
     if let Err(failure) = refresh(run, ledger) {
         ui::warning(&format!(
@@ -60,7 +60,7 @@ pub(crate) fn try_refresh(run: &KeptRun, ledger: &Ledger) {
     }
 }
 
-/// The same for the run of which a file is a report.
+/// Does the same for the run that has this report in its folder.
 pub(super) fn refresh_report(file: &Path, runs: &Arc<dyn Runs>) -> Result<(), CommandError> {
     let is_report = |name: &std::ffi::OsStr| name == "failures.csv" || name == "results.csv";
     if !file.file_name().is_some_and(is_report) {
@@ -73,7 +73,7 @@ pub(super) fn refresh_report(file: &Path, runs: &Arc<dyn Runs>) -> Result<(), Co
             folder
         }
     });
-    // The run is found by its folder, for a run that was killed may have no failures.csv yet.
+    // The run is found by its folder, because a run that was killed may have no failures.csv yet.
     let Some(run) = folder.and_then(|folder| KeptRun::in_folder(runs, folder)) else {
         return Ok(());
     };

@@ -1,13 +1,13 @@
-//! Values that a run has replaced, as digests: a later reconcile tells by them whether a value was reverted, also when of that
-//! run only the compact record is left.
+//! Digests of values that a run has replaced. By these, a later reconcile finds out whether a value was reverted, even if
+//! that run has only its compact record left.
 
 use super::error::CommandError;
 use super::line_digest::number;
 use crate::domain::{AccountId, CustomerId, LocationId, NetChange, NetValue, Profile, ServiceId};
 use crate::ledger::Ledger;
 
-/// Of a run that is about to be pruned: digests of the values that it has replaced at locations. What it has replaced of
-/// account IDs stays on record.
+/// Returns digests of the values that a run has replaced at locations, before it is pruned. The account IDs that it has
+/// replaced stay on record.
 pub(super) fn replaced_at_locations(ledger: &Ledger) -> Result<Vec<u64>, CommandError> {
     let mut replaced = Vec::new();
     let order = ledger.write_order_at_locations()?;
@@ -20,7 +20,7 @@ pub(super) fn replaced_at_locations(ledger: &Ledger) -> Result<Vec<u64>, Command
     Ok(replaced)
 }
 
-/// The digests of the values that were replaced.
+/// Returns the digests of the values that this change replaced.
 pub(super) fn digests(change: &NetChange) -> Vec<u64> {
     let customer = &change.customer;
     match &change.value {

@@ -1,8 +1,8 @@
-//! A report of ours that is fed back, compared with the input of the run that wrote it.
+//! Compares a report of idshift that is used as a file with the input of the run that wrote it.
 //!
-//! A spreadsheet that saves `failures.csv` drops leading zeros and rounds long numbers although the cells are quoted. What
-//! is the same number and another text is such a change, and an error; any other difference is the user's own correction,
-//! and is shown. Of a run that is no longer there only the customer that it found guards the line.
+//! A spreadsheet that saves `failures.csv` drops leading zeros and rounds long numbers although the cells are quoted. The
+//! same number in another text is a change by a spreadsheet, and an error. Any other difference is the user's own
+//! correction, and is shown. If the run does not exist any more, only the customer that it found guards the line.
 
 use super::error::CommandError;
 use super::kept_run::KeptRun;
@@ -19,13 +19,13 @@ use std::sync::Arc;
 /// A short hash of the value of each column; 0: the table does not have the column.
 type Values = [u32; Column::ALL.len()];
 
-/// Lines of one run: its line, the report's line, the values in the report.
+/// By the line of one run: the line of the report, and the values in the report.
 type Lines = HashMap<Line, (Line, Values)>;
 
-/// What the run's own input has in a cell that differs.
+/// By the line of the report: the cells that differ, with the values of the run's own input.
 type Before = HashMap<Line, Vec<(Column, String)>>;
 
-/// Compares a report with the inputs of its runs. Nothing is found in any other file.
+/// Compares a report with the inputs of its runs. Finds nothing in any other file.
 pub(super) fn compare(
     table: &Table,
     file: &Path,
@@ -62,7 +62,7 @@ pub(super) fn compare(
 }
 
 fn of_run(run: &str, file: &Path, runs: &Arc<dyn Runs>) -> Option<KeptRun> {
-    // Of a pruned run nothing is left to compare with.
+    // A pruned run has no input to compare with.
     let is_it =
         |one: &KeptRun| one.run().as_str() == run && one.input().is_ok_and(|input| input.is_file());
     // Test: `recognition::a_report_in_another_runs_folder_*`.
@@ -103,7 +103,7 @@ fn hashed(table: &Table, record: &Record, hasher: &RandomState) -> Values {
     values
 }
 
-/// The cells of the run's input that are not as the report has them, by the report's lines.
+/// Returns the cells of the run's input that differ from the report, by the report's lines.
 fn differences(run: &KeptRun, lines: &Lines, hasher: &RandomState) -> Result<Before, CommandError> {
     let ledger = run.ledger()?;
     let kept = SavedSettings::of(&ledger)?;
@@ -132,7 +132,7 @@ fn differences(run: &KeptRun, lines: &Lines, hasher: &RandomState) -> Result<Bef
     Ok(before)
 }
 
-/// Says what became of each cell that differs.
+/// Adds a problem for each cell that differs.
 fn tell(
     table: &Table,
     run: &str,
@@ -182,7 +182,8 @@ fn tell(
     Ok(())
 }
 
-/// Whether a spreadsheet made the one text of the other: the same number, or something that only spreadsheets write.
+/// Returns whether a spreadsheet has changed one text into the other: the same number, or something that only spreadsheets
+/// write.
 fn is_by_spreadsheet(was: &str, now: &str) -> bool {
     if is_damaged(now) && !is_damaged(was) && !now.is_empty() {
         return true;
@@ -190,7 +191,7 @@ fn is_by_spreadsheet(was: &str, now: &str) -> bool {
     let (Some(before), Some(after)) = (Number::parse(was), Number::parse(now)) else {
         return false;
     };
-    // No spreadsheet adds zeros: whoever does puts lost ones back.
+    // Spreadsheets do not add zeros. A user who adds zeros restores lost ones.
     let digits = |text: &str| text.trim_start_matches(['+', '-']).to_owned();
     let adds = digits(now).starts_with('0') && digits(now).trim_start_matches('0') == digits(was);
     !adds && before.becomes(&after)
@@ -200,9 +201,9 @@ fn is_by_spreadsheet(was: &str, now: &str) -> bool {
 #[derive(Debug, PartialEq, Eq)]
 struct Number {
     negative: bool,
-    /// Without zeros at either end.
+    /// The digits without zeros at either end.
     digits: String,
-    /// How many digits stand before the decimal sign.
+    /// Number of digits before the decimal sign.
     point: i64,
 }
 
@@ -229,7 +230,8 @@ impl Number {
         })
     }
 
-    /// Whether the other one is the same number, or what is left of it after the digits that a spreadsheet keeps or shows.
+    /// Returns whether the other number is the same, or is this number with only the digits that a spreadsheet keeps or
+    /// shows.
     fn becomes(&self, other: &Self) -> bool {
         if self.negative != other.negative {
             return false;

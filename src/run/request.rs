@@ -1,30 +1,30 @@
-//! What a command was asked for, without the words of the command line: whoever parses those makes a [`Request`].
+//! What a command is asked to do, independent of the command line: the parser of the command line makes a [`Request`].
 
 use super::kept_run::KeptRun;
 use crate::config::TypedSettings;
 use crate::ui;
 use std::sync::OnceLock;
 
-/// What a command was asked for.
+/// What a command is asked to do.
 #[derive(Debug, Default)]
 pub(crate) struct Request {
     /// The settings on the command line.
     pub(crate) typed: TypedSettings,
     pub(crate) sandbox: SandboxRequest,
     pub(crate) consent: Consent,
-    /// Whether everything is looked up and shown before the first write, also where no person is asked.
+    /// Whether everything is looked up and shown before the first write, even if no person is asked.
     pub(crate) plan_first: bool,
     /// Whether chains and swaps are carried out although runs that may have done so are lost.
     pub(crate) without_history: bool,
     pub(crate) output: Output,
-    /// What the job is known by, so that it goes on with its run when it is started again.
+    /// The key of the job: with it, the job continues its run when it is started again.
     pub(crate) key: Option<String>,
     /// The run, once it has a folder.
     pub(crate) run: OnceLock<KeptRun>,
 }
 
 impl Request {
-    /// The run has a folder from now on.
+    /// Sets the run, which has a folder from now on.
     pub(super) fn set_run(&self, run: &KeptRun) {
         // A command works on one run; the first that it names stays.
         let _ = self.run.set(run.clone());
@@ -47,16 +47,16 @@ pub(crate) struct SandboxRequest {
 /// Whether a command needs the credentials.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Secrets {
-    /// It speaks to the system.
+    /// It calls the system.
     Needed,
-    /// It speaks to a stand-in, which takes any.
+    /// It calls a stand-in, which takes any credentials.
     Any,
     /// It works offline.
     Unneeded,
 }
 
 impl SandboxRequest {
-    /// A stand-in takes any token.
+    /// Returns whether credentials are needed: a stand-in takes any token.
     pub(crate) fn secrets(&self) -> Secrets {
         if self.sandbox {
             Secrets::Any
@@ -69,14 +69,14 @@ impl SandboxRequest {
 /// How consent to the writes is obtained.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Consent {
-    /// It is given.
+    /// Consent is given.
     pub(crate) yes: bool,
     /// No question is asked.
     pub(crate) no_input: bool,
 }
 
 impl Consent {
-    /// Whether a person at a terminal is asked. `resume` without one goes on with the consent of its run.
+    /// Returns whether a person at a terminal is asked. Without a terminal, `resume` continues with the consent to its run.
     pub(crate) fn is_asked(self) -> bool {
         !self.yes && !self.no_input && ui::can_ask()
     }

@@ -1,5 +1,5 @@
-//! `idshift resume`: goes on with an interrupted or stopped run. Lines with a final outcome are left alone;
-//! what was being written is read before it is written again.
+//! `idshift resume`: continues an interrupted or stopped run. Lines with a final outcome are left alone. A value that was
+//! being written is read before it is written again.
 
 use super::catalog::RunCatalog;
 use super::claim::TargetClaim;
@@ -33,7 +33,7 @@ fn is_unfinished(dir: &KeptRun, ledger: &Ledger) -> bool {
         .progress()
         .is_ok_and(|progress| match progress.state {
             State::Created | State::Running | State::Stopped | State::Interrupted => true,
-            // Killed before its reports were written: its failures have not been reported.
+            // If the run was killed before its reports were written, its failures have not been reported.
             State::Finished => !is_reported(dir, ledger),
             State::Planned => false,
         });
@@ -41,7 +41,7 @@ fn is_unfinished(dir: &KeptRun, ledger: &Ledger) -> bool {
 }
 
 fn is_reported(dir: &KeptRun, ledger: &Ledger) -> bool {
-    // Prune removes the reports.
+    // Pruning removes the reports.
     let is_pruned = ledger.pruned().is_ok_and(|pruned| pruned.is_some());
     // A run of another machine was finished, and reported, there; `report` draws its reports here.
     let is_elsewhere = dir.was_worked_on_elsewhere(ledger).unwrap_or(true);
@@ -54,7 +54,7 @@ fn is_stillborn(ledger: &Ledger) -> bool {
     ledger.header().kind == RunKind::Undo && ledger.progress().is_ok_and(is_created)
 }
 
-/// Goes on with this run, or with the newest that is not finished.
+/// Continues this run, or the newest one that is not finished.
 pub(crate) fn resume(run: Option<&str>, request: &Request) -> Result<Exit, CommandError> {
     let is_asked = request.consent.is_asked();
     let known = open::open(
@@ -84,7 +84,7 @@ pub(crate) fn resume(run: Option<&str>, request: &Request) -> Result<Exit, Comma
             open::announce("resume", &known.ledger);
         }
     }
-    // First: whoever else works on this target could make untrue whatever is found here.
+    // The target is claimed first, because other runs on it could change what is found here.
     let claim = known.claim()?;
     let Rest { work, looked } = rest(&known, &claim.catalog, counts_anew, &limits)?;
     known.keep()?;
@@ -118,14 +118,14 @@ pub(crate) fn resume(run: Option<&str>, request: &Request) -> Result<Exit, Comma
     session.execute()
 }
 
-/// How the rest of a run is done.
+/// How the rest of a run is carried out.
 struct Rest {
     work: Work,
-    /// Whether all lines were looked at before the first was written, so that only what is to change is still open.
+    /// Whether all lines were looked up before the first write, so that only the lines that are to change are still open.
     looked: bool,
 }
 
-/// What is to be done, or why the run is not resumed.
+/// Returns what is to be done, or why the run is not resumed.
 fn rest(
     known: &OpenRun,
     catalog: &RunCatalog,
@@ -155,7 +155,7 @@ fn rest(
     Ok(Rest { work, looked })
 }
 
-/// Shows what is still to be done, where, and asks; `false`: nothing is to be asked.
+/// Shows what is still to be done and where, and asks for consent; returns `false` if there is nothing to ask.
 fn consent(
     known: &OpenRun,
     rest: &Rest,
@@ -214,7 +214,7 @@ fn consent(
 #[derive(Default)]
 struct OpenChanges {
     lines: u64,
-    /// Those of them that do not name their customer by the system's ID.
+    /// The number of these lines that do not name their customer by the system's ID.
     searched: u64,
     accounts: u64,
     locations: u64,
@@ -244,7 +244,7 @@ fn open_changes(known: &OpenRun, rest: &Rest) -> Result<OpenChanges, CommandErro
     Ok(open)
 }
 
-/// What other runs tell of the lines, and what they have written since.
+/// Returns what other runs say about the lines, and what they have written since.
 pub(super) fn history(
     known: &OpenRun,
     claim: &TargetClaim,
@@ -253,12 +253,12 @@ pub(super) fn history(
 ) -> Result<History, CommandError> {
     let identity = InputIdentity::of_run(known.ledger.header());
     let header = known.ledger.header();
-    // Where it goes on, and where it has been.
+    // The target on which the run continues, and its earlier targets.
     let keys = claim.keys();
     let targets: Vec<&str> = known.ledger.targets().chain(keys.iter().copied()).collect();
     let (draft, resolved) = (&known.draft, &known.resolved);
     let catalog = &claim.catalog;
-    // What it comes to know is of no use to the runs that follow: this one was begun with less.
+    // What is learned here is not saved: it is of no use to later runs, because this run was begun without it.
     let how = (resolved, &mut known.kept.clone());
     let mut history = prior_runs::of(header, &targets, catalog, &identity, draft, how)?;
     if !without_history {
@@ -272,7 +272,7 @@ pub(super) fn history(
     Ok(history)
 }
 
-/// Refuses a plan, which is to be applied, and an undo that did not begin, which is to be started again.
+/// Refuses a plan, which must be applied instead, and an undo that did not begin, which must be started again.
 fn refuse_what_goes_on_otherwise(
     known: &OpenRun,
     catalog: &RunCatalog,
@@ -304,7 +304,7 @@ fn refuse_what_goes_on_otherwise(
     Ok(())
 }
 
-/// How many lines would change can only be counted before the first is written.
+/// Refuses to count changes if the run has begun to write: they can only be counted before the first write.
 fn refuse_late_count(known: &OpenRun) -> Result<(), CommandError> {
     if !known.ledger.has_writes()? {
         return Ok(());
@@ -319,7 +319,8 @@ fn refuse_late_count(known: &OpenRun) -> Result<(), CommandError> {
     )))
 }
 
-/// A guard of a profile or the environment that the run was not begun with does not keep it from being resumed.
+/// Warns about a guard of a profile or the environment that the run was not begun with. It does not keep the run from being
+/// resumed.
 fn warn_of_late_count(known: &OpenRun) {
     ui::warning(&format!(
         "max_changes is not checked: run {} began to write without counting its changes",
@@ -327,7 +328,7 @@ fn warn_of_late_count(known: &OpenRun) {
     ));
 }
 
-/// What other runs have changed meanwhile stays as it is; whoever resumes should know before.
+/// Warns before the run continues: values that other runs have changed meanwhile stay as they are.
 fn warn_of_newer(since: &Since) {
     if let Some(newest) = since.last_begun() {
         ui::warning(&format!(
@@ -342,7 +343,7 @@ fn warn_of_newer(since: &Since) {
     }
 }
 
-/// A run that was undone is not resumed.
+/// Refuses to resume a run that was undone.
 fn refuse_undone(id: &str, catalog: &RunCatalog) -> Result<(), CommandError> {
     match catalog.undos_of(id).next() {
         None => Ok(()),

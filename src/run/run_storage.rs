@@ -6,24 +6,24 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What the settings say of where runs are kept.
+/// What the settings say about where runs are kept.
 #[derive(Debug, Clone)]
 pub(crate) struct RunsSettings {
     pub(super) folder: PathBuf,
-    /// What several machines share, and how long a call may take.
+    /// The database that several machines share, and how long a call may take; `None`: runs are kept in files.
     pub(super) ledger: Option<(SharedLedger, Duration)>,
-    /// The name of the address that calls come from.
+    /// The name of the local address that calls are sent from.
     pub(super) egress: Option<String>,
 }
 
-/// Which runs count.
+/// Which runs are seen.
 #[derive(Debug, Clone)]
 pub(crate) enum RunScope {
-    /// Those that are kept there. No other process knows of a new one before it has begun.
+    /// Runs in the place that the settings name. No other process knows of a new run before it has begun.
     Here,
-    /// The same, to look at; `everywhere`: and those elsewhere that this user's state database knows.
+    /// The same runs, only to look at; `everywhere`: also runs elsewhere that this user's state database knows.
     Look { everywhere: bool },
-    /// All that this user's state database knows, which also keeps other runs from a target.
+    /// All runs that this user's state database knows. The database also keeps other runs from a target.
     Known(Arc<StateDb>),
 }
 
@@ -34,7 +34,7 @@ impl RunsSettings {
         Ok(Self::of_resolved(&resolved))
     }
 
-    /// The folder of this machine, whatever else is set.
+    /// Returns the settings for the runs folder of this machine, whatever else is set.
     pub(crate) fn local(values: &Values) -> Self {
         Self {
             folder: values.effective("runs_dir").unwrap_or_default().into(),
@@ -54,7 +54,7 @@ impl RunsSettings {
         }
     }
 
-    /// The runs that are kept there.
+    /// Opens the place where runs are kept.
     pub(crate) fn runs(&self, scope: RunScope) -> Arc<dyn Runs> {
         if let Some((SharedLedger(settings), timeout)) = &self.ledger {
             let local = match scope {
@@ -66,7 +66,7 @@ impl RunsSettings {
         }
         let (everywhere, state) = match scope {
             RunScope::Here => (false, None),
-            // Whoever only looks needs no state database: the runs folder tells about itself.
+            // A command that only looks needs no state database: the runs folder is enough.
             RunScope::Look { everywhere } => (everywhere, StateDb::open().ok().map(Arc::new)),
             RunScope::Known(state) => (true, Some(state)),
         };

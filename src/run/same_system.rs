@@ -1,14 +1,14 @@
 //! Targets at other addresses that may be the same system.
 //!
-//! What a run did to a system must count whatever address the next run names. So the history of another address counts
-//! as soon as a read of one of its customers shows that customer here. One read decides for the address, and what it
-//! shows is kept; a staging system with customers of its own says nothing about production.
+//! What a run did to a system must count, whatever address the next run names. So the history of another address counts as
+//! soon as a read finds one of its customers here. One read decides for the address, and its result is kept. A staging
+//! system with its own customers says nothing about production.
 
 use super::catalog::RunCatalog;
 use crate::domain::{CustomerId, Reseller, ResellerId};
 use crate::ledger::{LedgerError, Runs};
 
-/// Another target of which it is not known whether it is the same system.
+/// Another target that may be the same system.
 #[derive(Debug)]
 pub(crate) struct Candidate {
     /// Its key.
@@ -17,11 +17,11 @@ pub(crate) struct Candidate {
     pub(crate) epoch: u64,
     /// A customer that one of its runs has changed.
     pub(crate) customer: CustomerId,
-    /// The relationship in which it has.
+    /// The reseller relationship in which the run has changed it.
     pub(crate) reseller: Option<Reseller>,
 }
 
-/// The other targets that are known to be the same system, and those that have to be asked about.
+/// Returns the other targets that are known to be the same system, and those that must be checked.
 pub(crate) fn candidates(
     catalog: &RunCatalog,
     runs: &dyn Runs,
@@ -35,7 +35,8 @@ pub(crate) fn candidates(
         match runs.sameness(target, other)? {
             // Test: `identity::a_swap_is_made_once_under_two_names_*`.
             Some(found) if found.same => same.push(other.to_owned()),
-            // New runs there may have met the same customers (test: `identity::a_rehearsal_on_a_staging_system_*`).
+            // Checked again only after new runs there, which may have met the same customers (test:
+            // `identity::a_rehearsal_on_a_staging_system_*`).
             Some(found) if found.epoch >= epoch => {}
             _ => open.extend(
                 sample(catalog, other)?.map(|(customer, reseller)| Candidate {
@@ -57,7 +58,7 @@ fn sample(
 ) -> Result<Option<(CustomerId, Option<Reseller>)>, LedgerError> {
     let entries = catalog.entries.iter();
     for entry in entries.filter(|entry| entry.header.target == target) {
-        // What cannot be read is looked at with the history.
+        // A run that cannot be read is dealt with together with the history.
         let Ok(ledger) = entry.ledger() else {
             continue;
         };

@@ -1,4 +1,4 @@
-//! How a run was begun: kept in its ledger for whoever goes on with it.
+//! The settings that a run was begun with, saved in its ledger for commands that continue the run.
 
 use super::error::CommandError;
 use super::input_plan;
@@ -21,39 +21,39 @@ use std::str::FromStr;
 
 /// Everything that `resume`, `verify` and `undo` must know of how a run was begun.
 ///
-/// A field that an older version did not know takes nothing from the others.
+/// If an older version did not save a field, the other fields are read all the same.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct SavedSettings {
-    /// By the name of the setting.
+    /// The values by the name of the setting.
     pub(crate) values: BTreeMap<String, String>,
     /// True for an undo: the values in its file came from the system.
     pub(crate) verbatim: bool,
-    /// Whether the consent to the writes is given once everything was looked up.
+    /// Whether consent to the writes is obtained after everything was looked up.
     pub(crate) asks_after_look: bool,
-    /// What is to be typed again where a person goes on from the run.
+    /// What a person must type again to continue from the run.
     pub(crate) typed: Typed,
-    /// Where the run's calls were logged, for `idshift log` to read. No process that goes on with the run writes there
-    /// because of it.
+    /// The files in which the run's calls were logged, for `idshift log`. This list does not make a process that continues
+    /// the run log to these files.
     pub(crate) logs: Vec<String>,
-    /// When no unit is begun any more, in milliseconds since 1970, in whatever process: of the process that leads the run now,
-    /// or did last.
+    /// Time after which no process begins a unit, in milliseconds since 1970. The process that leads the run now, or led it
+    /// last, has set it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) ends_at_ms: Option<i64>,
-    /// What its job is known by, as [`Header::key`] reads it.
+    /// The key of the run's job, as [`Header::key`] reads it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) key: Option<String>,
-    /// Of a reconcile of a file of which planning has nothing to tell: what was counted of its lines.
+    /// The counts of the file, if the run is a reconcile of a plain file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) plain: Option<PlainFile>,
-    /// The number of the earlier runs of the file whose account IDs were compared, where none of these IDs went from one
-    /// customer to another.
+    /// Digest of the earlier runs of the file that were compared, if none of their account IDs went from one customer to
+    /// another.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) apart: Option<u64>,
 }
 
 impl SavedSettings {
-    /// What the run was begun with, or what was given anew since.
+    /// Reads what the run was begun with, or what was given anew since.
     pub(crate) fn of(ledger: &Ledger) -> Result<Self, CommandError> {
         serde_json::from_str(&ledger.settings()?).map_err(|why| {
             let place = ledger.place();
@@ -61,28 +61,30 @@ impl SavedSettings {
         })
     }
 
-    /// Keeps it for whoever goes on with the run.
+    /// Saves the settings for commands that continue the run.
     pub(crate) fn keep(&self, ledger: &Ledger) -> Result<(), CommandError> {
         Ok(ledger.set_settings(&self.text())?)
     }
 
-    /// As the ledger keeps it.
+    /// Returns the settings as the ledger stores them.
     pub(super) fn text(&self) -> String {
         serde_json::to_string(self).unwrap_or_default()
     }
 
-    /// Whether both read a file in the same way: by all settings, since some say how a line is read.
+    /// Returns whether both read a file in the same way. All settings are compared, since some of them say how a line is
+    /// read.
     pub(super) fn reads_as(&self, other: &Self) -> bool {
         self.values == other.values && self.verbatim == other.verbatim
     }
 
-    /// What is kept of the file of the run with this header; `None` also where another version of this program has planned it.
+    /// Returns the saved counts of the file of the run with this header; `None` also if another version of this program
+    /// planned it.
     pub(super) fn plain_file(&self, header: &Header) -> Option<PlainFile> {
         self.plain
             .filter(|_| header.tool_version == env!("CARGO_PKG_VERSION"))
     }
 
-    /// What was said, but for what never changes: a run reads the same lines of its own copy in the same way.
+    /// Returns these values, except those that never change: a run always reads its own copy of the file in the same way.
     pub(super) fn with(self, values: &Values) -> Self {
         let (mut new, old) = (values.to_keep(), self.values);
         new.retain(|name, _| !is_for_ever(name));
@@ -93,7 +95,7 @@ impl SavedSettings {
         }
     }
 
-    /// What an undo of the run takes from it. Its file is another one, and it has guards of its own.
+    /// Returns the values that an undo of the run takes over. The undo has another file, and its own guards.
     pub(super) fn inherited_by_undo(&self) -> BTreeMap<String, String> {
         let mut values = self.values.clone();
         values.retain(|name, _| {
@@ -103,7 +105,8 @@ impl SavedSettings {
         values
     }
 
-    /// What an undo of the run keeps. Its file is written by the program, and read as it was written.
+    /// Returns the settings that an undo of the run saves. The program writes the file of the undo, and reads it as it was
+    /// written.
     pub(super) fn of_undo(&self, values: &Values) -> Self {
         let mut values = values.to_keep();
         values.retain(|name, _| !is_about_file(name));
@@ -125,14 +128,14 @@ impl SavedSettings {
         Ok(Values::of_run(&self.values).truth("skip_invalid")?)
     }
 
-    /// The setting as it is typed again: an option and its value, for each value that it has.
+    /// Returns the setting as it is typed again: an option and its value, for each value that it has.
     pub(crate) fn option(&self, name: &str) -> Vec<String> {
         let value = self.values.get(name);
         let typed = setting(name).zip(value);
         typed.map_or_else(Vec::new, |(setting, value)| words(setting, value))
     }
 
-    /// The run's own copy of its file.
+    /// Opens the run's own copy of its file.
     pub(super) fn table(
         &self,
         input: &Path,
@@ -142,7 +145,7 @@ impl SavedSettings {
         Ok(Table::open(input, name, &self.reading()?, rules)?)
     }
 
-    /// The same for whoever only shows its lines: the reseller of each was determined when the run began.
+    /// Opens the copy only to show its lines: the reseller of each line was determined when the run began.
     pub(super) fn shown_table(
         &self,
         input: &Path,
@@ -157,17 +160,17 @@ impl SavedSettings {
         self.table(input, &header.input_name, &rules)
     }
 
-    /// How the run's file is to be read.
+    /// Returns how the run's file is read.
     pub(crate) fn reading(&self) -> Result<input::Settings, CommandError> {
         reading(&Values::of_run(&self.values))
     }
 
-    /// The rules for the lines of its file.
+    /// Returns the rules for the lines of its file.
     pub(crate) fn rules(&self, resolved: &Resolved) -> Result<Rules, CommandError> {
         self.rules_for(resolved.system, resolved.reseller.as_deref())
     }
 
-    /// The same from what the run itself was begun with, without today's settings.
+    /// Returns the same rules from what the run was begun with, without today's settings.
     pub(super) fn rules_as_begun(&self, system: Kind) -> Result<Rules, CommandError> {
         let reseller = self.values.get("reseller_id");
         self.rules_for(system, reseller.map(String::as_str))
@@ -210,7 +213,7 @@ fn accept(values: &Values) -> Result<Accept, CommandError> {
     Ok(values.parsed("accept", Accept::parse)?.unwrap_or_default())
 }
 
-/// How the file is to be read.
+/// Returns how the file is read.
 fn reading(values: &Values) -> Result<input::Settings, CommandError> {
     let map = |text: &str| text.lines().map(column).collect::<Result<Vec<_>, String>>();
     Ok(input::Settings {
@@ -222,7 +225,7 @@ fn reading(values: &Values) -> Result<input::Settings, CommandError> {
     })
 }
 
-/// `COLUMN=NAME`: a column of ours, and its name in the file.
+/// Parses `COLUMN=NAME`: a column of idshift, and its name in the file.
 pub(super) fn column(text: &str) -> Result<(Column, String), String> {
     let (column, name) = text
         .split_once('=')
@@ -231,7 +234,7 @@ pub(super) fn column(text: &str) -> Result<(Column, String), String> {
     Ok((column, name.trim().to_owned()))
 }
 
-/// What a new run keeps: everything that was said, checked, and what of it is to be typed again.
+/// Returns what a new run saves: all values that were given, checked, and the options that must be typed again.
 pub(super) fn kept(
     typed_settings: &TypedSettings,
     sandbox: bool,
@@ -256,8 +259,8 @@ pub(super) fn kept(
 
 fn typed(settings: &TypedSettings, sandbox: bool, values: &Values) -> Typed {
     let (mut always, mut target) = (Vec::new(), Vec::new());
-    // Without the ledger the run would be looked for in a folder. The profile that names it has what else is needed, such as
-    // the file with its password; where another target was typed, the profile cannot be named again.
+    // Without the ledger, the run would be searched for in a folder. The profile that names the ledger also has what else
+    // is needed, such as the file with its password. If another target was typed, the profile cannot be named again.
     let ledger = values.origin("ledger");
     let is_of_profile = settings.get("base_url").is_none() && settings.get("tenant").is_none();
     let profile = match &ledger {
@@ -268,11 +271,11 @@ fn typed(settings: &TypedSettings, sandbox: bool, values: &Values) -> Typed {
     let profile = profile.filter(|_| is_of_profile);
     for (setting, value) in settings.iter() {
         match (setting.name, setting.group) {
-            // Where the runs are kept is told by the run itself.
+            // The run itself says where runs are kept.
             ("runs_dir" | "ledger", _) => {}
             ("profile", _) if profile.is_some() => {}
             ("config", _) => always.extend(words(setting, value)),
-            // Of the file, this holds for its reports as well.
+            // These two concern the file, and apply to its reports as well.
             (_, Group::System) | ("accept" | "carry", _) => target.extend(words(setting, value)),
             (_, Group::Input | Group::Guards | Group::Output) => {}
         }
@@ -292,8 +295,8 @@ fn typed(settings: &TypedSettings, sandbox: bool, values: &Values) -> Typed {
     Typed { always, target }
 }
 
-/// What was typed that the next command on the same file needs as well: how the file is read, which system, where the
-/// runs are. `but`: settings that are left out.
+/// Returns the typed options that the next command on the same file needs as well: how the file is read, which system,
+/// where the runs are. `but`: settings that are left out.
 pub(crate) fn retyped(typed: &TypedSettings, but: &[&str]) -> Vec<String> {
     let needed = typed.iter().filter(|(setting, _)| {
         matches!(setting.group, Group::Input | Group::System) && !but.contains(&setting.name)
@@ -303,7 +306,7 @@ pub(crate) fn retyped(typed: &TypedSettings, but: &[&str]) -> Vec<String> {
         .collect()
 }
 
-/// A setting as it is typed.
+/// Returns a setting as it is typed.
 fn words(setting: &Setting, value: &str) -> Vec<String> {
     let option = format!("--{}", setting.long());
     match setting.shape {
@@ -318,9 +321,10 @@ fn words(setting: &Setting, value: &str) -> Vec<String> {
     }
 }
 
-/// A report of idshift is read as idshift writes it, whatever the environment or a profile says of the files of others.
-/// If no mapping is typed, its columns are mapped as the run of its folder did: by the column names alone, a column that
-/// the run did not use could be taken for the one that it used. `of_run`: the run that has it in its folder.
+/// If the file is a report of idshift, it is read as idshift writes it, whatever the environment or a profile says about
+/// other files. If no mapping is typed, its columns are mapped as by the run of its folder: with the column names alone, a
+/// column that the run did not use could be mistaken for the one that it used. `of_run`: the run that has the report in its
+/// folder.
 pub(super) fn as_its_run_did(
     kept: &mut SavedSettings,
     typed: &TypedSettings,
@@ -336,7 +340,7 @@ pub(super) fn as_its_run_did(
             own.values.remove(form);
         }
     }
-    // What cannot be read is reported by whoever reads all of it.
+    // If the file cannot be read, the code that reads all of it reports the error.
     if !input::is_report(content, &name, &own.reading()?).unwrap_or(false) {
         return Ok(());
     }
@@ -353,7 +357,7 @@ pub(super) fn as_its_run_did(
         .ledger()
         .map_err(|why| CommandError::from(why).with_help(how()))?;
     let its = SavedSettings::of(&ledger).map_err(|why| why.with_help(how()))?;
-    // What was accepted of the file holds for the lines that are left of it.
+    // What was accepted for the file also applies to the lines that are left of it.
     for key in ["accept", "carry"] {
         if let Some(value) = its.values.get(key) {
             kept.values

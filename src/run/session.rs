@@ -13,16 +13,16 @@ use crate::ledger::{Ledger, LineSet, Phase};
 pub(crate) enum Work {
     /// Look only.
     Plan,
-    /// Look and write as it goes.
+    /// Look up and write in one pass.
     Apply,
     /// Look at everything, check the guards, then write.
     PlanThenApply,
-    /// Write a share of what a run that another process leads has left.
+    /// Write a share of the open lines of a run that another process leads.
     Join,
 }
 
 impl Work {
-    /// What the engine does in the pass that ends it.
+    /// Returns the mode of the engine in the last pass.
     pub(super) const fn mode(self) -> Mode {
         match self {
             Self::Plan => Mode::Plan,
@@ -30,7 +30,7 @@ impl Work {
         }
     }
 
-    /// The phase with which it begins.
+    /// Returns the phase with which this work begins.
     pub(super) const fn phase(self, before: Phase) -> Phase {
         match (self, before) {
             (Self::Plan | Self::PlanThenApply, _) => Phase::Look,
@@ -43,25 +43,25 @@ impl Work {
     }
 }
 
-/// What a process does with its run, and how it tells about that.
+/// What a process does with its run, and how it reports that.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Task {
     pub(super) work: Work,
     /// The command, for messages.
     pub(super) title: &'static str,
     pub(super) output: Output,
-    /// Whether one line is enough when nothing was changed.
+    /// Whether one line of output is enough if nothing was changed.
     pub(super) quiet_if_unchanged: bool,
-    /// Whether lines that would change are exit code 3.
+    /// Whether lines that would change cause exit code 3.
     pub(super) differences_count: bool,
-    /// Whether a person at a terminal is asked whether a doubtful run goes on.
+    /// Whether a person at a terminal decides if a doubtful run goes on.
     pub(super) may_ask: bool,
-    /// How consent is obtained once everything was looked up; `None`: it was given before.
+    /// How consent is obtained after everything was looked up; `None`: it was given before.
     pub(super) asks_after_look: Option<Consent>,
 }
 
 impl Task {
-    /// What this command does.
+    /// Makes the task of this command.
     pub(super) fn of(request: &Request, title: &'static str, work: Work) -> Self {
         Self {
             work,
@@ -74,7 +74,7 @@ impl Task {
         }
     }
 
-    /// Everything is looked up and shown before the consent to the writes is obtained.
+    /// Changes the task: everything is looked up and shown before the consent to the writes is obtained.
     pub(super) fn look_first(self, consent: Consent) -> Self {
         Self {
             work: Work::PlanThenApply,
@@ -92,11 +92,11 @@ pub(crate) struct Session {
     pub(super) task: Task,
 }
 
-/// The lines that need no further work.
+/// Returns the lines that need no further work.
 pub(super) fn done(ledger: &Ledger, mode: Mode) -> Result<LineSet, CommandError> {
     let done = ledger.done()?;
     Ok(match mode {
-        // What an interrupted look has already seen stays seen.
+        // Lines that an interrupted plan has looked up are not looked up again.
         Mode::Plan => done.union(&ledger.planned()?),
         Mode::Resolve | Mode::Apply => done,
     })

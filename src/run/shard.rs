@@ -1,9 +1,8 @@
-//! A share of a file, carried out on this machine while other machines carry out the others.
+//! Carries out a shard of a file on this machine, while other machines carry out the other shards.
 //!
-//! A run that is a shard has the whole file as its copy: every judgement about columns, contradictions and chains is
-//! made on all lines, by each machine alike and again by `resume`. What the run is about is a set of lines, which its
-//! ledger keeps from the beginning; all other lines are not read. A copy that held the shard's lines alone would be
-//! judged by other columns than the file.
+//! The run of a shard has the whole file as its copy: columns, contradictions and chains are judged from all lines, in the
+//! same way on each machine and again by `resume`. The run has a set of lines, which its ledger holds from the beginning;
+//! other lines are not read. A copy with the shard's lines alone would be judged by other columns than the file.
 
 use super::claim::TargetClaim;
 use super::error::CommandError;
@@ -22,8 +21,8 @@ use std::collections::HashMap;
 use std::str::FromStr;
 use std::sync::Arc;
 
-/// Leaves of a planned file what the settings say that this machine carries out; the lines are for the ledger. `of_run`: the
-/// run that has the file in its folder.
+/// Reduces a planned file to the lines that this machine carries out, as the settings say. Returns these lines for the
+/// ledger. `of_run`: the run that has the file in its folder.
 pub(super) fn take(
     draft: &mut InputPlan,
     of_run: Option<&KeptRun>,
@@ -57,8 +56,8 @@ pub(super) fn take(
     Ok(Some((shard, lines)))
 }
 
-/// A report names the lines of its run, and is not divided once more: what is left of a chain could belong to another
-/// shard than the whole of it.
+/// Returns whether the file is a report of this shard. It names the lines of its run, and is not divided again, because the
+/// rest of a chain could belong to another shard than the whole chain. Refuses the report of another run.
 fn is_report_of(
     draft: &InputPlan,
     of_run: Option<&KeptRun>,
@@ -78,7 +77,7 @@ fn is_report_of(
     .with_help("carry it out without --shard, on the machine of its run"))
 }
 
-/// The groups of lines that have to do with each other, those in error among them.
+/// Returns the groups of lines that depend on each other, including lines in error.
 fn related(draft: &InputPlan) -> Result<HashMap<Line, u64>, InputError> {
     let mut changes = Vec::new();
     if !draft.index.entangled().is_empty() {
@@ -109,14 +108,14 @@ fn lines_where(
     Ok(found)
 }
 
-/// The table of a run's file then reads the lines of the run alone.
+/// Makes the table of a run's file read only the lines of the run.
 pub(super) fn restrict(table: &mut Table, shard: Option<(Shard, LineSet)>) {
     if let Some((_, lines)) = shard {
         table.restrict(move |line| lines.contains(line));
     }
 }
 
-/// Leaves of a file, planned again, the lines that the run was begun with.
+/// Reduces a file that was planned again to the lines that the run was begun with.
 pub(super) fn restore(draft: &mut InputPlan, ledger: &Ledger) -> Result<(), CommandError> {
     match ledger.shard()? {
         None => Ok(()),
@@ -124,7 +123,7 @@ pub(super) fn restore(draft: &mut InputPlan, ledger: &Ledger) -> Result<(), Comm
     }
 }
 
-/// Leaves these lines of a planned file. Its judgements stay those of the whole file.
+/// Reduces a planned file to these lines. Problems and dependencies stay those of the whole file.
 fn leave(draft: &mut InputPlan, lines: &Arc<LineSet>) -> Result<(), CommandError> {
     let is_here = |line: Line| lines.contains(line);
     let split = draft.units.values().find(|unit| {
@@ -182,7 +181,7 @@ fn recount(draft: &mut InputPlan) -> Result<(), InputError> {
     Ok(())
 }
 
-/// Refuses another share than the one that the run was begun with.
+/// Refuses another shard than the one that the run was begun with.
 pub(super) fn refuse_other(typed: &TypedSettings, ledger: &Ledger) -> Result<(), CommandError> {
     let Some(said) = typed.get("shard") else {
         return Ok(());
@@ -203,8 +202,8 @@ pub(super) fn refuse_other(typed: &TypedSettings, ledger: &Ledger) -> Result<(),
     )
 }
 
-/// Refuses chains and swaps where this machine carried out another share of the file before: the machine that had these
-/// lines then may have carried them out, and only its own runs know that.
+/// Refuses chains and swaps if this machine carried out another shard of the file before: another machine may have carried
+/// out these lines then, and only the runs on that machine show it.
 pub(super) fn refuse_repeats(
     draft: &InputPlan,
     (claim, run): (&TargetClaim, &str),

@@ -1,7 +1,7 @@
-//! A pass in which several processes work on one run: how it is divided, how it begins, and how each of them leaves it.
+//! A pass in which several processes work on one run: how it is divided, how it begins, and how each process leaves it.
 //!
-//! One process leads: it looks, carries out the waves, divides the rest into chunks, and closes the run. Others join for the
-//! chunks (`super::worker`). Where the one that leads is gone, another one closes the run.
+//! One process leads: it looks customers up, carries out the waves, divides the rest into chunks, and closes the run.
+//! Others join for the chunks (`super::worker`). If the leading process is gone, another one closes the run.
 
 use super::error::CommandError;
 use super::execute::Connected;
@@ -20,23 +20,23 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The least number of open lines of a chunk, in a file that has lines enough for [`FEW_CHUNKS`]: as many as are looked up
+/// Least number of open lines of a chunk, in a file with enough lines for [`FEW_CHUNKS`]: as many as are looked up
 /// together.
 const LEAST_LINES: u64 = 100;
-/// The same in a smaller file: where fewer are looked up together, more calls are made.
+/// Least number of open lines of a chunk in a smaller file. If fewer lines are looked up together, more calls are made.
 const LEAST_OF_FEW: u64 = 25;
-/// A file of fewer lines is divided into this number of chunks where it can be, so that several processes get some of it.
+/// A smaller file is divided into this number of chunks, if possible, so that several processes get some of its lines.
 const FEW_CHUNKS: u64 = 24;
-/// The greatest: what is left to one process at the end is not to take long.
+/// Largest number of open lines of a chunk: the last chunk of one process must not take long.
 const MOST_LINES: u64 = 2_000;
-/// How many chunks a file is divided into where their size allows it.
+/// Number of chunks into which a file is divided, if these sizes allow that.
 const CHUNKS: u64 = 2_000;
-/// How often it is asked whether others have left the run.
+/// How often to check whether other processes have left the run.
 const EVERY: Duration = Duration::from_millis(200);
 const NO_LINES: &str = "other processes had all lines that were left";
 
 impl Session {
-    /// What is left to be written, together with whoever joins.
+    /// Writes the open lines together with the processes that join.
     pub(super) async fn shared_part(
         &mut self,
         connected: &mut Connected,
@@ -63,7 +63,7 @@ impl Session {
             let lists = self.run.resolved.system.capabilities();
             shares.open(&NewPass {
                 chunks: &chunks(draft, &self.known)?,
-                // Each process has its own list of the customers.
+                // Each process would have its own list of the customers.
                 is_alone: !lists.searches_live,
                 plan_digest: &units_digest(draft),
             })?;
@@ -75,7 +75,7 @@ impl Session {
         self.with_others(connected, journal, &shares, ending?).await
     }
 
-    /// What one process does before others may join: waves, and customers that were left under temporary IDs.
+    /// Carries out what one process does before others may join: waves, and customers that were left under temporary IDs.
     async fn before_others(
         &mut self,
         connected: &mut Connected,
@@ -100,8 +100,8 @@ impl Session {
         Ok(ending)
     }
 
-    /// Ends the pass with respect to the others. What a person or a guard stops, stops in all processes; what keeps this one
-    /// from its work does not. The process that began the run waits for the others, to close it.
+    /// Ends the pass with respect to the other processes. A stop by a person or a guard stops all processes; a problem of
+    /// this process alone does not. The process that leads the run waits for the others, to close it.
     async fn with_others(
         &self,
         connected: &mut Connected,
@@ -124,14 +124,14 @@ impl Session {
         }
         tokio::select! {
             biased;
-            // Lines may be left that are those of others.
+            // Other processes may still have open lines.
             () = connected.stop_waiting.cancelled() => return Ok(ending),
             error = beside(&mut connected.control, &connected.client, journal) => {
                 return Ok(Ending::Ledger(error));
             }
             left = others_left(shares) => left?,
         }
-        // The reason of whoever stopped it first.
+        // The reason of the process that stopped the run first.
         let stopped = ledger.progress()?;
         Ok(match (ending, stopped.stopped_by) {
             (Ending::Stopped(StopReason::Drained, _), Some(reason)) => {
@@ -141,7 +141,7 @@ impl Session {
         })
     }
 
-    /// Whether this process closes the run. Where it does not, nothing more is noted by it.
+    /// Returns whether this process closes the run. If it does not, it records nothing more.
     pub(super) fn closes(
         &self,
         shares: Option<&Arc<dyn Shares>>,
@@ -152,13 +152,13 @@ impl Session {
         };
         let joins = self.task.work == Work::Join;
         match ending {
-            // What is left is for others, now or later.
+            // Other processes carry out the rest, now or later.
             Ending::Interrupted | Ending::Ledger(_) if joins => Ok(false),
-            // Closing it fails, which says why.
+            // Closing the run fails, and the error says why.
             Ending::Ledger(error) if matches!(error.root(), LedgerError::TakenOver { .. }) => {
                 Ok(true)
             }
-            // The ledger may be there again, and others may have gone on; where it is not, closing the run says so.
+            // The ledger may be available again, and others may have continued. If it is not, closing the run says so.
             Ending::Ledger(_) => Ok(shares.close_or_leave(true).unwrap_or(true)),
             Ending::Outage(..) | Ending::Bug(_) => shares.close_or_leave(true),
             Ending::Finished | Ending::Stopped(..) | Ending::Interrupted => {
@@ -167,8 +167,8 @@ impl Session {
         }
     }
 
-    /// Says how this process left a run that goes on without it, or was closed by another one.
-    /// `lines`: how many have ended in this process.
+    /// Reports how this process left a run that continues without it, or that another process has closed. `lines`: how many
+    /// lines have ended in this process.
     pub(super) fn leave(
         &self,
         signal: u8,
@@ -185,13 +185,13 @@ impl Session {
             ));
             return Ok(Exit::of_code(code).unwrap_or(Exit::Stopped));
         }
-        // A worker has done its part; for the process that began the run, that is not at its end.
+        // A worker has done its part. For the process that began the run, the run is not at its end.
         let left = match self.task.work {
             Work::Join => Exit::Success,
             Work::Plan | Work::Apply | Work::PlanThenApply => Exit::Stopped,
         };
         let (exit, why) = match ending {
-            // The reason of whoever stopped it first.
+            // The reason of the process that stopped the run first.
             Ending::Stopped(_, why) => {
                 let was_stopped = closed.stopped_by.is_some();
                 (left, if was_stopped { closed.why } else { why })
@@ -225,7 +225,7 @@ impl Session {
     }
 }
 
-/// Waits until no other process works on the run: what they had under way is finished, and on record, or they are gone.
+/// Waits until no other process works on the run: each one has finished its work and recorded it, or is gone.
 async fn others_left(shares: &Arc<dyn Shares>) -> Result<(), CommandError> {
     let mut is_told = false;
     loop {
@@ -245,7 +245,7 @@ async fn others_left(shares: &Arc<dyn Shares>) -> Result<(), CommandError> {
     }
 }
 
-/// Divides what is open into ranges of lines; the last one goes to the end of the file.
+/// Divides the open lines into ranges of lines; the last range goes to the end of the file.
 fn chunks(draft: &InputPlan, known: &PassInput) -> Result<Vec<RangeInclusive<Line>>, CommandError> {
     let open = known
         .planned
@@ -269,7 +269,7 @@ fn chunks(draft: &InputPlan, known: &PassInput) -> Result<Vec<RangeInclusive<Lin
     Ok(chunks)
 }
 
-/// Tells apart which units were found in the file, and by which version of this program.
+/// Returns a digest of the units in the file and of the version of this program.
 fn units_digest(draft: &InputPlan) -> String {
     let mut digest = Sha256::new();
     digest.update(env!("CARGO_PKG_VERSION"));

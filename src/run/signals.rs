@@ -1,5 +1,5 @@
-//! SIGINT, SIGTERM and SIGHUP while a run is in progress and while its end is reported. The ledger makes every way to end
-//! safe.
+//! Handles SIGINT, SIGTERM and SIGHUP while a run is in progress and while its end is reported. Every way to end is safe
+//! because of the ledger.
 
 use super::connect::runtime;
 use super::error::CommandError;
@@ -10,7 +10,7 @@ use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-/// From now on SIGUSR1 does not end the program: before a pass begins there is no state that it could print.
+/// Prevents SIGUSR1 from ending the program: before a pass begins there is no state that it could print.
 pub(super) fn survive_state_signal() -> Result<(), CommandError> {
     use tokio::signal::unix::{SignalKind, signal};
     let runtime = runtime()?;
@@ -20,7 +20,8 @@ pub(super) fn survive_state_signal() -> Result<(), CommandError> {
     Ok(())
 }
 
-/// Listens for signals as long as it lives, in a thread of its own: also while the program draws reports or removes files.
+/// Listens for signals until it is dropped. It has its own thread, so that it also listens while reports are drawn or files
+/// removed.
 #[derive(Debug)]
 pub(super) struct Listening {
     over: CancellationToken,
@@ -28,7 +29,8 @@ pub(super) struct Listening {
 }
 
 impl Listening {
-    /// Begins to listen, and returns when no further signal is missed. `heard` gets the number of each, 2 or 15.
+    /// Begins to listen, and returns when no further signal can be missed. Calls `heard` with the number of each signal, 2
+    /// or 15.
     fn begin(heard: impl FnMut(u8) + Send + 'static) -> Result<Self, CommandError> {
         let over = CancellationToken::new();
         let until = over.clone();
@@ -37,7 +39,7 @@ impl Listening {
         let thread = std::thread::spawn(move || {
             runtime.block_on(until.run_until_cancelled(listen(ready, heard)));
         });
-        // Where it cannot listen, the sender is gone.
+        // If the thread cannot listen, it drops the sender, which ends this wait.
         let _ = is_ready.recv();
         Ok(Self {
             over,
@@ -45,8 +47,8 @@ impl Listening {
         })
     }
 
-    /// During a run: the first signal stops it in order, a second one ends the wait for other processes, and a second SIGINT
-    /// the process.
+    /// Listens during a run: the first signal stops the run in order, a second one ends the wait for other processes, and a
+    /// second SIGINT ends the process.
     pub(super) fn to_run(
         [stop, stop_waiting]: [CancellationToken; 2],
         heard: Arc<AtomicU8>,
@@ -66,8 +68,8 @@ impl Listening {
         })
     }
 
-    /// While a worker waits for runs: a signal ends the process, also where a question to the ledger has no answer.
-    /// `works`: it has a run, and ends after it.
+    /// Listens while a worker waits for runs: a signal ends the process, even if a query to the ledger has no answer.
+    /// `works`: the worker has a run, and ends after it.
     pub(super) fn to_wait(
         works: Arc<AtomicBool>,
         heard: Arc<AtomicU8>,
@@ -80,7 +82,7 @@ impl Listening {
         })
     }
 
-    /// After a run, whose exit code is known: the first signal ends what is still reported, a second one the process.
+    /// Listens after a run, when the exit code is known: the first signal ends the reports, a second one ends the process.
     pub(super) fn after_run(stop: CancellationToken, exit_code: u8) -> Result<Self, CommandError> {
         Self::begin(move |_| {
             if stop.is_cancelled() {
@@ -91,7 +93,7 @@ impl Listening {
     }
 }
 
-/// How a worker ends that is told to stop: that is no failure of a service.
+/// Returns how a worker ends that was told to stop: for a service, that is not a failure.
 pub(super) const fn told_to_stop(number: u8) -> Exit {
     match number {
         2 => Exit::Interrupted,
@@ -125,7 +127,7 @@ async fn listen(ready: mpsc::Sender<()>, mut heard: impl FnMut(u8)) {
             _ = terminate.recv() => 15,
             _ = hangup.recv() => 15,
         };
-        // Ctrl-C goes to the pager, too, where it ends a search or a wait for more text.
+        // The pager gets Ctrl-C, too, and ends a search or a wait for more text, so the program ignores it.
         if number != 2 || !ui::is_paged() {
             heard(number);
         }

@@ -1,4 +1,4 @@
-//! `--sandbox`: a stand-in of the system inside of the process.
+//! `--sandbox`: a stand-in for the system, inside this process.
 
 use super::error::CommandError;
 use super::input_plan::InputPlan;
@@ -20,7 +20,7 @@ pub(crate) struct StandIn {
 }
 
 impl StandIn {
-    /// Says which faults were asked for and have met no call: the person supposes that they were tried.
+    /// Warns about requested faults that met no call: the user assumes that they were tried.
     pub(super) fn tell_idle_faults(&self) {
         for fault in self.sandbox.idle_faults() {
             ui::warning(&format!(
@@ -30,7 +30,7 @@ impl StandIn {
     }
 }
 
-/// Starts a stand-in with the customers that a file speaks of, where one is asked for.
+/// Starts a stand-in with the customers of a file, if one is requested.
 pub(crate) fn start(
     request: &SandboxRequest,
     resolved: &mut Resolved,
@@ -48,7 +48,7 @@ pub(crate) fn start(
     Ok(Some(StandIn { sandbox }))
 }
 
-/// Starts a stand-in as a run has left the system, where one is asked for.
+/// Starts a stand-in in the state in which a run has left the system, if one is requested.
 pub(super) fn start_as_left(
     request: &SandboxRequest,
     resolved: &mut Resolved,
@@ -97,7 +97,7 @@ fn begin(request: &SandboxRequest, resolved: &mut Resolved) -> Result<Sandbox, C
     let sandbox = Sandbox::start(options)
         .map_err(|why| CommandError::usage(format!("the sandbox cannot start: {why}")))?;
     resolved.base_url = Some(sandbox.base_url());
-    // They may be those of another machine.
+    // The configured addresses may be those of another machine.
     resolved.egress.clear();
     resolved.token = Some(Token::given("sandbox".to_owned()));
     match resolved.system {
@@ -151,10 +151,10 @@ pub(crate) fn latency(text: Option<&str>) -> Result<Duration, CommandError> {
         .map_or(Duration::ZERO, |span| span.0))
 }
 
-/// A customer that an earlier line has made.
+/// A customer that an earlier line has added.
 struct Seen {
     id: String,
-    /// The location that is meant where a line names none: the customer's only one, unless others are named.
+    /// The location that a line means if it names none: the customer's only one, unless others are named.
     location: String,
 }
 

@@ -15,11 +15,11 @@ use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-/// What the log of calls has of a run.
+/// The records about a run in the logs of calls.
 pub(crate) struct Logged {
     pub(crate) files: Vec<PathBuf>,
     pub(crate) records: Vec<Found>,
-    /// What of it cannot be read, and why.
+    /// Which logs cannot be read, and why.
     pub(crate) missing: Option<String>,
 }
 
@@ -71,7 +71,8 @@ impl Logged {
     }
 }
 
-/// The files to be read: what is typed, else what the processes of the run have noted, else what is set now.
+/// Returns the files to read: the typed one, otherwise those that the processes of the run have recorded, otherwise the one
+/// in the settings.
 fn files(typed: &TypedSettings, kept: &SavedSettings) -> Result<Vec<PathBuf>, CommandError> {
     if typed.get("log").is_none() && !kept.logs.is_empty() {
         return Ok(kept.logs.iter().map(PathBuf::from).collect());
@@ -80,13 +81,13 @@ fn files(typed: &TypedSettings, kept: &SavedSettings) -> Result<Vec<PathBuf>, Co
     Ok(log.file.into_iter().collect())
 }
 
-/// What became of one line.
+/// What happened to one line.
 pub(crate) struct LineStory {
     pub(crate) run: String,
     pub(crate) command: &'static str,
     pub(crate) input: String,
     pub(crate) line: Line,
-    /// The known columns of the line with what they hold, in the order of the file.
+    /// The known columns of the line with their values, in the order of the file.
     pub(crate) asked: Vec<(&'static str, String)>,
     pub(crate) writes: Vec<WriteRecord>,
     pub(crate) outcome: Option<Outcome>,
@@ -94,7 +95,7 @@ pub(crate) struct LineStory {
 }
 
 impl LineStory {
-    /// Of a line of the run with this prefix.
+    /// Collects what is on record about this line of the run.
     pub(crate) fn of(
         typed: &TypedSettings,
         (run, ledger): (&KeptRun, &Ledger),
@@ -120,7 +121,7 @@ impl LineStory {
         asked.map(|(_, text)| text.as_str())
     }
 
-    /// The customer that is meant, and how that was found out; `None`: it was not.
+    /// Returns the customer that is meant, and how it was found out; `None`: it was not found out.
     pub(crate) fn customer(&self) -> Option<(&str, &'static str)> {
         let written = self.writes.first().map(|write| &write.intent.customer);
         let outcome = self.outcome.as_ref();
@@ -137,7 +138,7 @@ impl LineStory {
         Some((customer.as_str(), how))
     }
 
-    /// All of it, for a script.
+    /// Returns everything as JSON, for a script.
     pub(crate) fn document(&self) -> Value {
         let asked = self.asked.iter();
         let asked: Map<String, Value> = asked
@@ -160,7 +161,7 @@ impl LineStory {
     }
 }
 
-/// What the line holds in the columns that the program knows.
+/// Returns the values of the line in the columns that the program knows.
 fn asked(
     run: &KeptRun,
     ledger: &Ledger,
@@ -205,7 +206,7 @@ fn state_document(state: &LocationState) -> Value {
     })
 }
 
-/// From what to what: the kind of a write, its location, and both sides.
+/// Returns the kind of a write, its location, and the values before and after it.
 fn sides(write: &Write) -> (&'static str, Option<&str>, Value, Value) {
     match write {
         Write::Account {
@@ -231,7 +232,7 @@ fn sides(write: &Write) -> (&'static str, Option<&str>, Value, Value) {
     }
 }
 
-/// What decided about a write: its answer, or a reading afterwards; `None`: nothing has yet.
+/// Returns what decided about a write: its answer, or a read afterwards; `None`: nothing has decided yet.
 pub(crate) fn decided_by(write: &WriteRecord) -> Option<&'static str> {
     match (write.verdict?, write.http_status) {
         (Verdict::Unknown, _) => None,
@@ -289,7 +290,7 @@ pub(crate) struct RunStory {
 }
 
 impl RunStory {
-    /// Its sessions, what held its calls, and how it ended.
+    /// Collects its sessions, what held its calls, and how it ended.
     pub(crate) fn of(typed: &TypedSettings, ledger: &Ledger) -> Result<Self, CommandError> {
         let (header, progress) = (ledger.header(), ledger.progress()?);
         let sessions: Vec<Value> = ledger.sessions()?.iter().map(session_document).collect();
@@ -313,7 +314,7 @@ impl RunStory {
         Ok(Self { body, logged })
     }
 
-    /// All of it, for a script.
+    /// Returns everything as JSON, for a script.
     pub(crate) fn document(&self) -> Value {
         let mut body = self.body.clone();
         extend(&mut body, self.logged.document("events"));

@@ -1,4 +1,4 @@
-//! `--suppress`: lines of customers whose drift is known are left alone until a date.
+//! `--suppress`: leaves lines alone until a date, if the drift of their customers is known.
 
 use super::clock;
 use super::create::NewRun;
@@ -11,7 +11,7 @@ use crate::ui;
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
-/// The entries that hold today, by account ID. Those that have expired are named.
+/// Returns the entries that apply today, by account ID. Warns about expired entries.
 pub(super) fn read(values: &Values) -> Result<HashMap<AccountId, Suppression>, CommandError> {
     let Some(path) = values.get("suppress").map(Path::new) else {
         return Ok(HashMap::new());
@@ -38,8 +38,8 @@ pub(super) fn read(values: &Values) -> Result<HashMap<AccountId, Suppression>, C
     Ok(active)
 }
 
-/// Records the lines of these customers as left alone, and returns them. A chain or swap with one of them is left alone as a
-/// whole: its other lines depend on that one.
+/// Records the lines of these customers as left alone, and returns them. A chain or swap with one of these lines is left
+/// alone as a whole, because its other lines depend on that line.
 pub(super) fn leave_alone(
     new: &mut NewRun,
     active: &HashMap<AccountId, Suppression>,

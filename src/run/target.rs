@@ -5,7 +5,7 @@ use crate::http::address_key;
 use crate::ledger::Header;
 use std::fmt;
 
-/// Stands for the address of a stand-in in this process.
+/// Used in place of the address of a stand-in in this process.
 const IN_PROCESS: &str = "in-process";
 
 /// A system at an address, for a tenant or partner.
@@ -42,7 +42,8 @@ impl Target {
         }
     }
 
-    /// The text by which it is compared: with the address in its one normal form, where this machine has one name.
+    /// Returns the text by which targets are compared. The address has its normal form, in which all names of this machine
+    /// are equal.
     pub(crate) fn key(&self) -> String {
         if self.in_process {
             return key_in_process(&self.system, &self.tenant);
@@ -56,7 +57,7 @@ impl Target {
     }
 }
 
-/// Whether this is the key of a stand-in in some process.
+/// Returns whether this is the key of a stand-in in some process.
 pub(crate) fn is_in_process(key: &str) -> bool {
     parts(key)[1] == IN_PROCESS
 }
@@ -71,7 +72,7 @@ pub(super) fn parts(key: &str) -> [&str; 3] {
     [(); 3].map(|()| parts.next().unwrap_or_default())
 }
 
-/// A key as a person reads it.
+/// Returns a key in readable form.
 pub(super) fn shown_key(key: &str) -> String {
     let [system, address, tenant] = parts(key);
     let tenant = match tenant {

@@ -1,9 +1,8 @@
-//! `idshift undo`: restores what a run changed, except what was changed again since.
+//! `idshift undo`: restores what a run changed, except values that were changed again since.
 //!
-//! The undo is a run like any other: a file of the inverse changes, planned with its chains and swaps,
-//! carried out by the same engine, and undone in the same way. The values that the run left are the
-//! expected ones, as a line of the file says them or as they are recorded, so a customer that was changed since is `stale` and
-//! skipped.
+//! An undo is a run like any other: a file of the inverse changes, planned with its chains and swaps, carried out by the
+//! same engine, and undone in the same way. It expects the values that the run has left, as a line of its file or the
+//! ledger says. So a customer that was changed since is `stale` and skipped.
 
 use super::catalog::RunCatalog;
 use super::claim::TargetClaim;
@@ -33,14 +32,14 @@ use crate::ledger::{Header, Phase, RunId, RunKind, State};
 use crate::ui;
 use std::sync::Arc;
 
-/// Undoes this run, or the newest that wrote something.
+/// Undoes this run, or the newest one that wrote something.
 pub(crate) fn undo(run: Option<&str>, request: &Request) -> Result<Exit, CommandError> {
     let mut known = open::open_for_undo(
         run,
         Selection {
             command: "undo",
             words: "run that wrote something and is no undo itself",
-            // Typed twice, it must not undo itself.
+            // If `undo` is typed twice, the second one must not undo the first one.
             fits: &|_, ledger| {
                 open::wrote_something(ledger) && ledger.header().kind != RunKind::Undo
             },
@@ -99,7 +98,7 @@ pub(crate) fn undo(run: Option<&str>, request: &Request) -> Result<Exit, Command
     ask(&question.text(), request.consent, "undo")?;
     let run = RunId::new(clock::now_ms());
     let claim = TargetClaim::take(&known.resolved, known.target()?, run.as_str())?;
-    // Another process may have resumed the run while the question stood.
+    // Another process may have resumed the run while the question waited for its answer.
     refuse_unfinished(&known, &claim.catalog)?;
     if known.ledger.commits()? != commits {
         let words = format!("run {parent} was resumed meanwhile; nothing was written");
@@ -131,7 +130,7 @@ fn print_nothing_to_restore(parent: &str, output: Output) {
     }
 }
 
-/// Refuses where the run, or an earlier undo of it, has to be finished first.
+/// Refuses if the run, or an earlier undo of it, must be finished first.
 fn refuse_unfinished(known: &OpenRun<()>, catalog: &RunCatalog) -> Result<(), CommandError> {
     let parent = known.dir.run();
     if known.ledger.leaves_temporary_id()? {
@@ -154,7 +153,7 @@ fn refuse_unfinished(known: &OpenRun<()>, catalog: &RunCatalog) -> Result<(), Co
     refuse_half_done(catalog, parent.as_str())
 }
 
-/// An undo that was interrupted has restored a part, and its ledger has recorded which.
+/// Refuses if an earlier undo was interrupted: it has restored a part, and its ledger has recorded which.
 fn refuse_half_done(catalog: &RunCatalog, parent: &str) -> Result<(), CommandError> {
     for undo in catalog.undos_of(parent) {
         match undo.ledger()?.progress()?.state {

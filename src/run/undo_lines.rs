@@ -1,5 +1,5 @@
-//! The lines of an undo: read from the ledger of the run that it undoes, customer by customer, as they are written into its file.
-//! Before that they are only counted. Memory does not grow with the lines; of each write, its place in the order is kept.
+//! Makes the lines of an undo from the ledger of the undone run, customer by customer, while they are written into its file.
+//! Before that they are only counted. Memory does not grow with the lines, only with the positions of writes in the order.
 
 use super::clock;
 use super::error::CommandError;
@@ -25,15 +25,15 @@ pub(super) struct UndoLines {
     pub(super) counts: UndoCounts,
 }
 
-/// What the lines of an undo add up to.
+/// The totals of the lines of an undo.
 #[derive(Debug, Default, Clone, Copy)]
 pub(super) struct UndoCounts {
     pub(super) lines: u64,
     pub(super) accounts: u64,
     pub(super) locations: u64,
-    /// Lines that remove an account ID.
+    /// Number of lines that remove an account ID.
     pub(super) clears: u64,
-    /// What cannot be undone; each has a line of its own that only says so.
+    /// The changes that cannot be undone; each has its own line, which only says so.
     pub(super) cannot_undo: CannotUndo,
 }
 
@@ -54,10 +54,10 @@ impl UndoCounts {
 }
 
 impl UndoLines {
-    /// Those that undo the run of this ledger. `can_clear`: whether the system can remove an account ID.
+    /// Prepares the lines that undo the run of this ledger. `can_clear`: whether the system can remove an account ID.
     pub(super) fn of(ledger: &Ledger, can_clear: bool) -> Result<Self, CommandError> {
         let order = ledger.write_order(|_| true)?;
-        // A customer that was renamed once has one line, which gives it back its account ID.
+        // A customer that was renamed once has one line, which restores its account ID.
         let (renamed, others) = order.renamed_once();
         let mut counts = UndoCounts {
             lines: renamed,
@@ -75,8 +75,8 @@ impl UndoLines {
         })
     }
 
-    /// Writes the file of the undo, which is read again like any other, and hands over what must still be there for each
-    /// of its lines that does not say so itself; returns the digest of the file, and what its plan needs.
+    /// Writes the file of the undo, which is read again like any other file. If a line does not say itself which values
+    /// must still be in place, adds them to the ledger. Returns the digest of the file, and what its plan needs.
     pub(super) fn write(
         &self,
         ledger: &Ledger,
@@ -112,7 +112,8 @@ impl UndoLines {
 const BATCH: usize = if cfg!(test) { 4 } else { 500 };
 const WAITING: usize = 4;
 
-/// Calls `each` for what these writes changed, inversely, from line 2 on. A thread of its own reads ahead.
+/// Calls `each` with the inverse of each change that these writes made; the lines are numbered from 2 on. A second thread reads
+/// the writes ahead.
 fn each_inverse(
     ledger: &Ledger,
     order: &WriteOrder,
@@ -122,7 +123,7 @@ fn each_inverse(
     let (batches, ready) = mpsc::sync_channel(WAITING);
     thread::scope(|scope| {
         scope.spawn(move || {
-            // Where a batch is not taken, `each` has failed.
+            // An error here means that `each` has failed: no batch is taken any more.
             let _ = read_inverse(ledger, order, can_clear, &batches);
         });
         for batch in ready {
@@ -154,7 +155,7 @@ fn read_inverse(
     batches.send(Ok(batch))
 }
 
-/// A line of which nothing can be restored has failed before it begins.
+/// Returns the expected outcome of a line. A line that can restore nothing has failed before it begins.
 fn expected(line: Inverse, now_ms: i64) -> Outcome {
     let mut outcome = line.expected;
     if let Some(impossible) = &line.impossible {
@@ -168,9 +169,9 @@ fn expected(line: Inverse, now_ms: i64) -> Outcome {
     outcome
 }
 
-/// `row`: room for a row, which is used again.
+/// Writes one row. `row`: a buffer that is used again.
 fn write_row(file: &mut impl Write, row: &mut Vec<u8>, change: &Change) -> io::Result<()> {
-    // A location of which nothing can be asked would be no valid line.
+    // A line with a location and no value for it would be invalid.
     let location = change.location.as_ref().filter(|_| change.asks_location());
     let profile = change.profile.map(|profile| profile.to_string());
     let reseller = change.reseller.as_ref().map(ToString::to_string);
@@ -187,7 +188,7 @@ fn write_row(file: &mut impl Write, row: &mut Vec<u8>, change: &Change) -> io::R
     for cell in cells {
         push_quoted(row, cell.unwrap_or_default());
     }
-    // In place of the comma behind the last cell.
+    // Replaces the comma after the last cell.
     row.pop();
     row.push(b'\n');
     file.write_all(row)

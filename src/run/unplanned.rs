@@ -1,4 +1,5 @@
-//! The file of a run of which nothing more is carried out: opened, and not planned again. Its ledger says how many lines it has.
+//! Opens the file of a run without planning it again, if no line of it will be carried out. The ledger has its number of
+//! lines.
 
 use super::input_plan::InputPlan;
 use crate::domain::ProblemList;
@@ -8,7 +9,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
-/// Opens the file. No unit of several lines is in the plan, so that it must not be fed to the engine.
+/// Opens the file. The plan has no units of several lines, so it must not be fed to the engine.
 pub(super) fn open(
     path: &Path,
     name: &str,

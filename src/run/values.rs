@@ -1,4 +1,4 @@
-//! From what was typed to the settings that hold, and to the runs that are meant.
+//! Gathers the settings in force, and finds the runs that a command means.
 
 use super::call_log;
 use super::catalog::RunCatalog;
@@ -11,7 +11,7 @@ use crate::ui;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-/// The values that hold: of the command line, the environment, the run, the file.
+/// Returns the values in force: from the command line, the environment, the run, and the configuration file.
 pub(crate) fn values(
     typed: &TypedSettings,
     run: &BTreeMap<String, String>,
@@ -24,9 +24,9 @@ pub(crate) fn values(
     Ok(values)
 }
 
-/// The runs that a command without a RUN chooses from, and that a RUN is looked for among.
+/// Returns the runs among which a command searches its RUN, or chooses one if none is named; and the runs folder.
 pub(crate) fn catalog(typed: &TypedSettings) -> Result<(RunCatalog, PathBuf), CommandError> {
-    // Where runs are kept depends on no run. Of a folder that is named, only the runs there are meant.
+    // Where runs are kept does not depend on a run. If a folder is named, only the runs in it are meant.
     let mut values = values(typed, &BTreeMap::new())?;
     let everywhere = values.get("runs_dir").is_none();
     let settings = RunsSettings::of(&mut values)?;
@@ -34,7 +34,7 @@ pub(crate) fn catalog(typed: &TypedSettings) -> Result<(RunCatalog, PathBuf), Co
     Ok((catalog, settings.folder))
 }
 
-/// What holds, checked, and what is needed to connect to the ledger; a person is told what they should know.
+/// Returns the checked settings, with what is needed to connect to the ledger. Shows notes and warnings to the user.
 pub(crate) fn resolve(
     values: &mut Values,
     secrets: Secrets,
@@ -48,7 +48,7 @@ pub(crate) fn resolve(
     Ok(resolved)
 }
 
-/// The same without the ledger.
+/// Returns the same without the ledger.
 pub(crate) fn resolve_system(
     values: &mut Values,
     secrets: Secrets,

@@ -1,4 +1,4 @@
-//! Reads every customer that a run touched again, and compares with what the run left.
+//! `idshift verify`: reads every customer of a run again, and compares it with what the run has left.
 
 use super::connect::{base_url, check_host, connect, runtime};
 use super::error::CommandError;
@@ -26,7 +26,7 @@ use std::sync::atomic::Ordering;
 use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 
-/// What reading a run's customers again has shown.
+/// The result of reading a run's customers again.
 #[derive(Debug)]
 pub(crate) struct Verified {
     /// The run's ID.
@@ -39,23 +39,23 @@ pub(crate) struct Verified {
     pub(crate) parked: usize,
     /// Whether it was compared with a stand-in that was filled from the record of the run.
     pub(crate) on_stand_in: bool,
-    /// The command that goes on with the run.
+    /// The command that continues the run.
     pub(crate) resume: String,
 }
 
 impl Verified {
-    /// How the command ends.
+    /// Returns the exit code of the command.
     pub(crate) fn exit(&self) -> Exit {
         match (self.differences.is_empty(), self.unfinished.lines()) {
             (false, _) => Exit::Differences,
-            // What was done is as it was left; `resume` does or finds out the rest.
+            // What was done is still in place; `resume` does the rest, or finds out what became of it.
             (true, 1..) => Exit::Stopped,
             (true, 0) => Exit::Success,
         }
     }
 }
 
-/// Lines of which a run has left nothing that could be compared, because it has not come to their end.
+/// Numbers of lines that have left nothing to compare, because the run has not brought them to an end.
 #[derive(Debug, Default, Clone, Copy)]
 pub(crate) struct Unfinished {
     pub(crate) in_doubt: u64,
@@ -63,7 +63,7 @@ pub(crate) struct Unfinished {
 }
 
 impl Unfinished {
-    /// How many lines they are.
+    /// Returns the number of these lines.
     pub(crate) fn lines(self) -> u64 {
         self.in_doubt + self.not_done
     }
@@ -84,7 +84,7 @@ pub(crate) fn verify(run: Option<&str>, request: &Request) -> Result<Verified, C
         request,
     )?;
     check_host(&base_url(&known.resolved)?)?;
-    // Its calls and those of a run count together. It takes no lock, so that it keeps no run from starting.
+    // Calls of `verify` and of a run count together. `verify` takes no lock, so that it does not keep a run from starting.
     let calls = known.shared_limits()?;
     let lines = known.draft.counts.lines;
     let (system, client) = connect(&known.resolved, calls, lines, CancellationToken::new())?;
@@ -100,7 +100,7 @@ pub(crate) fn verify(run: Option<&str>, request: &Request) -> Result<Verified, C
     Ok(verified)
 }
 
-/// Compares, and shows how far it has come and what it waits for.
+/// Compares, and shows the progress and what it waits for.
 async fn watched(
     known: &OpenRun,
     system: &Arc<System>,
@@ -177,7 +177,7 @@ fn unreadable(why: &Unreadable, system: &System) -> CommandError {
         .with_help("nothing was written; run verify again once the system answers")
 }
 
-/// Adds customers that are still parked although their lines have a final outcome, and says how many there are.
+/// Adds customers that are still parked although their lines have a final outcome, and returns their number.
 async fn add_parked(
     differences: &mut Vec<Difference>,
     ledger: &Ledger,
@@ -206,7 +206,8 @@ async fn add_parked(
     Ok(count)
 }
 
-/// Adds values that the system stored otherwise than they were written: what is there is not what the line asks for.
+/// Adds values that the system has stored in another form than they were written: the stored value is not what the line
+/// asks for.
 fn add_altered(differences: &mut Vec<Difference>, ledger: &Ledger) -> Result<(), CommandError> {
     for write in ledger.altered()? {
         let line = write.intent.line;
@@ -232,11 +233,11 @@ fn add_altered(differences: &mut Vec<Difference>, ledger: &Ledger) -> Result<(),
     Ok(())
 }
 
-/// Whether a line left something behind.
+/// Returns whether a line has left values to compare.
 fn is_settled(told: Told<'_>) -> bool {
     match told.status {
         Status::Changed | Status::Unchanged(Unchanged::Already) => told.customer.is_some(),
-        // A line that failed half-way has an account ID that was written all the same.
+        // A line that failed after its account ID was written has left that ID.
         Status::Failed(_) => told.renamed,
         Status::Unchanged(Unchanged::NothingAsked)
         | Status::WouldChange
@@ -245,12 +246,13 @@ fn is_settled(told: Told<'_>) -> bool {
     }
 }
 
-/// What there is to be compared, and which customers several lines name.
+/// What can be compared, and the customers that several lines name.
 #[derive(Default)]
 struct Survey {
     settled: u64,
     unfinished: Unfinished,
-    /// Eight bytes for each customer, however long its ID is: that another has the same is only a little more work.
+    /// Hashes of these customers: eight bytes for each, whatever the length of its ID. A collision only means a little more
+    /// work.
     several: HashSet<u64>,
     hasher: foldhash::fast::RandomState,
 }
@@ -273,10 +275,10 @@ impl Survey {
         seen.sort_unstable();
         let twice = seen.windows(2).filter(|two| two[0] == two[1]);
         survey.several = twice.map(|two| two[0]).collect();
-        // A look alone was to do nothing.
+        // A run that only looks customers up leaves no line undone.
         if !known.ledger.only_looks()? {
             let open = known.draft.counts.lines.saturating_sub(done);
-            // Where every line has ended, no write is looked at.
+            // If every line has ended, no write is read.
             let begun = match open {
                 0 => 0,
                 _ => begun_and_never_ended(&known.ledger)?.min(open),
@@ -291,7 +293,7 @@ impl Survey {
         self.hasher.hash_one(customer)
     }
 
-    /// What the run left of customers that several lines name.
+    /// Returns what the run has left of customers that several lines name.
     fn final_values(
         &self,
         known: &OpenRun,
@@ -314,7 +316,7 @@ impl Survey {
     }
 }
 
-/// Lines that were being written when the run was killed; the reports say `in_doubt` of them, too.
+/// Returns the number of lines that were being written when the run was killed. The reports show these as `in_doubt`, too.
 fn begun_and_never_ended(ledger: &Ledger) -> Result<u64, CommandError> {
     let mut lines = HashSet::new();
     for write in ledger.unresolved_writes()? {

@@ -1,4 +1,4 @@
-//! Which lines the waves of a run have, and what is on record of them.
+//! Finds the lines of a run's waves, and what is on record about these lines.
 
 use super::error::CommandError;
 use super::feeder::PassInput;
@@ -15,17 +15,17 @@ use std::sync::Arc;
 /// The waves of a pass.
 #[derive(Default)]
 pub(super) struct Waves {
-    /// In their order.
+    /// The waves, in their order.
     pub(super) all: Arc<[Wave]>,
-    /// How many the run has, those of earlier processes included.
+    /// Number of waves of the run, including those of earlier processes.
     pub(super) count: u32,
-    /// The resellers that their lines name, where the system has relationships per reseller.
+    /// The resellers that the lines of the waves name, if the system has relationships per reseller.
     resellers: HashMap<Line, Reseller>,
 }
 
 impl Session {
-    /// The wave that an earlier process did not come to read back, and those that follow it: the first lines of the file
-    /// that are to be carried out.
+    /// Returns the wave that an earlier process did not read back, and the waves that follow it: the first lines of the
+    /// file that are to be carried out.
     pub(super) fn waves(&self, mode: Mode, known: &PassInput) -> Result<Waves, CommandError> {
         if mode == Mode::Plan {
             return Ok(Waves::default());
@@ -125,7 +125,7 @@ impl WavePlan<'_> {
         Ok(())
     }
 
-    /// The unit that begins with this line, where one does that a wave can have.
+    /// Returns the unit that begins with this line; `None`: no unit begins here, or it cannot be in a wave.
     fn unit(&self, line: Line, change: Option<Change>, resumed: &LineSet) -> Option<Unit> {
         if self.draft.is_wrong(line) {
             return None;
@@ -159,8 +159,8 @@ pub(super) struct WaveRecord<'a> {
 }
 
 impl WaveRecord<'_> {
-    /// Lines that are done, and customers with a write whose effect is not known yet: the lines of before say what was there
-    /// before that write.
+    /// Returns the lines that are done, and the customers with a write of unknown effect: the outcomes of their earlier
+    /// lines hold the values from before that write.
     fn done_and_unresolved(&self) -> Result<(LineSet, HashSet<CustomerId>), LedgerError> {
         let customers = self.ledger.unresolved_writes()?.into_iter();
         let customers = customers.map(|write| write.intent.customer).collect();

@@ -1,7 +1,7 @@
 //! `idshift worker`: joins runs that another process has begun, on any machine, and does a share of their lines.
 //!
-//! It is `resume` of some lines: it gets the file of the run, finds the same units in it, and asks for chunks of lines
-//! (`super::shared_pass`). Between two runs it waits.
+//! A worker is a `resume` of some lines: it gets the file of the run, finds the same units in it, and asks for chunks of
+//! lines (`super::shared_pass`). Between two runs it waits.
 
 use super::claim::TargetClaim;
 use super::error::CommandError;
@@ -27,9 +27,10 @@ use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How often it is asked whether there is a run to join.
+/// How often to check whether there is a run to join.
 const EVERY: Duration = Duration::from_secs(1);
-/// A process that closes a run is no more at work on it for a moment before it is closed; a busy database makes it a longer one.
+/// How long to wait for a run to be closed: shortly before that, or longer with a busy database, no process is at work on
+/// the run.
 const CLOSING: Duration = Duration::from_secs(5);
 
 /// Joins runs of the given target until it is stopped; `run`: this run alone.
@@ -74,13 +75,13 @@ pub(crate) fn worker(run: Option<&str>, request: &Request) -> Result<Exit, Comma
         works.store(false, Ordering::Relaxed);
         let exit = match joined {
             Ok(exit) => exit,
-            // It is closed by now, or its process does alone what it does first.
+            // The run is closed by now, or its leading process still does the part that it does alone.
             Err(failure) if failure.exit == Exit::Busy => {
                 thread::park_timeout(EVERY);
                 Exit::Success
             }
             Err(failure) => {
-                // Where the ledger is away, that is why.
+                // If the ledger is unavailable, that is the reason.
                 runs.to_join().map_err(|error| while_waiting(&error))?;
                 return Err(failure);
             }
@@ -96,7 +97,7 @@ pub(crate) fn worker(run: Option<&str>, request: &Request) -> Result<Exit, Comma
     }
 }
 
-/// What is waited for.
+/// What a worker waits for.
 struct Waiting {
     given: Given,
     run: Option<RunId>,
@@ -104,7 +105,7 @@ struct Waiting {
 }
 
 impl Waiting {
-    /// The next run to join; `None`: the one that is meant has ended.
+    /// Returns the next run to join; `None`: the named run has ended.
     fn next(&self, runs: &Arc<dyn Runs>) -> Result<Option<RunToJoin>, CommandError> {
         let mut alone_since: Option<Instant> = None;
         loop {
@@ -131,7 +132,7 @@ impl Waiting {
         named.is_none_or(|run| *run == found.run) && self.given.fits(&found.system, &found.target)
     }
 
-    /// How the run stands that alone is meant; it cannot be joined now.
+    /// Returns the state of the named run, which cannot be joined now.
     fn meant(&self, runs: &Arc<dyn Runs>) -> Result<Meant, CommandError> {
         let run = self.run.as_ref();
         let Some(run) = run.and_then(|run| KeptRun::named(runs, &self.folder, run)) else {
@@ -149,9 +150,9 @@ impl Waiting {
     }
 }
 
-/// How the run stands that alone is meant.
+/// The state of the named run.
 enum Meant {
-    /// It may be joined later; or any run is meant.
+    /// It may be joined later, or no run is named.
     Open,
     /// It is closed.
     Ended,
@@ -159,7 +160,8 @@ enum Meant {
     WithoutProcess(CommandError),
 }
 
-/// The process that began the run ended before others could join, or another run has worked on its target since.
+/// Builds the error for a run that cannot be joined: the process that began it ended before others could join, or another
+/// run has worked on its target since.
 fn cannot_join(ledger: &Ledger, folder: &Path) -> CommandError {
     let header = ledger.header();
     let resume = Commands::of(folder, header).resume(&[]);
@@ -172,7 +174,8 @@ fn cannot_join(ledger: &Ledger, folder: &Path) -> CommandError {
     ))
 }
 
-/// Without its ledger a worker can do nothing; whoever supervises it starts it again.
+/// Builds the error for a ledger that cannot be used: without it a worker can do nothing, and its supervisor must start it
+/// again.
 fn while_waiting(error: &LedgerError) -> CommandError {
     let exit = if error.is_passing() {
         Exit::Stopped
@@ -205,10 +208,10 @@ fn session(
     claim: TargetClaim,
     request: &Request,
 ) -> Result<Session, CommandError> {
-    // A time of day would be another one in the zone of this machine, or tomorrow's.
+    // A time of day could be another one in the zone of this machine, or tomorrow's, so the saved end applies.
     known.limits = known.limits.ending_at_ms(known.kept.ends_at_ms);
     let ledger = &known.ledger;
-    // Whether lost runs keep it from being begun was decided where it was begun.
+    // Lost runs are not checked here: that was decided where the run was begun.
     let history = resume::history(&known, &claim, Work::Apply, true)?;
     let looked = ledger.progress()?.phase == Phase::Write;
     let mut of_lines = PassInput {

@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 type Handler = Arc<dyn Fn(usize, IpAddr) -> Seen + Send + Sync>;
 type Log = Arc<Mutex<Vec<(Instant, IpAddr)>>>;
 
-/// What is answered.
+/// An answer of the server.
 pub(super) struct Seen(String);
 
 impl Seen {
@@ -77,7 +77,7 @@ impl Api {
         format!("http://{}", self.address)
     }
 
-    /// When requests arrived.
+    /// Returns the times at which requests arrived.
     pub(super) fn arrivals(&self) -> Vec<Instant> {
         let log = self.log.lock().unwrap();
         log.iter().map(|(at, _)| *at).collect()
@@ -135,7 +135,7 @@ async fn serve(
     }
 }
 
-/// The most within any stretch of this length.
+/// Returns the largest number of arrivals within a window of this length.
 pub(super) fn most_within(arrivals: &[Instant], window: Duration) -> usize {
     let within = |from: &Instant| {
         arrivals

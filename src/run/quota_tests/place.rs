@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 const TARGET: &str = "plume at a test";
 
-/// What was given out, beside the ledger's answer.
+/// Passes the ledger's answers on, and records the turns that were given out.
 #[derive(Debug)]
 pub(super) struct Recorded {
     inner: Arc<LedgerRate>,
@@ -56,7 +56,7 @@ impl SharedRate for Recorded {
     }
 }
 
-/// A database of one test's own, with the tables.
+/// A database for one test, with its tables.
 pub(super) struct Place {
     pub(super) server: &'static Server,
     pub(super) database: String,
@@ -87,7 +87,7 @@ impl Place {
         self.server.psql(&self.database, sql)
     }
 
-    /// A process of the target.
+    /// Makes a process of the target.
     pub(super) fn process(&self, api: &Api, change: impl FnOnce(&mut Settings)) -> Process {
         let rate = Arc::new(Recorded {
             inner: self.rate(),
