@@ -50,7 +50,7 @@ impl Entry {
     }
 }
 
-/// A run that has lost its folder, or has an unreadable ledger.
+/// A run with a missing folder or an unreadable ledger.
 #[derive(Debug, Clone)]
 pub(crate) struct Lost {
     pub(crate) path: PathBuf,

@@ -292,7 +292,7 @@ fn warn_of_temporary_ids(claim: &TargetClaim, history: &History) -> Result<(), C
     let (catalog, keys) = (&claim.catalog, claim.keys());
     if let Some(left) = prior_runs::leaving_temporary_ids(catalog, &keys, history)? {
         let (run, resume) = (&left.header.run, left.commands().resume(&[]));
-        // Also with --quiet.
+        // This warning is shown even with --quiet.
         ui::warning(&format!(
             "run {run} ended in the middle of a swap, and customers still have temporary IDs from it; no other \
              run finds them. `{}` restores them",

@@ -20,13 +20,13 @@ pub enum Exit {
     NothingDone = 2,
     /// Differences were found (`verify`, `plan --exit-code`).
     Differences = 3,
-    /// Stopped early by a guard or by an outage; `resume` goes on.
+    /// Stopped early by a guard or by an outage; `resume` continues the run.
     Stopped = 4,
     /// Another run holds this target.
     Busy = 5,
-    /// Interrupted by SIGINT; `resume` goes on.
+    /// Interrupted by SIGINT; `resume` continues the run.
     Interrupted = 130,
-    /// Interrupted by SIGTERM; `resume` goes on.
+    /// Interrupted by SIGTERM; `resume` continues the run.
     Terminated = 143,
 }
 

@@ -284,7 +284,7 @@ impl Feeder {
         let mut in_order = InOrder::of(ledger);
         let mut batch = Vec::new();
         for number in self.known.parked.iter() {
-            // A unit with a temporary ID is a swap, of several lines.
+            // A unit with a temporary ID is a swap or longer cycle, so it is found without its change.
             let unit = self.known.unit(&self.draft, number, None);
             if let Some(unit) = unit.filter(|unit| !unit.lines().any(in_wave)) {
                 batch.push(with_knowledge(&self.known, unit, (ledger, &mut in_order))?);

@@ -6,7 +6,7 @@ use super::kept_run::KeptRun;
 use crate::ledger::{Header, Ledger};
 use std::path::Path;
 
-/// What tells whether two inputs are the same file.
+/// Decides whether two inputs are the same file.
 #[derive(Debug)]
 pub(crate) struct InputIdentity {
     sha256: String,

@@ -58,7 +58,7 @@ const WITHOUT_IDS: [&str; 16] = [
 pub(crate) enum CommandKind {
     /// It may write: its beginning and end are reported everywhere.
     Writes,
-    /// It only looks: only metrics are written.
+    /// It only looks customers up: only metrics are written.
     Looks,
 }
 

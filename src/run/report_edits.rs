@@ -197,7 +197,7 @@ fn is_by_spreadsheet(was: &str, now: &str) -> bool {
     !adds && before.becomes(&after)
 }
 
-/// A number as it stands in a cell.
+/// A number as it is written in a cell.
 #[derive(Debug, PartialEq, Eq)]
 struct Number {
     negative: bool,

@@ -89,7 +89,7 @@ pub(crate) struct Output {
     pub(crate) json: bool,
     /// Errors only.
     pub(crate) quiet: bool,
-    /// Each line that failed as well.
+    /// Also each line that failed.
     pub(crate) verbose: bool,
     /// How progress is shown.
     pub(crate) progress: ui::Mode,

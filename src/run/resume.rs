@@ -43,7 +43,7 @@ fn is_unfinished(dir: &KeptRun, ledger: &Ledger) -> bool {
 fn is_reported(dir: &KeptRun, ledger: &Ledger) -> bool {
     // Pruning removes the reports.
     let is_pruned = ledger.pruned().is_ok_and(|pruned| pruned.is_some());
-    // A run of another machine was finished, and reported, there; `report` draws its reports here.
+    // A run of another machine was finished and reported on that machine; `report` draws its reports here.
     let is_elsewhere = dir.was_worked_on_elsewhere(ledger).unwrap_or(true);
     is_pruned || is_elsewhere || tells_the_end(dir.path(), ledger).unwrap_or(true)
 }

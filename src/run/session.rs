@@ -11,11 +11,11 @@ use crate::ledger::{Ledger, LineSet, Phase};
 /// What a process does with its run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Work {
-    /// Look only.
+    /// Only look up.
     Plan,
     /// Look up and write in one pass.
     Apply,
-    /// Look at everything, check the guards, then write.
+    /// Look everything up, check the guards, then write.
     PlanThenApply,
     /// Write a share of the open lines of a run that another process leads.
     Join,
@@ -54,7 +54,7 @@ pub(crate) struct Task {
     pub(super) quiet_if_unchanged: bool,
     /// Whether lines that would change cause exit code 3.
     pub(super) differences_count: bool,
-    /// Whether a person at a terminal decides if a doubtful run goes on.
+    /// Whether a person at a terminal is asked if a doubtful run should continue.
     pub(super) may_ask: bool,
     /// How consent is obtained after everything was looked up; `None`: it was given before.
     pub(super) asks_after_look: Option<Consent>,

@@ -49,7 +49,7 @@ impl Logged {
             missing.push("the run kept no log of its calls; --log FILE names one".to_owned());
         }
         if files.len() > 1 {
-            // Their times have one form, so that they can be compared as text.
+            // All times have the same format, so that they can be compared as text.
             found.sort_by(|one: &Found, other| one.text("time").cmp(other.text("time")));
         }
         Ok(Self {

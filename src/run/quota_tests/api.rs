@@ -1,4 +1,4 @@
-//! A server on a thread of its own that notes when each request arrived, and from which address.
+//! A server on its own thread that records when each request arrived, and from which address.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex};
