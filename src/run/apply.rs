@@ -93,8 +93,7 @@ pub(crate) fn apply_plan(
         known: PassInput {
             done: known.ledger.done()?,
             planned: Some(planned),
-            // The plan has determined the customers, so the history is not needed; a customer with other values now is
-            // `stale`.
+            // The plan has determined the customers, so no history is needed; a customer with other values is `stale`.
             ..PassInput::new(Arc::default())
         },
         run: known,

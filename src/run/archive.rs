@@ -233,8 +233,7 @@ fn read_manifest(text: &str) -> Result<Manifest, Flaw> {
     }
 }
 
-/// Returns the folder and the name of an entry. Refuses anything but a plain file in a folder, so that unpacking writes
-/// nowhere else.
+/// Returns folder and name of an entry. Refuses all but plain files in a folder: unpacking must not write elsewhere.
 fn place(entry: &tar::Entry<'_, impl Read>) -> Result<(String, String), Flaw> {
     let path = entry.path_bytes();
     let path = String::from_utf8_lossy(&path);

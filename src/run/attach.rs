@@ -20,8 +20,7 @@ const EVERY: Duration = Duration::from_secs(1);
 /// A process that has been silent for longer than this, in milliseconds, may be gone.
 const SILENCE_MS: u64 = 3_000;
 
-/// Resumes this run, or the newest unfinished run: alone, or together with the processes that continue it without its
-/// leading process.
+/// Resumes this run, or the newest unfinished one: alone, or with processes that continue it without a leading process.
 pub(crate) fn resume(run: Option<&str>, request: &Request) -> Result<Exit, CommandError> {
     match (alone::resume(run, request), request.run.get()) {
         (Err(busy), Some(run)) if busy.exit == Exit::Busy => {

@@ -1,5 +1,4 @@
-//! Feeds the chunks of lines that this process gets while other processes work on the rest of the file, and reports chunks
-//! that are done.
+//! Feeds the chunks that this process gets while others work on the rest of the file, and reports finished chunks.
 
 use super::error::CommandError;
 use super::feeder::{

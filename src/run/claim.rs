@@ -1,5 +1,4 @@
-//! Claims a target for one run: finds other addresses of the same system, takes the locks and an epoch, and loads the other
-//! runs.
+//! Claims a target for one run: finds other addresses of the system, takes locks and an epoch, loads the other runs.
 
 use super::catalog::{RunCatalog, describe};
 use super::clock;

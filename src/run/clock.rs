@@ -34,8 +34,7 @@ pub(super) fn words(time: Timestamp) -> String {
     config::local_words(&time.to_zoned_datetime(now.time_zone().clone()), &now)
 }
 
-/// Returns the local time when `left` has passed, in short form for a display: `23:08 CET`, with the date if that is not
-/// today.
+/// Returns the local time when `left` has passed, in short form: `23:08 CET`, with the date if that is not today.
 pub(super) fn brief_in(left: Duration) -> String {
     let now = now();
     now.checked_add(left).map_or_else(

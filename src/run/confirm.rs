@@ -1,5 +1,4 @@
-//! Reads every changed customer again after a run, many with one call. This is for systems that may answer with values that
-//! do not persist.
+//! After a run on a system that may answer with values that do not persist: reads each changed customer again, in bulk.
 
 use super::error::CommandError;
 use crate::engine::{Concurrency, Left, Recheck, did_not_last};

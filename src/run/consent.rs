@@ -20,8 +20,7 @@ pub(crate) struct Question<'a> {
     /// The numbers of lines and changes.
     pub(super) counts: String,
     pub(super) forecast: Option<Forecast>,
-    /// `true`: the customers were looked up, so the actual changes are known; `false`: only the requested changes are
-    /// known.
+    /// `true`: the actual changes are known, after a look-up; `false`: only the requested ones are known.
     pub(super) looked: bool,
     pub(super) resolved: &'a Resolved,
     pub(super) base_url: &'a str,

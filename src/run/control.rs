@@ -25,8 +25,7 @@ const OVER: &str = "it was closed by another process, or goes on in a new pass";
 #[derive(Debug)]
 pub(super) struct Control {
     client: Arc<Client>,
-    /// The ledger, opened a second time: a query can block while the database is unavailable, and calls in progress must
-    /// continue.
+    /// A second access to the ledger: queries block while the database is unavailable, and calls must continue.
     ledger: Arc<Ledger>,
     asking: Option<JoinHandle<Result<Asked, LedgerError>>>,
     pub(super) drain: Drain,
@@ -59,8 +58,7 @@ pub(super) struct Asked {
 }
 
 impl Control {
-    /// `leads`: this process leads the run. Others may join later, and orders to earlier processes on the run no longer
-    /// apply.
+    /// `leads`: this process leads the run: others may join later, and orders to earlier processes are void.
     pub(super) fn new(
         ledger: Ledger,
         client: Arc<Client>,
@@ -103,8 +101,7 @@ impl Control {
         self.tally.done()
     }
 
-    /// Sets the exchange with other processes, which may work on the run from now on; `None`: no other process does any
-    /// more.
+    /// Sets the exchange with processes that may work on the run from now on; `None`: no other process may.
     pub(super) fn joins(&mut self, shares: Option<Arc<dyn Shares>>) {
         self.shares = shares;
     }

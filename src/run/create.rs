@@ -261,8 +261,7 @@ fn is_shared(dir: &RunDir, header: &Header, catalog: &RunCatalog) -> bool {
     same.is_some_and(|entry| std::fs::hard_link(entry.dir.local_input(), dir.local_input()).is_ok())
 }
 
-/// Returns what the records of earlier runs say about the file's lines. Refuses lines that a lost run or another shard may
-/// have carried out.
+/// Returns what earlier runs say about the lines. Refuses lines that a lost run or another shard may have carried out.
 fn history(
     without_history: bool,
     header: &Header,
@@ -321,8 +320,7 @@ pub(super) fn begin(
     }
 }
 
-/// Refuses a file with an invalid line, unless the operator skips invalid lines, and a file with a blocking warning that
-/// was not accepted.
+/// Refuses a file with an invalid line that is not skipped, or with a blocking warning that was not accepted.
 fn refuse_problems(
     draft: &InputPlan,
     skip_invalid: bool,
@@ -355,8 +353,7 @@ fn refuse_problems(
     .with_help("correct them (idshift check shows more), or leave them out with --skip-invalid"))
 }
 
-/// Refuses lines without `customerId` if no reseller is named: Adobe has no search, so other customers are found only in a
-/// listing.
+/// Refuses lines without `customerId` if no reseller is named: Adobe has no search, only a listing by reseller.
 fn refuse_unfindable(draft: &InputPlan, resolved: &Resolved) -> Result<(), CommandError> {
     let needs_listing =
         !resolved.system.capabilities().searches_live && resolved.reseller.is_none();

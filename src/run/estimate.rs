@@ -90,8 +90,7 @@ impl Forecast {
         forecast
     }
 
-    /// Estimates these writes and the look-ups before them. `searched`: how many of all lines do not name their customer by
-    /// the system's ID.
+    /// Estimates these writes and their look-ups. `searched`: number of lines without the system's ID of the customer.
     pub(super) fn of_changes(
         accounts: u64,
         locations: u64,
@@ -192,8 +191,7 @@ impl Forecast {
     }
 }
 
-/// Counts the customers and locations that a plan would write. It holds eight bytes for each in memory, whatever the length
-/// of its ID.
+/// Counts the customers and locations that a plan would write, with eight bytes for each, whatever its ID's length.
 fn noted_writes(ledger: &Ledger) -> Result<(u64, u64), CommandError> {
     let hasher = RandomState::new();
     let (mut customers, mut locations) = (Vec::new(), Vec::new());

@@ -162,8 +162,7 @@ impl Session {
         self.leave(signal, ending, connected.control.lines())
     }
 
-    /// Begins the session of this process in the ledger. If it writes, other processes can join it where the ledger allows
-    /// that.
+    /// Begins the session of this process. If it writes and the ledger allows that, other processes can join.
     fn journal(
         &self,
         writing: bool,

@@ -184,8 +184,7 @@ impl Conclusion {
     }
 }
 
-/// Returns whether the system refuses the run as a whole. A run that is refused before it wrote anything exits with
-/// `NothingDone`.
+/// Returns whether the system refuses the whole run: if it has written nothing yet, it exits with `NothingDone`.
 const fn is_refusal(fatal: Fatal) -> bool {
     matches!(
         fatal,

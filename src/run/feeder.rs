@@ -78,8 +78,7 @@ impl PassInput {
     }
 
     fn open_blocked(&mut self, draft: &InputPlan, ledger: &Ledger) -> Result<(), LedgerError> {
-        // The ledger has what a plan found at a line only until the line has an outcome, so a line of a plan is not
-        // reopened.
+        // The ledger keeps what a plan found only until the line has an outcome, so this line cannot be reopened.
         if self.done.is_empty() || self.planned.is_some() {
             return Ok(());
         }

@@ -146,8 +146,7 @@ impl Session {
         ledger
             .close(&progress, &counts)
             .map_err(|error| CommandError::from(error).because(&end.why))?;
-        // The changes of this run are known now. The register only helps later runs, so a failure does not change the
-        // result.
+        // The run's changes are known now. The register only helps later runs: its failure changes no result.
         if let Err(failure) = self.claim.register(&self.run.dir, &self.run.ledger, false) {
             ui::warning(&failure.message);
         }

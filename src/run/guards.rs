@@ -61,8 +61,7 @@ impl Guards {
         })
     }
 
-    /// Removes `until` from the settings of an earlier process if it is a duration: that duration has passed, but a time of
-    /// day comes again.
+    /// Removes `until` of an earlier process if it is a duration: that has passed, but a time of day comes again.
     pub(crate) fn forget_duration(kept: &mut BTreeMap<String, String>) {
         kept.retain(|name, value| name != "until" || value.contains(':'));
     }

@@ -31,9 +31,8 @@ pub(crate) struct InputPlan {
     pub(crate) blank_rows: u64,
     /// Number of lines that do not name a customer by the system's own ID.
     pub(crate) without_customer: u64,
-    /// Present in two cases: some lines name their customer by account ID alone, and others by the system's own ID alone;
-    /// or account IDs are not unique, so that lines are not ordered, and a line sets an ID by which another line names its
-    /// customer.
+    /// Present if some lines name their customer by account ID alone and others by the system's own ID alone; or if account
+    /// IDs are not unique (so lines are not ordered) and a line sets an ID by which another one names its customer.
     pub(crate) crossing: Option<Arc<AliasConflicts>>,
 }
 

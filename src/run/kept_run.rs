@@ -41,8 +41,7 @@ impl KeptRun {
         runs.has(&dir).then(|| Self::of(runs, dir))
     }
 
-    /// Returns the run that is kept in files in this folder, as the register names the folder; `None`: there is none any
-    /// more.
+    /// Returns the run that is kept in files in this registered folder; `None`: there is none any more.
     pub(crate) fn registered(folder: &Path) -> Option<Self> {
         let runs: Arc<dyn Runs> = Arc::new(LocalRuns::of(folder, false, None));
         Self::in_folder(&runs, folder)

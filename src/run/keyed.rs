@@ -129,8 +129,7 @@ fn refuse_another(
     Ok(())
 }
 
-/// Returns the typed settings that differ from those of the run. The run keeps the others, so that no guard begins to count
-/// anew.
+/// Returns the typed settings that differ from the run's. The others are left out, so that no guard counts anew.
 fn given_anew(
     typed: &TypedSettings,
     kept: &SavedSettings,

@@ -1,5 +1,4 @@
-//! Finds the lines that failed in the last run of the same file: if they fail in the same way again, that is not a new
-//! problem.
+//! Finds the lines that failed in the last run of the same file: the same failure again is not a new problem.
 
 use super::catalog::RunCatalog;
 use super::error::CommandError;

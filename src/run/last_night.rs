@@ -38,8 +38,7 @@ impl LastNight {
         Ok(Self::ByWish(Fulfilled::of(run, ledger, &its, resolved)?))
     }
 
-    /// Returns the customer that the run found for a line, if the line's values were in place. `ledger`: the ledger of that
-    /// run.
+    /// Returns the customer that the run found for a line, if its values were in place. `ledger`: that run's.
     pub(super) fn customer(
         &self,
         ledger: &Ledger,

@@ -215,8 +215,7 @@ fn has_moved(outcome: &Outcome) -> bool {
     service.before != service.after || profile.before != profile.after
 }
 
-/// Adds what one run has asked for after this time. If two runs have asked for the same, the newer one counts: it is added
-/// first.
+/// Adds what one run has asked for after this time. Of two runs with the same wish, the newer counts: it comes first.
 fn wanted(other: &Ledger, after_ms: i64, adding: &mut AddRun<'_>) -> Result<(), CommandError> {
     for outcome in other.outcomes() {
         let outcome = outcome?;

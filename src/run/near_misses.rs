@@ -54,8 +54,7 @@ struct Miss {
 /// A spelling that is looked up, with the position of its line among the misses.
 type Candidate = (usize, Difference, AccountId);
 
-/// Looks up other spellings and records which exist. Errors are ignored, because the plan is complete without these
-/// spellings.
+/// Looks up other spellings and records which exist. Ignores errors, because the plan is complete without this.
 pub(super) async fn look_up(
     look: Look<'_>,
     draft: &Arc<InputPlan>,

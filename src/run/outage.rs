@@ -21,8 +21,7 @@ pub(super) fn outage(fatal: Fatal, words: &str, system: Kind) -> String {
     }
 }
 
-/// Returns what a person does before the run can continue, and the options with which it then continues; empty: the person
-/// can only wait.
+/// Returns what a person must do, and the options with which the run then continues; empty: only wait.
 pub(super) fn remedy(fatal: Fatal) -> (&'static str, &'static [&'static str]) {
     match fatal {
         Fatal::TokenRefused => ("correct the credentials, then ", &[]),

@@ -167,8 +167,7 @@ impl Session {
         Ok(asked(connected, question, stopped_by, NOT_CONFIRMED).await)
     }
 
-    /// Carries out one pass over the file. If no customer is found for the first lines, asks a person at a terminal whether
-    /// to go on.
+    /// Carries out one pass over the file. If the first lines find no customer, asks a person at a terminal.
     async fn pass(
         &mut self,
         connected: &mut Connected,
@@ -202,8 +201,7 @@ impl Session {
             .await
     }
 
-    /// Carries out the lines that are not done. After a plan, also looks up other spellings of account IDs that were not
-    /// found.
+    /// Carries out the open lines. After a plan, also looks up other spellings of account IDs that were not found.
     async fn searched_part(
         &mut self,
         connected: &mut Connected,
@@ -298,8 +296,7 @@ impl Session {
             tokio::select! {
                 ending = &mut running => ending,
                 error = beside(&mut connected.control, &connected.client, journal) => {
-                    // Units may wait for an answer of the ledger without writing to it, so that they do not see the failure
-                    // themselves.
+                    // Units that wait for the ledger without writing to it do not see the failure themselves.
                     context.ledger_failed(error);
                     running.await
                 }
@@ -353,8 +350,7 @@ impl Session {
     }
 }
 
-/// Runs beside the engine: follows orders, and records the calls so far. Returns only if the ledger fails, after waiting
-/// for it.
+/// Runs beside the engine: follows orders, and records calls. Returns only if the ledger fails, after waiting for it.
 pub(super) async fn beside(
     control: &mut Control,
     client: &Client,

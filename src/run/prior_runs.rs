@@ -26,8 +26,7 @@ use std::sync::Arc;
 /// Lines without a known customer, by what they ask for, each with its reseller.
 type Open = HashMap<Wish, BTreeMap<Line, Option<Reseller>>>;
 
-/// An earlier run on this target. Lines of a chain or swap that ask for the same count as the same lines, even if they came
-/// in different files.
+/// An earlier run on this target. Lines of chains or swaps with one wish count as one line, even from different files.
 struct Earlier {
     run: KeptRun,
     same_file: bool,
@@ -106,8 +105,7 @@ fn as_reported(draft: &InputPlan, history: &mut History) -> Result<(), CommandEr
     Ok(())
 }
 
-/// Returns the earlier runs on these targets, the newest first. Runs that cannot be read are lost; `lost_runs` deals with
-/// them.
+/// Returns the earlier runs on these targets, the newest first. `lost_runs` deals with runs that cannot be read.
 fn earlier(
     mine: &Header,
     targets: &[&str],

@@ -178,8 +178,7 @@ fn bytes(dir: &RunDir) -> Option<u64> {
         .reduce(|all, bytes| all + bytes)
 }
 
-/// Reduces a run to its compact record. `keeps_summary`: summary.json stays, so that a night without changes can still be
-/// reported.
+/// Reduces a run to its compact record. `keeps_summary`: keeps summary.json, to report a night without changes.
 pub(crate) fn reduce(
     entry: &Entry,
     catalog: &RunCatalog,
@@ -258,8 +257,7 @@ fn remains(run: &KeptRun, ledger: &Ledger, now_ms: i64) -> Result<Remains, Comma
     })
 }
 
-/// Returns the customers of the lines that a later file may repeat: lines that renamed a customer, and lines of chains and
-/// swaps.
+/// Returns the customers of lines that a later file may repeat: lines that renamed, and lines of chains and swaps.
 fn wishes(run: &KeptRun, ledger: &Ledger) -> Result<Vec<(Wish, CustomerId)>, CommandError> {
     let header = ledger.header();
     if header.kind == RunKind::Undo {
@@ -344,8 +342,7 @@ fn strip(
         let its = other.ledger()?;
         let state = its.progress()?.state;
         if other.header.epoch < entry.header.epoch {
-            // What was done before a plan is carried out counts as older than the plan, so a plan needs none of these
-            // outcomes.
+            // What is done before a plan is applied counts as older, so a plan needs none of these outcomes.
             may_resume |=
                 !matches!(state, State::Finished | State::Planned) && its.pruned()?.is_none();
         } else if newest_good.is_none()

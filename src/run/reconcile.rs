@@ -1,8 +1,7 @@
 //! `idshift reconcile`, for every night: looks up everything, checks the guards, and writes only what has drifted.
 //!
 //! With `--incremental`, lines that are the same as in the last successful reconcile of this file and target are not looked
-//! up again, except for a share that changes from night to night. If another run has written to the target since, all lines
-//! are looked up.
+//! up, except a share that changes from night to night. All are looked up if another run has written since.
 
 use super::create::{NewRun, Specification, new_run};
 use super::error::CommandError;

@@ -182,8 +182,7 @@ fn tell(
     Ok(())
 }
 
-/// Returns whether a spreadsheet has changed one text into the other: the same number, or something that only spreadsheets
-/// write.
+/// Returns whether a spreadsheet has changed one text into the other: the same number, or text of spreadsheets only.
 fn is_by_spreadsheet(was: &str, now: &str) -> bool {
     if is_damaged(now) && !is_damaged(was) && !now.is_empty() {
         return true;
@@ -230,8 +229,7 @@ impl Number {
         })
     }
 
-    /// Returns whether the other number is the same, or is this number with only the digits that a spreadsheet keeps or
-    /// shows.
+    /// Returns whether the other number is the same, or this one with the digits that a spreadsheet keeps.
     fn becomes(&self, other: &Self) -> bool {
         if self.negative != other.negative {
             return false;

@@ -319,8 +319,7 @@ fn refuse_late_count(known: &OpenRun) -> Result<(), CommandError> {
     )))
 }
 
-/// Warns about a guard of a profile or the environment that the run was not begun with. It does not keep the run from being
-/// resumed.
+/// Warns about a guard that the run was not begun with (profile, environment). It does not prevent the resume.
 fn warn_of_late_count(known: &OpenRun) {
     ui::warning(&format!(
         "max_changes is not checked: run {} began to write without counting its changes",

@@ -46,8 +46,7 @@ pub(crate) struct SavedSettings {
     /// The counts of the file, if the run is a reconcile of a plain file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) plain: Option<PlainFile>,
-    /// Digest of the earlier runs of the file that were compared, if none of their account IDs went from one customer to
-    /// another.
+    /// Digest of the earlier runs that were compared, if no account ID went from one customer to another.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) apart: Option<u64>,
 }
@@ -71,14 +70,12 @@ impl SavedSettings {
         serde_json::to_string(self).unwrap_or_default()
     }
 
-    /// Returns whether both read a file in the same way. All settings are compared, since some of them say how a line is
-    /// read.
+    /// Returns whether both read a file in the same way. Compares all settings: some say how a line is read.
     pub(super) fn reads_as(&self, other: &Self) -> bool {
         self.values == other.values && self.verbatim == other.verbatim
     }
 
-    /// Returns the saved counts of the file of the run with this header; `None` also if another version of this program
-    /// planned it.
+    /// Returns the saved counts of the run's file; `None` also if another version of this program planned it.
     pub(super) fn plain_file(&self, header: &Header) -> Option<PlainFile> {
         self.plain
             .filter(|_| header.tool_version == env!("CARGO_PKG_VERSION"))
@@ -105,8 +102,7 @@ impl SavedSettings {
         values
     }
 
-    /// Returns the settings that an undo of the run saves. The program writes the file of the undo, and reads it as it was
-    /// written.
+    /// Returns the settings that an undo of the run saves. The program writes its file, and reads it as written.
     pub(super) fn of_undo(&self, values: &Values) -> Self {
         let mut values = values.to_keep();
         values.retain(|name, _| !is_about_file(name));
@@ -321,10 +317,9 @@ fn words(setting: &Setting, value: &str) -> Vec<String> {
     }
 }
 
-/// If the file is a report of idshift, it is read as idshift writes it, whatever the environment or a profile says about
-/// other files. If no mapping is typed, its columns are mapped as by the run of its folder: with the column names alone, a
-/// column that the run did not use could be mistaken for the one that it used. `of_run`: the run that has the report in its
-/// folder.
+/// A report of idshift is read as idshift writes it, whatever the environment or a profile says about other files. If no
+/// mapping is typed, its columns are mapped as by the run of its folder: with the names alone, a column that the run did not
+/// use could be mistaken for the one that it used. `of_run`: the run with the report in its folder.
 pub(super) fn as_its_run_did(
     kept: &mut SavedSettings,
     typed: &TypedSettings,

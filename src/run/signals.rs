@@ -20,8 +20,7 @@ pub(super) fn survive_state_signal() -> Result<(), CommandError> {
     Ok(())
 }
 
-/// Listens for signals until it is dropped. It has its own thread, so that it also listens while reports are drawn or files
-/// removed.
+/// Listens for signals until it is dropped, in its own thread: also while reports are drawn or files removed.
 #[derive(Debug)]
 pub(super) struct Listening {
     over: CancellationToken,
@@ -29,8 +28,7 @@ pub(super) struct Listening {
 }
 
 impl Listening {
-    /// Begins to listen, and returns when no further signal can be missed. Calls `heard` with the number of each signal, 2
-    /// or 15.
+    /// Begins to listen; returns when no further signal can be missed. `heard` gets each signal's number, 2 or 15.
     fn begin(heard: impl FnMut(u8) + Send + 'static) -> Result<Self, CommandError> {
         let over = CancellationToken::new();
         let until = over.clone();

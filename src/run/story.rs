@@ -71,8 +71,7 @@ impl Logged {
     }
 }
 
-/// Returns the files to read: the typed one, otherwise those that the processes of the run have recorded, otherwise the one
-/// in the settings.
+/// Returns the files to read: the typed one, otherwise those that the run has recorded, otherwise that of the settings.
 fn files(typed: &TypedSettings, kept: &SavedSettings) -> Result<Vec<PathBuf>, CommandError> {
     if typed.get("log").is_none() && !kept.logs.is_empty() {
         return Ok(kept.logs.iter().map(PathBuf::from).collect());

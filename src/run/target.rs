@@ -42,8 +42,7 @@ impl Target {
         }
     }
 
-    /// Returns the text by which targets are compared. The address has its normal form, in which all names of this machine
-    /// are equal.
+    /// Returns the text by which targets are compared. In the address, all names of this machine are equal.
     pub(crate) fn key(&self) -> String {
         if self.in_process {
             return key_in_process(&self.system, &self.tenant);

@@ -1,5 +1,4 @@
-//! Opens the file of a run without planning it again, if no line of it will be carried out. The ledger has its number of
-//! lines.
+//! Opens the file of a run without planning it again: no line will be carried out. The ledger has the number of lines.
 
 use super::input_plan::InputPlan;
 use crate::domain::ProblemList;

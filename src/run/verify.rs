@@ -206,8 +206,7 @@ async fn add_parked(
     Ok(count)
 }
 
-/// Adds values that the system has stored in another form than they were written: the stored value is not what the line
-/// asks for.
+/// Adds values that the system has stored in another form: the stored value is not what the line asks for.
 fn add_altered(differences: &mut Vec<Difference>, ledger: &Ledger) -> Result<(), CommandError> {
     for write in ledger.altered()? {
         let line = write.intent.line;
@@ -251,8 +250,7 @@ fn is_settled(told: Told<'_>) -> bool {
 struct Survey {
     settled: u64,
     unfinished: Unfinished,
-    /// Hashes of these customers: eight bytes for each, whatever the length of its ID. A collision only means a little more
-    /// work.
+    /// Hashes of these customers: eight bytes each, however long the ID. A collision only means a little more work.
     several: HashSet<u64>,
     hasher: foldhash::fast::RandomState,
 }

@@ -29,8 +29,7 @@ use std::time::{Duration, Instant};
 
 /// How often to check whether there is a run to join.
 const EVERY: Duration = Duration::from_secs(1);
-/// How long to wait for a run to be closed: shortly before that, or longer with a busy database, no process is at work on
-/// the run.
+/// How long to wait for a run to be closed: just before that (longer on a busy database) no process is at work on it.
 const CLOSING: Duration = Duration::from_secs(5);
 
 /// Joins runs of the given target until it is stopped; `run`: this run alone.
@@ -174,8 +173,7 @@ fn cannot_join(ledger: &Ledger, folder: &Path) -> CommandError {
     ))
 }
 
-/// Builds the error for a ledger that cannot be used: without it a worker can do nothing, and its supervisor must start it
-/// again.
+/// Builds the error for a ledger that cannot be used: the worker can do nothing; its supervisor must start it again.
 fn while_waiting(error: &LedgerError) -> CommandError {
     let exit = if error.is_passing() {
         Exit::Stopped
