@@ -2,27 +2,27 @@
 //!
 //! The modules, from what imports nothing to what imports the others (the table is in `tests/architecture`):
 //!
-//! - [`domain`]: the words
+//! - [`domain`]: the types that all others share
 //! - [`input`]: bytes → rows → changes or problems
 //! - [`plan`]: changes → units, in an order that never gives two customers one ID
-//! - `limits`: what is asked and told where several processes keep the limits of a target together
-//! - [`http`]: one call, done properly
-//! - `call_log`: what the calls and the events of a run tell, as JSON lines
-//! - [`system`]: what one remote API means
+//! - `limits`: the interface through which several processes keep the limits of a target together
+//! - [`http`]: one call, with its limits, retries and token
+//! - `call_log`: the calls and the events of a run, as JSON lines
+//! - [`system`]: the meaning of each remote API
 //! - [`ledger`]: the durable record
 //! - [`engine`]: units → outcomes
 //! - [`report`]: ledger and input → files
-//! - [`ui`]: what a person sees meanwhile
+//! - [`ui`]: what a user sees during a run
 //! - [`sandbox`]: stand-ins of the systems, with their faults
 //! - [`config`]: flags, environment and file → each station's settings
-//! - `run`: the life of a run, from its file and its target to its end, and what other runs have to do with it
+//! - `run`: the life of a run, from its file and its target to its end, and its relation to other runs
 //! - [`cli`]: the command line: parse, dispatch, print
 //!
 //! This crate is not a library for other programs: it has no stable interface. What is public serves its own program,
 //! its tests (the stand-in), its benches and its fuzz targets. Within a module, `pub`
 //! and `pub(crate)` are for other modules, and `pub(super)` is for its own files.
 
-// src/main.rs says on other systems that the program is not built for them.
+// On other systems, src/main.rs reports that the program is not built for them.
 #![cfg(any(target_os = "linux", target_os = "macos"))]
 
 mod call_log;

@@ -21,7 +21,7 @@ pub(super) fn run(options: &CheckOptions, console: Console) -> Result<Exit, Comm
         Err(Unread::Input(error)) => return Err(error.into()),
         Err(Unread::Other(failure)) => return Err(failure),
     };
-    // What is left out is no reason to stop, as long as something is left.
+    // With --skip-invalid, invalid lines are no error as long as at least one line remains.
     let skips_invalid = settings.skips_invalid()?;
     let left_out = skips_invalid && draft.invalid_lines() < draft.counts.lines;
     let blocking = draft.blocking();
@@ -62,7 +62,7 @@ pub(super) fn run(options: &CheckOptions, console: Console) -> Result<Exit, Comm
     Ok(exit)
 }
 
-/// The command that plans the same file, read in the same way for the same target.
+/// Returns the command that plans the same file with the same settings.
 fn plan(options: &CheckOptions, kept: &SavedSettings) -> String {
     let stdin = input::must_be_stored(&options.file);
     let file = if stdin {
@@ -94,7 +94,7 @@ fn problem(problem: &Problem) -> serde_json::Value {
     })
 }
 
-/// A file that cannot be read at all.
+/// Returns the JSON document's body for a file that cannot be read.
 fn refused(error: &InputError) -> serde_json::Value {
     json!({
         "error": error.to_string(),

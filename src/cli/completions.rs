@@ -1,7 +1,7 @@
-//! `idshift completions SHELL`: the script by which a shell asks this program what can follow, and the answers.
+//! `idshift completions SHELL`: prints the script with which a shell requests completions, and answers these requests.
 //!
-//! An answer is printed before anything else is done, changes nothing, and is empty where something is wrong: what is
-//! written to standard error would stand in the line that is typed.
+//! An answer is printed before any other work, changes nothing, and is empty after an error: a message on standard
+//! error would appear in the line that the user is typing.
 
 use super::options;
 use crate::run::{CommandError, Exit};
@@ -10,14 +10,16 @@ use clap::Command;
 use clap_complete::env::{CompleteEnv, Shells};
 use std::env;
 
-/// Set by the script of a shell: the shell's name.
+/// The environment variable that a shell's script sets to the name of the shell.
 const VARIABLE: &str = "_IDSHIFT_COMPLETE";
 
-/// What a file of zsh's `$fpath` needs besides: its first call is made for an answer.
+/// Is added to the script for zsh. Where zsh autoloads the script from `$fpath`, the first call of the function is
+/// already a request for completions, so the script must answer it.
 const AUTOLOADED: &str = "[ \"$funcstack[1]\" = _idshift ] && _clap_dynamic_completer_idshift\n";
 
-/// Bash puts an answer into the line as it is: a profile or a file that is named `$(…)` would be a command there. So what
-/// is more than a plain word is quoted, and not taken for a pattern of file names.
+/// Is added to the script for bash, which inserts an answer into the command line unchanged: a profile or file named
+/// `$(…)` would be run as a command. So this function quotes every answer that is not a plain word, and prevents its
+/// expansion as a file name pattern.
 const QUOTED: &str = r#"
 _idshift_quoted() {
     local options=$- at
@@ -52,7 +54,8 @@ pub(super) fn run(shell: clap_complete::Shell) -> Result<Exit, CommandError> {
     Ok(Exit::Success)
 }
 
-/// The command line, its options hidden where no option is being typed: what is hidden is offered only if nothing else fits.
+/// Returns the command line for completion. Its options are hidden unless an option is being typed: clap offers hidden
+/// entries only if nothing else fits.
 fn offered() -> Command {
     let words: Vec<_> = env::args_os()
         .skip_while(|word| word != "--")
@@ -83,7 +86,7 @@ fn without_options(command: Command) -> Command {
         .mut_subcommands(without_options)
 }
 
-/// Answers the script of a shell; `None`: no shell asks.
+/// Answers a request of a shell's script; `None`: there is no such request.
 pub(super) fn answer() -> Option<Exit> {
     env::var_os(VARIABLE)?;
     let here = env::current_dir().ok();

@@ -15,7 +15,7 @@ pub(super) fn run(options: &ConfigOptions, console: Console) -> Result<Exit, Com
         ui::note(note);
     }
     if console.output.json {
-        // In a document, `format` is the version of its form.
+        // In a JSON document the key `format` is already the version of the document's format.
         let rows = rows.into_iter().filter(|row| row.key != "format");
         let settings: serde_json::Map<_, _> = rows
             .map(|row| (row.key, json!({"value": row.value, "origin": row.origin})))
@@ -41,7 +41,7 @@ struct Row {
     origin: String,
 }
 
-/// The file, every setting, the columns, and whether there is a token.
+/// Returns a row for the configuration file, each setting, each column, and the token.
 fn rows(values: &mut Values, resolved: &mut Resolved) -> Vec<Row> {
     let row = |key: &str, value: String, origin: String| Row {
         key: key.to_owned(),
@@ -51,7 +51,7 @@ fn rows(values: &mut Values, resolved: &mut Resolved) -> Vec<Row> {
     let path = values.file_path().map(|path| path.display().to_string());
     let mut rows = vec![row("config", path.unwrap_or_default(), values.file_words())];
     for setting in SETTINGS {
-        // The file stands above; columns follow, each by itself.
+        // The configuration file has a row above; each column gets its own row below.
         let is_above = setting.name == "config";
         let is_elsewhere = setting.sources == Sources::TypedOnly || setting.shape == Shape::Columns;
         if is_above || is_elsewhere {
@@ -77,12 +77,12 @@ fn rows(values: &mut Values, resolved: &mut Resolved) -> Vec<Row> {
     rows
 }
 
-/// A setting as it is shown: no secret, and the system's own limits where no others are given.
+/// Returns the value that is shown: no secret, and the system's own limits where no others are set.
 fn shown(name: &'static str, values: &Values, resolved: &Resolved) -> String {
     match (name, values.effective(name)) {
-        // Whoever knows such an address can report.
+        // A URL is a secret too: everyone who knows it can send reports to it.
         ("api_key" | "healthcheck_url" | "webhook_url", Some(_)) => "set".to_owned(),
-        // In its normal form, and known to hold no password.
+        // The normalised address: `check_base_url` refuses one that contains a password.
         ("base_url", Some(_)) => resolved.base_url.clone().unwrap_or_default(),
         ("rate", None) => resolved.find_rate.to_string(),
         ("quota", None) => resolved

@@ -1,4 +1,4 @@
-//! `idshift pause`, `unpause`, `rate` and `drain`: what a person asks of a run in progress, from any terminal.
+//! `idshift pause`, `unpause`, `rate` and `drain`: orders to a run in progress, given from any terminal.
 
 use super::options::{Console, ControlOptions, RateOptions};
 use crate::config::TypedSettings;
@@ -10,7 +10,7 @@ use serde_json::json;
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
-/// A run follows within a second; a machine that is busy may take longer.
+/// How long a command waits until the run follows its order. A run usually follows within 1 s; a busy machine takes longer.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 pub(super) fn pause(options: &ControlOptions, console: Console) -> Result<Exit, CommandError> {
@@ -84,7 +84,7 @@ fn give(
         if !ledger.is_live() || given.elapsed() > PATIENCE {
             return Err(not_followed(&ledger, number));
         }
-        // Another process is waited for, and nothing tells when it has read its ledger.
+        // The other process does not signal that it has read the order from its ledger, so the ledger is polled.
         std::thread::park_timeout(Duration::from_millis(50));
     }
     let run = &ledger.header().run;

@@ -1,4 +1,4 @@
-//! `idshift doctor`: is everything set, reachable, authorised, and is the clock right?
+//! `idshift doctor`: checks settings, network, credentials and clock.
 
 mod finding;
 mod ledger;
@@ -17,7 +17,7 @@ use serde_json::json;
 use std::collections::BTreeMap;
 use tokio_util::sync::CancellationToken;
 
-/// A clock that is further off than this is worth a warning, in milliseconds.
+/// `doctor` warns if the clocks differ by more than this, in milliseconds.
 const CLOCK_OFF_MS: i64 = 30_000;
 
 pub(super) fn run(options: &DoctorOptions, console: Console) -> Result<Exit, CommandError> {
@@ -81,7 +81,7 @@ pub(super) fn run(options: &DoctorOptions, console: Console) -> Result<Exit, Com
     Ok(exit)
 }
 
-/// What is set, and whether this machine has what it takes.
+/// Checks the settings and this machine: folders, state database, local addresses, proxies, client certificate.
 fn of_this_machine(resolved: &crate::config::Resolved, is_sandbox: bool) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut find = |what, found: Found| findings.push(Finding { what, found });
@@ -90,7 +90,7 @@ fn of_this_machine(resolved: &crate::config::Resolved, is_sandbox: bool) -> Vec<
     if let Some(tenant) = &resolved.tenant {
         find("tenant", Found::Good(tenant.clone()));
     }
-    // The database is another finding, and a look changes nothing there.
+    // Checks only the local folder: the shared database has its own findings, and `doctor` must not change it.
     let runs = RunsSettings::of_resolved(resolved)
         .runs(RunScope::Here)
         .prepare()
@@ -126,7 +126,7 @@ fn of_this_machine(resolved: &crate::config::Resolved, is_sandbox: bool) -> Vec<
     findings
 }
 
-/// Asks something that every good token may ask. Whatever is answered, it tells the time.
+/// Checks the credentials. Also returns how much the clocks differ, which every answer shows, a refusal too.
 fn ask(
     resolved: &mut crate::config::Resolved,
 ) -> Result<(Result<String, String>, Option<Skew>), String> {
@@ -147,7 +147,7 @@ fn no_clock() -> Found {
     Found::Odd("no answer named the time, so this machine's clock could not be compared".to_owned())
 }
 
-/// What a clock that is wrong would spoil.
+/// Returns whether the clocks agree, and what a wrong clock affects.
 fn compare(skew: Skew) -> Found {
     let seconds = |ms: i64| u64::try_from(ms.saturating_abs() / 1000).unwrap_or(0);
     let within = format!(

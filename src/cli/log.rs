@@ -118,7 +118,7 @@ fn found(how: &str) -> &'static str {
     }
 }
 
-/// What a write changes: `account ID A → B`.
+/// Returns what a write changes, such as `account ID A → B`.
 fn write_words(write: &Value) -> String {
     let names = [
         ("account_id", "account ID"),
@@ -128,7 +128,7 @@ fn write_words(write: &Value) -> String {
     let shown = |value: &Value| value.as_str().unwrap_or("none").to_owned();
     let sides = names.iter().filter_map(|(key, name)| {
         let (before, after) = (&write["before"][key], &write["after"][key]);
-        // A half of a location that is not sent stays as it is.
+        // A write that does not send a location's service ID or profile leaves it unchanged.
         let is_sent = *key == "account_id" || !after.is_null();
         let has = !write["before"].get(key)?.is_null() || !after.is_null();
         (is_sent && has).then(|| format!("{name} {} → {}", shown(before), shown(after)))

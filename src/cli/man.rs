@@ -9,13 +9,13 @@ use clap_mangen::roff::{Roff, bold, roman};
 use std::io;
 use std::path::Path;
 
-/// When these pages were written last.
+/// The date of the last change to these pages.
 const DATE: &str = "2026-11-28";
 
-/// A line of the page's source holds no more than this, as those who check pages want it.
+/// The longest line of a page's source, in bytes: tools that check manual pages complain about longer lines.
 const WIDTH: usize = 78;
 
-/// What the environment says beside `IDSHIFT_…` for each setting.
+/// The environment variables, with one row for the `IDSHIFT_…` variables of all other settings.
 const ENVIRONMENT: [(&str, &str); 8] = [
     (
         "IDSHIFT_TOKEN",
@@ -123,7 +123,7 @@ fn unknown(name: &str) -> CommandError {
     CommandError::usage(format!("`{name}` is no command")).with_help(help)
 }
 
-/// The commands, each named as its page.
+/// Returns the commands, each with the name of its manual page.
 fn pages() -> impl Iterator<Item = clap::Command> {
     let whole = options::command();
     let commands: Vec<clap::Command> = whole.get_subcommands().cloned().collect();
@@ -138,7 +138,7 @@ fn pages() -> impl Iterator<Item = clap::Command> {
 }
 
 fn main_page() -> io::Result<String> {
-    // What stands in the sections below is not said twice.
+    // The sections below contain the same text.
     let bare = options::command()
         .after_help("")
         .after_long_help("")
@@ -175,7 +175,7 @@ fn page(command: clap::Command) -> io::Result<String> {
     Ok(clean(&text))
 }
 
-/// What the options say.
+/// Returns the sections that clap_mangen makes from the options.
 fn rendered(command: clap::Command) -> io::Result<String> {
     let title = command.get_name().to_uppercase();
     let source = format!("idshift {}", env!("CARGO_PKG_VERSION"));
@@ -208,8 +208,9 @@ fn exit_status() -> String {
     section.to_roff()
 }
 
-/// No line that is too long or ends in blanks, and the strings that each part of a page defines only once. A blank line
-/// within the text of an option begins a paragraph, and its other names stand on a line of their own.
+/// Cleans the source of a page: wraps long lines, removes blanks at line ends, and keeps only the first definition of
+/// the strings that each part of a page defines. A blank line within the text of an option starts a paragraph. The
+/// other names of an option get a line of their own.
 fn clean(text: &str) -> String {
     let mut page = String::with_capacity(text.len());
     let (mut follows_text, mut follows_blank) = (false, false);
@@ -236,12 +237,13 @@ fn clean(text: &str) -> String {
     page
 }
 
-/// The environment variable and the key of a setting.
+/// Returns whether a line shows the environment variable or the key of a setting.
 fn is_other_names(line: &str) -> bool {
     line.starts_with("[env:") || line.starts_with("[idshift.toml:")
 }
 
-/// Text is filled by whoever shows it, so that it may be broken at any blank. Requests are one line each.
+/// Wraps a line of text. A line break changes nothing in the shown page, since a viewer fills the text again. A roff
+/// request must stay on one line.
 fn wrapped(line: &str) -> String {
     if line.len() <= WIDTH || line.starts_with('.') {
         return line.to_owned();
@@ -249,7 +251,7 @@ fn wrapped(line: &str) -> String {
     let mut lines = String::new();
     let mut width = 0;
     for word in line.split(' ') {
-        // A line that begins with these would be a request.
+        // roff would read a line that begins with one of these as a request.
         let may_begin = !word.starts_with(['.', '\'']);
         if width > 0 && width + 1 + word.len() > WIDTH && may_begin && !word.is_empty() {
             lines.push('\n');

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 const SAMPLES: usize = 3;
 /// The most characters of a value that are shown.
 const VALUE_CHARS: usize = 32;
-/// Where the values begin, at the most.
+/// The rightmost position at which the values begin, in characters.
 const MOST_INDENT: usize = 60;
 
 pub(super) fn run(options: &MapOptions, console: Console) -> Result<Exit, CommandError> {
@@ -50,7 +50,7 @@ pub(super) fn run(options: &MapOptions, console: Console) -> Result<Exit, Comman
     Ok(Exit::Success)
 }
 
-/// A line for each column.
+/// Returns a table with a line for each column.
 fn table(mapping: &Mapping) -> String {
     let columns = mapping.sample.columns.iter().zip(&mapping.meanings);
     let heads: Vec<String> = columns
@@ -86,7 +86,7 @@ fn words(meaning: &Meaning) -> String {
     format!("{}?", names.join(" or "))
 }
 
-/// The first values that differ, cut to what fits on a line.
+/// Returns the first different values, each shortened to fit on the line.
 fn samples(values: &[String]) -> Vec<String> {
     let mut samples: Vec<String> = Vec::new();
     for value in values {
@@ -126,7 +126,7 @@ fn undecided(mapping: &Mapping, column: Column, places: &[usize]) -> String {
     )
 }
 
-/// What was written where.
+/// Returns a message that says what was saved in which file.
 fn told(mapping: &Mapping, saved: &SavedMap, profile: &str) -> String {
     let columns = mapping
         .decided()
@@ -155,7 +155,7 @@ fn told(mapping: &Mapping, saved: &SavedMap, profile: &str) -> String {
     text
 }
 
-/// The command that comes next.
+/// Returns the command to run next.
 fn next(options: &MapOptions, mapping: &Mapping) -> String {
     let file = if input::must_be_stored(&options.file) {
         "FILE".to_owned()
@@ -163,7 +163,7 @@ fn next(options: &MapOptions, mapping: &Mapping) -> String {
         report::path_word(&options.file)
     };
     let typed = &options.settings.typed;
-    // What `--map` says is kept once it is saved.
+    // After --save the profile contains these columns, so the next command needs no `--map`.
     let but = match options.save {
         Some(_) => &["profile", "map"][..],
         None => &["profile"],

@@ -32,7 +32,7 @@ use crate::ui;
 use options::{Command, Console, Options, RunsCommand, SettingsArgs};
 use serde_json::json;
 
-/// Reads the command line, does what it says, and tells how it ended.
+/// Parses the command line, runs the command, and returns the exit code.
 pub fn main() -> Exit {
     if let Some(exit) = completions::answer() {
         return exit;
@@ -40,7 +40,7 @@ pub fn main() -> Exit {
     let options = match Options::read() {
         Ok(options) => options,
         Err(error) => {
-            // Help and version are asked for; everything else is a mistake.
+            // Help and version were requested; everything else is a mistake in the command line.
             ui::printed(error.print());
             if !error.use_stderr() {
                 return delivered(Exit::Success);
@@ -52,7 +52,7 @@ pub fn main() -> Exit {
         }
     };
     let values = settings(&options.command).map(|settings| Values::of_output(&settings.typed));
-    // Before anything else, so that whatever is wrong is printed as asked for.
+    // This comes first, so that every later error is printed in the requested format.
     let json = values.as_ref().is_some_and(|values| {
         let format = values.choice("format");
         format.is_ok_and(|format| format == Some("json"))
@@ -68,7 +68,8 @@ pub fn main() -> Exit {
     }
 }
 
-/// A result that did not reach standard output is no success. What the run did is on record all the same.
+/// Returns the exit code of a command: not a success if its result could not be written to standard output. The ledger
+/// has recorded what the run did in any case.
 fn delivered(exit: Exit) -> Exit {
     let Some(why) = ui::lost() else {
         return exit;
@@ -85,7 +86,7 @@ fn delivered(exit: Exit) -> Exit {
     }
 }
 
-/// Whether a script listens, though the command line cannot be understood as a whole.
+/// Returns whether JSON was requested on a command line that cannot be parsed as a whole.
 fn json_is_asked_for() -> bool {
     let words: Vec<_> = std::env::args_os().skip(1).collect();
     let typed = words
@@ -96,7 +97,7 @@ fn json_is_asked_for() -> bool {
     typed || Values::of_output(&TypedSettings::default()).get("format") == Some("json")
 }
 
-/// A mistake in the command line: what is wrong, and what would be right.
+/// Returns the JSON document for a mistake in the command line: the error, and the help.
 fn mistake(text: &str) -> String {
     let (error, help) = text.trim().split_once("\n\n").unwrap_or((text.trim(), ""));
     let body = json!({
@@ -106,7 +107,7 @@ fn mistake(text: &str) -> String {
     document(Exit::NothingDone, body)
 }
 
-/// What holds about printing and asking.
+/// Returns the settings for printing and asking, and sets the use of colours.
 fn console(values: &Values, json: bool) -> Result<Console, ConfigError> {
     values.choice("format")?;
     ui::set_colour(match values.choice("color")? {
@@ -166,7 +167,7 @@ fn run(command: &Command, console: Console) -> Result<Exit, CommandError> {
     }
 }
 
-/// Whether a command shows when something ends, or takes a time of day.
+/// Returns whether a command shows local times or accepts a time of day.
 fn shows_local_time(command: &Command) -> bool {
     match command {
         Command::Plan(_)
@@ -197,7 +198,7 @@ fn shows_local_time(command: &Command) -> bool {
     }
 }
 
-/// The settings that were typed; `None`: the command has none.
+/// Returns the typed settings of a command; `None`: the command has no settings.
 fn settings(command: &Command) -> Option<&SettingsArgs> {
     Some(match command {
         Command::Check(options) => &options.settings,

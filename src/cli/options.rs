@@ -1,4 +1,4 @@
-//! What may be typed. What it means is another type: [`crate::config::Resolved`].
+//! The command line, as clap structs. [`crate::config::Resolved`] holds what the settings mean.
 
 mod candidates;
 mod control;
@@ -58,7 +58,7 @@ impl Options {
     }
 }
 
-/// All that may be typed.
+/// Returns the whole command line for clap.
 pub(super) fn command() -> clap::Command {
     let whole = Options::command().mut_subcommands(|command| command.mut_args(with_example));
     let names: Vec<String> = whole
@@ -71,7 +71,7 @@ pub(super) fn command() -> clap::Command {
     })
 }
 
-/// An example stands alone, so that it is not broken where a line ends.
+/// Moves the example into a paragraph of its own, so that it is not broken at a line end.
 fn with_example(arg: clap::Arg) -> clap::Arg {
     match arg.get_long_help() {
         Some(help) => {
@@ -277,7 +277,7 @@ pub(super) struct ApplyOptions {
     pub(super) sandbox: SandboxArgs,
 }
 
-/// A SHA-256 in hexadecimal digits.
+/// Parses a SHA-256 in hexadecimal digits; returns it in lower case.
 fn digest(text: &str) -> Result<String, String> {
     if text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         Ok(text.to_ascii_lowercase())
@@ -286,7 +286,7 @@ fn digest(text: &str) -> Result<String, String> {
     }
 }
 
-/// What a job is known by.
+/// Parses the key of a job: 1 to 100 visible ASCII characters.
 fn key(text: &str) -> Result<String, String> {
     if (1..=100).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic()) {
         Ok(text.to_owned())

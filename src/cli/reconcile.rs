@@ -1,4 +1,4 @@
-//! `idshift reconcile`: for every night. Reads everything, checks the guards, and writes only what has drifted.
+//! `idshift reconcile`: for scheduled runs. Reads everything, checks the guards, and writes only differences.
 
 use super::options::{Console, ReconcileOptions};
 use crate::ledger::RunKind;

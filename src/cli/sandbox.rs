@@ -58,7 +58,7 @@ pub(super) fn run(options: &SandboxOptions) -> Result<Exit, CommandError> {
     Ok(Exit::Success)
 }
 
-/// A command that works on the stand-in as it is printed, with all that its system asks for.
+/// Returns a command that works on this stand-in as it is printed, with all settings that the system needs.
 fn try_it(options: &SandboxOptions, system: Kind, base_url: &str) -> String {
     let file = options.from.as_deref();
     let file = file.map_or_else(|| "FILE".to_owned(), report::path_word);

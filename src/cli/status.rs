@@ -8,9 +8,9 @@ use crate::ui;
 use serde_json::{Value, json};
 use std::time::Duration;
 
-/// How often `--watch` looks again.
+/// The interval at which `--watch` shows the run again.
 const EVERY: Duration = Duration::from_secs(1);
-/// A process on the run that was not heard of for so long may be gone.
+/// A process that has not renewed its lease for this many seconds may have ended.
 const SILENT_S: u64 = 3;
 
 pub(super) fn run(options: &StatusOptions, console: Console) -> Result<Exit, CommandError> {
@@ -43,7 +43,7 @@ fn body(overview: &Overview) -> Result<Value, CommandError> {
     Ok(overview.document_with(now_ms(), more))
 }
 
-/// With a shared ledger, several may work on the run.
+/// Returns the processes that work on the run: with a shared ledger there may be several.
 fn processes(ledger: &Ledger) -> Result<Vec<Value>, CommandError> {
     let processes = ledger.at_work()?.into_iter().map(|one| {
         json!({
@@ -57,7 +57,7 @@ fn processes(ledger: &Ledger) -> Result<Vec<Value>, CommandError> {
     Ok(processes.collect())
 }
 
-/// `process 4711 on db1: 1,200 lines`, for each of several.
+/// Returns the line of one of several processes, such as `process 4711 on db1: 1,200 lines`.
 fn named(process: &Value) -> String {
     let number = |name: &str| process[name].as_u64().unwrap_or_default();
     let host = ui::visible(process["host"].as_str().unwrap_or_default());

@@ -1,4 +1,4 @@
-//! What happens after a run: who is told of it, and which older runs are pruned.
+//! What happens after a run: notifications, metrics, and the pruning of older runs.
 
 use super::ConfigError;
 use super::age::parse_age;
@@ -10,30 +10,30 @@ use std::time::Duration;
 /// What happens after a run.
 #[derive(Debug, Clone, Default)]
 pub struct AfterRun {
-    /// A program and its arguments.
+    /// The program to run, and its arguments.
     pub on_finish: Option<Vec<String>>,
-    /// Told of the beginning and the end.
+    /// The URL that is called at the beginning and at the end.
     pub healthcheck_url: Option<String>,
-    /// Is sent the summary.
+    /// The URL that the summary is sent to.
     pub webhook_url: Option<String>,
-    /// Where metrics are written.
+    /// The file that metrics are written to.
     pub metrics_file: Option<PathBuf>,
-    /// How long runs are kept whole.
+    /// The age at which runs are pruned.
     pub keep: Option<Duration>,
     /// Certificates to trust.
     pub ca_cert: Option<PathBuf>,
-    /// Unencrypted calls to other machines.
+    /// Whether unencrypted calls to other machines are allowed.
     pub allow_http: bool,
 }
 
 impl AfterRun {
-    /// What the settings say. What a file of another user says is refused.
+    /// Reads these settings. Refuses `on_finish`, `metrics_file` and `keep` from a file that others control.
     pub fn of(values: &Values) -> Result<Self, ConfigError> {
         let text = |name| {
             let value = values.get(name).filter(|text| !text.is_empty());
             value.map(str::to_owned)
         };
-        // Each of them runs, writes or removes something.
+        // Each of these runs a program, or writes or removes files.
         for name in ["on_finish", "metrics_file", "keep"] {
             trusted(values, name)?;
         }

@@ -1,8 +1,8 @@
-//! Where secrets come from: the token, and what a token endpoint asks for. A secret is never an argument, never in the
-//! ledger, and never printed.
+//! Where secrets are kept: the token, and the credentials for a token endpoint. A secret is never an argument, never in
+//! the ledger, and never printed.
 //!
-//! Each secret may be kept in the environment, in a file or with a program. [`Names`] says which settings name these, and
-//! [`Names::source`] is the only place where they are read.
+//! Each secret is kept in the environment, in a file, or by a program. [`Names`] lists the settings that say where, and
+//! only [`Names::source`] reads them.
 
 use super::secret_files::{not_a_credential, secret_path, warning};
 use super::setting::variable;
@@ -52,7 +52,8 @@ const LEDGER_PASSWORD: Names = Names {
 };
 
 impl Names {
-    /// Where the secret is kept by these settings; `None`: none of them is set. `get`: the value of a setting.
+    /// Returns where these settings keep the secret, with warnings about its file; `None`: none of them is set. `get`
+    /// returns the value of a setting.
     fn source<'a>(
         &self,
         values: &Values,
@@ -85,7 +86,7 @@ impl Names {
         Ok(Some((SecretSource::Command(words), Vec::new())))
     }
 
-    /// Those of the settings that are set.
+    /// Returns those of the secret's settings that are set.
     fn set<'a>(
         &'a self,
         is_set: impl Fn(&str) -> bool + 'a,
@@ -95,7 +96,7 @@ impl Names {
     }
 }
 
-/// The token's source: the environment, a file, a program or a token endpoint, in this order.
+/// Returns the token's source: the environment, a file, a program or a token endpoint, in this order; `None`: there is none.
 pub(super) fn token(values: &mut Values) -> Result<Option<Token>, ConfigError> {
     if let Some(token) = variable("IDSHIFT_TOKEN") {
         return Ok(Some(Token::given(token)));
@@ -109,7 +110,7 @@ pub(super) fn token(values: &mut Values) -> Result<Option<Token>, ConfigError> {
     }
 }
 
-/// Where the password of the ledger's role is kept: the environment, a file or a program; `None`: the server needs none.
+/// Returns where the password of the ledger's role is kept: the environment, a file or a program; `None`: none is set.
 pub(super) fn ledger_password(values: &mut Values) -> Result<Option<SecretSource>, ConfigError> {
     if let Some(password) = variable("IDSHIFT_LEDGER_PASSWORD") {
         return Ok(Some(SecretSource::Given(SecretString::from(password))));
@@ -121,10 +122,10 @@ pub(super) fn ledger_password(values: &mut Values) -> Result<Option<SecretSource
     Ok(Some(source))
 }
 
-/// A setting that runs a program, or writes or removes files, counts in a file that merely lies in the working folder only
-/// if the file is the user's own.
+/// Refuses a setting that runs a program, or writes or removes files, if it comes from a file that was found in the
+/// working folder and that another user owns or may write.
 pub(super) fn trusted(values: &Values, name: &'static str) -> Result<(), ConfigError> {
-    // What is no setting of its own stands in the profile's oauth2 table.
+    // A name outside the table of settings is a key of the profile's oauth2 table.
     let from_file = super::setting(name).is_none()
         || matches!(values.origin(name), Origin::Profile(_) | Origin::File);
     let Some(path) = values.file.path.as_ref().filter(|_| from_file) else {
@@ -144,7 +145,7 @@ pub(super) fn trusted(values: &Values, name: &'static str) -> Result<(), ConfigE
     )))
 }
 
-/// Where the token comes from, in words; `None`: nowhere. The token itself is not looked at.
+/// Returns in words where the token comes from; `None`: from nowhere. Does not read the token.
 pub fn token_source(values: &Values) -> Option<String> {
     if variable("IDSHIFT_TOKEN").is_some() {
         return Some("IDSHIFT_TOKEN".to_owned());
@@ -225,7 +226,7 @@ fn oauth2(values: &mut Values) -> Result<Option<Token>, ConfigError> {
     })))
 }
 
-/// What `client_auth` may say.
+/// The values of `client_auth`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Auth {
     Basic,
@@ -245,7 +246,7 @@ fn client_auth(values: &Values, text: Option<&str>) -> Result<Option<Auth>, Conf
     }
 }
 
-/// Two settings for one secret contradict each other: which one is meant cannot be told.
+/// Refuses several settings for the client's secret, because it is not known which one is meant.
 fn one_secret(is_set: &impl Fn(&str) -> bool) -> Result<(), ConfigError> {
     let set = BASIC_HEADER.set(is_set).chain(CLIENT_SECRET.set(is_set));
     let set: Vec<_> = set.collect();
@@ -258,7 +259,7 @@ fn one_secret(is_set: &impl Fn(&str) -> bool) -> Result<(), ConfigError> {
     )))
 }
 
-/// The integration's key: said, or in the variable that is named.
+/// Returns the integration's key: the setting `api_key`, or the environment variable that `api_key_env` names.
 pub(super) fn api_key(values: &Values) -> Result<Option<SecretString>, ConfigError> {
     if let Some(key) = values.get("api_key") {
         return Ok(Some(SecretString::from(key.to_owned())));
@@ -267,7 +268,8 @@ pub(super) fn api_key(values: &Values) -> Result<Option<SecretString>, ConfigErr
     Ok(name.map(of_variable).transpose()?.map(SecretString::from))
 }
 
-/// The certificate by which servers know this client. The files are read when the client is made.
+/// Returns the client certificate, with warnings if others may read the key or the certificate has expired. The files
+/// are read again when the client is made, and only then is an error in them reported.
 pub(super) fn client_certificate(
     values: &mut Values,
 ) -> Result<Option<ClientCertificate>, ConfigError> {

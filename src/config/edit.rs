@@ -1,4 +1,4 @@
-//! Changes to `idshift.toml`: whatever else stands in it (values, comments, order, line breaks) stays as it is.
+//! Edits `idshift.toml`. All other content (values, comments, order, line breaks) stays as it is.
 
 use super::ConfigError;
 use super::file::File;
@@ -12,14 +12,14 @@ use toml_edit::{DocumentMut, Item, Table, TableLike, TomlError, value};
 pub struct SavedMap {
     /// The file.
     pub path: PathBuf,
-    /// Whether there was none before.
+    /// Whether the file is new.
     pub is_new: bool,
-    /// Columns that the profile named before and that are not named any more, with their former names in files.
+    /// The columns that were removed from the profile, with their former names in files.
     pub removed: Vec<(String, String)>,
 }
 
-/// Names the columns of a profile: each column that counts by its name in files. Of what the profile named before, `stale`
-/// says what goes.
+/// Saves in a profile what the columns are called in files. A column that the profile names already and that is not in
+/// `columns` is removed if `stale` returns `true` for it and its name.
 pub fn save_map(
     config: Option<PathBuf>,
     profile: &str,
@@ -35,7 +35,7 @@ pub fn save_map(
             return Err(ConfigError::Read { path, source, help });
         }
     };
-    // A file that would be refused anyway is not changed, and what is wrong with it is told.
+    // An invalid file is not changed; its error is returned.
     File::understand(path.clone(), &text, Trust::Full)?;
     let (text, removed) = edited(&path, &text, profile, columns, stale)?;
     File::understand(path.clone(), &text, Trust::Full)?;
@@ -86,7 +86,7 @@ fn edited(
     }
     for (column, name) in columns {
         match map.get_mut(column) {
-            // The comment behind it stays.
+            // Keeps the comment after the value.
             Some(Item::Value(old)) => {
                 let decor = old.decor().clone();
                 *old = name.as_str().into();
@@ -104,7 +104,8 @@ fn edited(
     Ok((new, removed))
 }
 
-/// The table of this name, made where it is missing. `implicit`: a new one has no line of its own.
+/// Returns the table with this name, and adds it if it is missing; `None`: it is no table. `implicit`: a new table has
+/// no header line of its own.
 fn table<'t>(
     parent: &'t mut dyn TableLike,
     name: &str,
@@ -118,7 +119,7 @@ fn table<'t>(
     parent.get_mut(name)?.as_table_like_mut()
 }
 
-/// Puts a text into a file, whole or not at all. A link stays a link, and the file's permissions stay.
+/// Replaces the content of a file, as a whole or not at all. A link stays a link, and the file's permissions stay.
 fn replace(path: &Path, text: &str) -> std::io::Result<()> {
     let path = match path.canonicalize() {
         Ok(real) => real,

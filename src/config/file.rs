@@ -1,7 +1,7 @@
-//! `idshift.toml`: found, read, and every key in it known.
+//! Finds and reads `idshift.toml`; refuses unknown keys.
 //!
-//! What is wrong is shown with line, column and a caret under the key; values are not shown, for one that
-//! stands under a mistyped key may be a secret.
+//! An error shows line, column and a caret under the key. It does not show the value: the value of a mistyped key may
+//! be a secret.
 
 use super::ConfigError;
 use super::setting::{Setting, Shape};
@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-/// A commented file to begin with.
+/// The commented file that `idshift init` writes.
 pub const SAMPLE: &str = include_str!("sample.toml");
 
 /// A file that was read.
@@ -21,20 +21,20 @@ pub const SAMPLE: &str = include_str!("sample.toml");
 pub struct File {
     /// Where it is; `None`: there is none.
     pub path: Option<PathBuf>,
-    /// What holds for all profiles.
+    /// The settings that hold for all profiles.
     pub top: BTreeMap<String, String>,
     /// The profiles.
     pub profiles: BTreeMap<String, Profile>,
-    /// Whether its programs may be run.
+    /// Whether settings in it may run programs, or write or remove files.
     pub(super) trust: Trust,
 }
 
 /// One profile.
 #[derive(Debug, Clone, Default)]
 pub struct Profile {
-    /// Its settings; of several texts, each has a line.
+    /// Its settings; several texts are kept one per line.
     pub values: BTreeMap<String, String>,
-    /// How tokens are fetched.
+    /// The keys of its oauth2 table: how tokens are fetched.
     pub oauth2: Option<BTreeMap<String, String>>,
     /// Further form fields of the token's request.
     pub oauth2_extra: BTreeMap<String, String>,
@@ -43,7 +43,7 @@ pub struct Profile {
 /// The file of the folder in which a command is started.
 const HERE: &str = "idshift.toml";
 
-/// The first file that exists.
+/// Returns the first file that exists: in the working folder, the user's configuration folder, or `/etc/idshift`.
 fn usual() -> Option<PathBuf> {
     let mut places = vec![PathBuf::from(HERE)];
     if let Ok(strategy) = etcetera::choose_base_strategy() {
@@ -55,7 +55,7 @@ fn usual() -> Option<PathBuf> {
 }
 
 impl File {
-    /// Finds and reads the file: the one that is named, else the first that exists.
+    /// Reads the file `named`, or else the first that exists.
     pub fn find(named: Option<PathBuf>) -> Result<Self, ConfigError> {
         if let Some(path) = named {
             return Self::read(path, true);
@@ -69,8 +69,7 @@ impl File {
         }
     }
 
-    /// The names of the profiles, each with its system and address, of a file that may have mistakes; secrets are not
-    /// looked at.
+    /// Returns the names of the profiles, each with its system and address, even if the file has mistakes. Reads no secrets.
     pub fn profile_names(named: Option<PathBuf>) -> Vec<(String, String)> {
         let text = named.or_else(usual).map(std::fs::read_to_string);
         let Some(Ok(text)) = text else {
@@ -88,7 +87,7 @@ impl File {
         profiles.into_iter().flatten().map(described).collect()
     }
 
-    /// The same for a file that is to be changed, and that need not exist.
+    /// Reads the file to change, as [`Self::find`] does. The file need not exist.
     pub fn find_or_new(named: Option<PathBuf>) -> Result<Self, ConfigError> {
         if Self::to_change(named.clone()).exists() {
             Self::find(named)
@@ -97,7 +96,8 @@ impl File {
         }
     }
 
-    /// The file that is to be changed: the one that is named, else the first that exists, else the one of this folder.
+    /// Returns the path of the file to change: the file `named`, or else the first that exists, or else the one of this
+    /// folder.
     pub(super) fn to_change(named: Option<PathBuf>) -> PathBuf {
         named.or_else(usual).unwrap_or_else(|| HERE.into())
     }
@@ -106,7 +106,7 @@ impl File {
         let mut text = String::new();
         let read = std::fs::File::open(&path).and_then(|mut file| {
             file.read_to_string(&mut text)?;
-            // Asked of the open file, so that it is the one that was read.
+            // Examines the open file, so that it is the file that was read.
             file.metadata()
         });
         let meta = read.map_err(|source| ConfigError::Read {
@@ -152,7 +152,7 @@ impl File {
 type Name<'a> = Spanned<std::borrow::Cow<'a, str>>;
 type Item<'a> = Spanned<DeValue<'a>>;
 
-/// Reads what the parser has cut, and knows where each piece stands.
+/// Converts parsed keys and values. An error shows where the key stands in the text.
 struct Reader<'a> {
     path: &'a Path,
     text: &'a str,
@@ -238,7 +238,7 @@ impl Reader<'_> {
             (Shape::Words, _) => Err(wrong(
                 "must be a list: the program, then its arguments, each a text",
             )),
-            // As in the environment.
+            // A text is converted like a value from the environment.
             (_, DeValue::String(text)) => Ok(setting.of_variable(text.to_string())),
             (Shape::List, _) => Err(wrong("must be a list of texts")),
             (_, DeValue::Integer(number)) => Ok(number.to_string()),
@@ -251,7 +251,8 @@ impl Reader<'_> {
         }
     }
 
-    /// `accountId = "Account Number"`: what the columns that count are called in files. As a value: `COLUMN=NAME`, one a line.
+    /// Returns what the columns are called in files, as `COLUMN=NAME`, one per line; in the file
+    /// `accountId = "Account Number"`.
     fn columns(&self, name: &Name<'_>, value: &Item<'_>) -> Result<String, ConfigError> {
         let wanted = "must be a table such as [map] with accountId = \"Account Number\"";
         let mut lines = Vec::new();
@@ -282,7 +283,7 @@ impl Reader<'_> {
     }
 }
 
-/// Texts as they are kept: one a line.
+/// Joins texts, one per line; `None`: the list is empty, or an element is no text or contains a line break.
 fn lines(words: &[Item<'_>]) -> Option<String> {
     let words: Option<Vec<&str>> = words.iter().map(|word| word.get_ref().as_str()).collect();
     let words = words?;

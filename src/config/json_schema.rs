@@ -1,11 +1,11 @@
-//! The JSON schema of `idshift.toml`, for editors, generated from `settings_table.rs`, so it cannot differ from it. A new
-//! setting is not added here.
+//! The JSON schema of `idshift.toml`, for editors. It is generated from `settings_table.rs`: add a new setting there,
+//! not here.
 
 use super::setting::{Setting, Shape};
 use super::settings_table::{COLUMNS, OAUTH2, SETTINGS};
 use serde_json::{Map, Value, json};
 
-/// The schema as it is committed.
+/// Returns the schema, which is committed as `idshift.schema.json`.
 pub(super) fn schema() -> Value {
     let mut profile = properties(SETTINGS);
     let mut oauth2 = properties(OAUTH2);

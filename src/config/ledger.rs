@@ -1,4 +1,4 @@
-//! Where the ledger is kept if not in files: a database that several machines share.
+//! The shared ledger: a database that several machines use, instead of files.
 
 use super::{ConfigError, Values, credentials};
 use crate::http::{SecretKind, SecretSource, SetupError, tls_config};
@@ -9,7 +9,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The address of the ledger; `None`: it is kept in files.
+/// Returns the address of the shared ledger; `None`: the ledger is kept in files.
 pub fn ledger_address(values: &Values) -> Result<Option<Address>, ConfigError> {
     values.parsed("ledger", Address::from_str)
 }
@@ -26,7 +26,7 @@ impl fmt::Debug for SharedLedger {
     }
 }
 
-/// What is needed to connect to the ledger; `None`: it is kept in files.
+/// Returns what is needed to connect to the shared ledger; `None`: the ledger is kept in files.
 pub fn ledger(
     values: &mut Values,
     ca_cert: Option<&Path>,

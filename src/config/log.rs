@@ -1,4 +1,4 @@
-//! What the setting `log` means: a level is for a person at standard error, everything else is a file.
+//! The setting `log`: a level means standard error, for a person; any other value is a file.
 
 use super::{ConfigError, Values};
 use std::path::PathBuf;
@@ -7,14 +7,14 @@ use tracing::level_filters::LevelFilter;
 /// Where calls are logged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Log {
-    /// The file, which gets everything; `None`: none.
+    /// The file, which gets all events; `None`: there is none.
     pub file: Option<PathBuf>,
     /// What is shown on standard error.
     pub shown: LevelFilter,
 }
 
 impl Log {
-    /// What the settings say; `-vv` shows calls whatever `log` says.
+    /// Reads the setting. `-vv` shows calls whatever `log` says, unless `quiet` is set.
     pub fn of(values: &Values) -> Result<Self, ConfigError> {
         let parse = |text: &str| match level(text) {
             _ if text.trim().is_empty() => Err("give a file, or off"),
@@ -37,7 +37,7 @@ impl Log {
     }
 }
 
-/// The level that a text names. `trace` is `debug`: there is nothing below a call.
+/// Returns the level that a text names. `trace` means `debug`: no event is more detailed than a call.
 fn level(text: &str) -> Option<LevelFilter> {
     let levels = [
         ("off", LevelFilter::OFF),

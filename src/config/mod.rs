@@ -64,12 +64,12 @@ pub enum ConfigError {
         /// What to do about it.
         help: &'static str,
     },
-    /// A file in which something stands where a table would have to be added.
+    /// A file in which another value stands where a table must be added.
     #[error("{}: `{key}` is no table, so the columns of profile `{profile}` cannot be saved there; correct the file, or name another with --config", path.display())]
     NoTable {
         /// The file.
         path: PathBuf,
-        /// What is no table.
+        /// The key that is no table.
         key: &'static str,
         /// The profile.
         profile: String,
@@ -93,27 +93,27 @@ pub enum ConfigError {
         column: usize,
         /// What is wrong with it.
         what: String,
-        /// The key with carets under it, and what may be meant.
+        /// The key with carets under it, and a hint.
         drawn: String,
     },
-    /// A profile that is not there.
+    /// A profile that does not exist.
     #[error("there is no profile `{profile}`{}; {}", hint(suggestion.as_deref()), profiles(known, file.as_deref()))]
     NoProfile {
-        /// What was asked for.
+        /// The requested profile.
         profile: String,
-        /// What may be meant.
+        /// The profile with the most similar name.
         suggestion: Option<String>,
-        /// The profiles there are.
+        /// The existing profiles.
         known: Vec<String>,
         /// The file, where one was found.
         file: Option<PathBuf>,
     },
-    /// A value that does not mean anything.
+    /// A value that is not valid.
     #[error("{}: {why}", place(key, origin))]
     Value {
         /// The setting.
         key: &'static str,
-        /// Where it was said.
+        /// Where it was set.
         origin: Origin,
         /// What is wrong, and what it should be like.
         why: String,
@@ -121,9 +121,9 @@ pub enum ConfigError {
     /// A setting that is needed.
     #[error("{what} is missing: {help}")]
     Missing {
-        /// What.
+        /// The missing setting.
         what: &'static str,
-        /// Where to say it.
+        /// Where to set it.
         help: &'static str,
     },
     /// A time zone that is not known.
@@ -131,7 +131,7 @@ pub enum ConfigError {
         "{what} is no time zone that is known here: {why}; set TZ to a name such as Europe/Berlin, or to UTC"
     )]
     Zone {
-        /// Where it was named.
+        /// Where the zone was set.
         what: String,
         /// Why it cannot be read.
         why: String,
@@ -155,7 +155,7 @@ impl ConfigError {
     };
 }
 
-/// A setting as its user gave it: an option by its name, everything else by its key and where it stands.
+/// Returns a setting as the user gave it: as an option, or as a key with the place where it is set.
 fn place(key: &str, origin: &Origin) -> String {
     match (origin, setting(key)) {
         (Origin::CommandLine, Some(setting)) => format!("--{}", setting.long()),

@@ -1,4 +1,4 @@
-//! Settings as the stations want them, each checked once.
+//! The settings in the types that the other modules need, each checked once.
 
 use super::values::{Origin, Values};
 use super::{ConfigError, Log, SharedLedger, credentials};
@@ -14,25 +14,25 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-/// Never more units under way than this, whatever the latency.
+/// The most units in progress with `--concurrency auto`, whatever the latency.
 const MOST_AT_ONCE: usize = 256;
 
-/// What holds for a run.
+/// The settings of a run.
 #[derive(Debug)]
 pub struct Resolved {
     /// Which system.
     pub system: Kind,
     /// Its address in normal form; `None`: not given.
     pub base_url: Option<String>,
-    /// Where runs are kept, or, with a ledger that several machines share, their files on this one.
+    /// The folder of the runs; with a shared ledger, of their files on this machine.
     pub runs_dir: PathBuf,
-    /// The ledger that several machines share; `None`: runs are kept in files, or it was not read.
+    /// The ledger that several machines share; `None`: runs are kept in files, or this setting was not read.
     pub ledger: Option<SharedLedger>,
-    /// Its address, as it is typed.
+    /// The address of the shared ledger, as it was given.
     pub ledger_address: Option<String>,
-    /// The limit of all calls, or of those that only look.
+    /// The limit of all calls, or, if `write_rate` is set, of the calls that only read.
     pub find_rate: Rate,
-    /// The limit of calls that write, where they have their own.
+    /// The limit of writes; `None`: `find_rate` is the limit of all calls.
     pub write_rate: Option<Rate>,
     /// The most calls in a window, for each local address.
     pub quota: Option<Quota>,
@@ -40,7 +40,7 @@ pub struct Resolved {
     pub egress: Vec<IpAddr>,
     /// With a shared ledger: the name of the address that calls come from. Processes with the same name share its quota.
     pub egress_name: Option<String>,
-    /// The share of the file that this machine carries out; rates and quota are its share of what was said.
+    /// The share of the file that this machine carries out. Rates and quota are already divided by the number of shards.
     pub shard: Option<Shard>,
     /// Units in progress at the same time.
     pub concurrency: Concurrency,
@@ -64,21 +64,21 @@ pub struct Resolved {
     pub fence: Option<String>,
     /// Adobe: how much is sent.
     pub sending: Sending,
-    /// Adobe: the operator's consent.
+    /// Adobe: whether the operator accepts that customers get e-mails.
     pub accept_welcome_emails: bool,
     /// Certificates to trust.
     pub ca_cert: Option<PathBuf>,
-    /// The certificate by which servers know this client; `None`: there is none, or secrets were not read.
+    /// The client certificate; `None`: there is none, or secrets were not read.
     pub client_certificate: Option<ClientCertificate>,
-    /// Unencrypted calls to other machines.
+    /// Whether unencrypted calls to other machines are allowed.
     pub allow_http: bool,
-    /// HTTP/1.1 only.
+    /// Whether only HTTP/1.1 is used.
     pub http1_only: bool,
     /// Where the token comes from; `None`: nowhere, or secrets were not read.
     pub token: Option<Token>,
     /// Where calls are logged.
     pub log: Log,
-    /// What a person should know.
+    /// Notes for the user.
     pub notes: Vec<String>,
 }
 
@@ -88,7 +88,7 @@ impl Resolved {
         self.system.capabilities().sends_emails && self.sending.carries_contacts()
     }
 
-    /// Checks everything that was said, but reads no secret.
+    /// Checks all settings, but reads no secret.
     pub fn of(values: &mut Values) -> Result<Self, ConfigError> {
         let system = values.choice("system")?.and_then(Kind::parse);
         let system = system.unwrap_or(Kind::Plume);
@@ -185,12 +185,12 @@ impl Resolved {
         })
     }
 
-    /// The reseller as an ID; `own` is none.
+    /// Returns the reseller as an ID; `None`: it is `own`, or not set.
     pub fn reseller_id(&self) -> Option<ResellerId> {
         reseller_of(self.system, self.reseller.as_deref()?)?.ok()
     }
 
-    /// Reads what is secret, or finds out where it will come from.
+    /// Reads the secrets, or determines where they will be read from.
     pub fn read_secrets(&mut self, values: &mut Values) -> Result<(), ConfigError> {
         self.token = credentials::token(values)?;
         self.api_key = credentials::api_key(values)?;
@@ -200,7 +200,7 @@ impl Resolved {
     }
 }
 
-/// A reseller that is an ID, or `own`.
+/// Returns the setting `reseller_id`: an ID, or `own`.
 fn reseller(values: &Values, system: Kind) -> Result<Option<String>, ConfigError> {
     values.parsed("reseller_id", |text| match reseller_of(system, text) {
         Some(Err(why)) => Err(format!("`{text}` is no ID: {why}")),
@@ -216,7 +216,7 @@ pub fn reseller_of(system: Kind, text: &str) -> Option<Result<ResellerId, IdErro
 
 #[cfg(test)]
 impl Resolved {
-    /// What these settings come to, for tests.
+    /// Returns the result of these settings, for tests.
     pub fn example(given: &[(&str, &str)]) -> Self {
         let given = given.iter();
         let given = given.map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
@@ -224,7 +224,7 @@ impl Resolved {
     }
 }
 
-/// An ID as it is compared: where the system's are GUIDs, in one spelling.
+/// Returns an ID in the form in which IDs are compared: GUIDs have one spelling.
 fn spelled(system: Kind, text: &str) -> SmolStr {
     if system.capabilities().ids_are_guids {
         guid(text)
@@ -233,7 +233,7 @@ fn spelled(system: Kind, text: &str) -> SmolStr {
     }
 }
 
-/// The share of a quota that one machine has, where this number of machines share it.
+/// Returns the quota of one shard; an error if there is less than one call for each.
 fn divided(values: &Values, quota: Quota, shards: u32) -> Result<Quota, ConfigError> {
     match quota.calls / shards {
         0 => Err(ConfigError::Value {
@@ -245,8 +245,7 @@ fn divided(values: &Values, quota: Quota, shards: u32) -> Result<Quota, ConfigEr
     }
 }
 
-/// How many local addresses calls are sent from.
-/// Local addresses; or, where other processes hear of it, the name of the address that they come from.
+/// Parses `egress`: local addresses, or, with a shared ledger, the name of the address that calls come from.
 fn parse_egress(text: &str, is_shared: bool) -> Result<(Vec<IpAddr>, Option<String>), String> {
     let is_part = |letter: char| letter.is_ascii_alphanumeric() || letter == '-' || letter == '_';
     let is_name = text.contains(|letter: char| letter.is_ascii_alphabetic())
@@ -258,12 +257,13 @@ fn parse_egress(text: &str, is_shared: bool) -> Result<(Vec<IpAddr>, Option<Stri
     parse_addresses(text).map(|addresses| (addresses, None))
 }
 
+/// Returns how many local addresses calls are sent from.
 fn addresses(egress: &[IpAddr]) -> u32 {
     u32::try_from(egress.len()).unwrap_or(u32::MAX).max(1)
 }
 
-/// The quota. A rate that was said replaces the system's own pair of limits; the quota stays where the rate
-/// keeps within it anyway.
+/// Returns the quota, and a note if the given rate disables it. A given rate replaces the system's default rate and
+/// quota; the quota remains if that rate can never exceed it.
 fn quota(
     values: &Values,
     system: Kind,
@@ -292,7 +292,7 @@ fn quota(
             let note = format!(
                 "at {rate} no quota is kept; --quota {own} keeps the one that {title} documents"
             );
-            // A rate that was given to an earlier command of the same run was noted there.
+            // The command that set the rate of this run has already shown the note.
             let is_given = ["rate", "find_rate", "write_rate"]
                 .into_iter()
                 .any(|name| !matches!(values.origin(name), Origin::Run | Origin::BuiltIn));

@@ -1,30 +1,30 @@
-//! Files that hold secrets: where a name leads, and whether others may read the file.
+//! Files that hold secrets: which file a name means, and whether others may read it.
 //!
-//! A service manager hands credentials over in a folder of its own (`$CREDENTIALS_DIRECTORY`, systemd's
-//! `LoadCredential=`), and Kubernetes mounts them as files of root that the pod's group may read. Both are as private as
-//! a file with mode 0600, so neither is worth a warning.
+//! A service manager provides credentials in a folder of its own (`$CREDENTIALS_DIRECTORY`, systemd's
+//! `LoadCredential=`). Kubernetes mounts them as files that belong to root and that the pod's group may read. Both are
+//! as private as a file with mode 0600, so neither causes a warning.
 
 use super::setting::variable;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// What anyone but the owner may do.
+/// The permissions of everyone except the owner.
 const OTHERS: u32 = 0o077;
-/// Of that, everything but reading by the group.
+/// The permissions of everyone except the owner, without reading by the group.
 const BUT_READING_BY_GROUP: u32 = 0o037;
 
-/// The folder of the credentials that the service manager has handed over.
+/// Returns the folder in which the service manager provides credentials.
 fn credentials_folder() -> Option<PathBuf> {
     variable("CREDENTIALS_DIRECTORY").map(PathBuf::from)
 }
 
-/// The file that a setting names: a credential of that name, else a file of the working folder.
+/// Returns the file that a setting names: a credential with that name, or else a file, relative to the working folder.
 pub(super) fn secret_path(name: &str) -> PathBuf {
     found(name, credentials_folder().as_deref())
 }
 
 fn found(name: &str, credentials: Option<&Path>) -> PathBuf {
-    // What names a folder is no credential's name: `../token` is meant from the working folder.
+    // Only a bare name can be a credential's: `../token` is relative to the working folder.
     let is_bare = Path::new(name).file_name() == Some(name.as_ref());
     let credential = credentials
         .filter(|_| is_bare)
@@ -34,7 +34,7 @@ fn found(name: &str, credentials: Option<&Path>) -> PathBuf {
         .unwrap_or_else(|| PathBuf::from(name))
 }
 
-/// What the message about a missing file adds where the service manager hands credentials over.
+/// Returns what the message about a missing file adds if the service manager provides credentials.
 pub(super) fn not_a_credential(path: &Path) -> &'static str {
     match credentials_folder() {
         Some(_) if path.is_relative() => {
@@ -44,7 +44,8 @@ pub(super) fn not_a_credential(path: &Path) -> &'static str {
     }
 }
 
-/// What to tell the user about a file that others may read; `None`: nothing. A file that is missing is told of elsewhere.
+/// Returns a warning about a file that others may read; `None`: there is no reason for one. A missing file is reported
+/// elsewhere.
 pub(super) fn warning(path: &Path) -> Option<String> {
     let meta = std::fs::metadata(path).ok()?;
     let mode = meta.mode() & 0o7777;
@@ -64,7 +65,7 @@ fn is_handed_over(path: &Path, credentials: Option<&Path>) -> bool {
     folder.is_some_and(|folder| real(path).is_some_and(|path| path.starts_with(folder)))
 }
 
-/// Whether it is root's, and a group of this process may read it, and no other user may do anything.
+/// Returns whether the file belongs to root, its group is one of this process, and no other user may access it.
 fn is_mounted(owner: u32, mode: u32, group: u32, own_groups: &[u32]) -> bool {
     owner == 0 && mode & BUT_READING_BY_GROUP == 0 && own_groups.contains(&group)
 }

@@ -1,11 +1,11 @@
-//! What is known about one setting. The settings themselves are in `settings.rs`.
+//! The properties of one setting. The settings themselves are in `settings_table.rs`.
 
 /// What a value looks like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shape {
     /// Any text; in a file also a number.
     Text,
-    /// A whole number from this on.
+    /// A whole number, at least this.
     Number(u64),
     /// `true` or `false`; on the command line an option without a value.
     Truth,
@@ -13,10 +13,10 @@ pub enum Shape {
     Count,
     /// One of these texts.
     Choice(&'static [&'static str]),
-    /// Several texts. As a value: one a line; in the environment with commas between.
+    /// Several texts, kept one per line; in the environment separated by commas.
     List,
-    /// `COLUMN=NAME` several times; in a file a table. As a value: one a line; in the environment with commas between.
-    /// What is said in several places counts column by column.
+    /// `COLUMN=NAME` several times, kept one per line; in the environment separated by commas, in a file a table.
+    /// Values from several places are merged column by column.
     Columns,
     /// A program and its arguments; only in a file.
     Words,
@@ -29,7 +29,7 @@ pub enum Default {
     None,
     /// This text, read as if it were given.
     Value(&'static str),
-    /// Something that depends on other things; these words say on what.
+    /// It depends on other things; these words say on what.
     Described(&'static str),
 }
 
@@ -38,30 +38,30 @@ pub enum Default {
 pub enum Sources {
     /// On the command line, in the environment and in a file.
     All,
-    /// In the environment and in a file: it leads to a secret, or is hardly ever needed.
+    /// In the environment and in a file: the setting leads to a secret, or is rarely needed.
     NotTyped,
-    /// On the command line and in the environment: it says which part of which file is read.
+    /// On the command line and in the environment: the setting says which part of which file is read.
     NotInFile,
-    /// On the command line only: nothing that holds for longer than one command.
+    /// On the command line only: the setting is about one command.
     TypedOnly,
 }
 
-/// Whether the run keeps it, for `resume`, `verify` and `undo`.
+/// Whether the run keeps the value, for `resume`, `verify` and `undo`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kept {
-    /// No: it is secret, or is about one command.
+    /// No: the value is secret, or is about one command.
     No,
-    /// Yes; it can be given anew.
+    /// Yes; a later command on the run can set another value.
     Yes,
-    /// Yes, and it never changes: it says how the run's own copy of the file is read.
+    /// Yes, and it never changes: the setting says how the run's own copy of the file is read.
     WithFile,
-    /// Yes, and it never changes. An undo of the run has it as well.
+    /// Yes, and it never changes. An undo of the run uses it as well.
     AsBegun,
-    /// Yes; it can be given anew. An undo of the run has its own.
+    /// Yes; a later command on the run can set another value. An undo of the run does not inherit it.
     AsGuard,
 }
 
-/// The heading of the help that it stands under.
+/// The heading in the help under which a setting is listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Group {
     /// How the file is read.
@@ -100,13 +100,13 @@ pub struct Setting {
     pub value_name: &'static str,
     /// What it means, in a line.
     pub help: &'static str,
-    /// What `--help` says besides.
+    /// Further help, which only `--help` shows.
     pub more: &'static str,
     /// A value, to show how it is typed.
     pub example: &'static str,
     /// The value where none is given.
     pub default: Default,
-    /// Where its help stands.
+    /// The heading of its help.
     pub group: Group,
     /// Its option, where that is not its name with dashes.
     pub option: Option<&'static str>,
@@ -114,7 +114,7 @@ pub struct Setting {
     pub alias: Option<&'static str>,
     /// Its option of one letter.
     pub short: Option<char>,
-    /// A setting that cannot hold at the same time: of both, the one that was said nearer counts.
+    /// A setting that contradicts this one. If both are set, the place with the higher precedence decides.
     pub excludes: Option<&'static str>,
     /// Where a value may be given.
     pub sources: Sources,
@@ -128,7 +128,7 @@ pub struct Setting {
     pub used_by: &'static str,
 }
 
-/// The settings of a group, with what they have in common.
+/// What the settings of a group have in common.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Common {
     pub(super) group: Group,
@@ -138,7 +138,7 @@ pub(super) struct Common {
 }
 
 impl Common {
-    /// A setting of the group: its key, what a value looks like and is called, and what it means.
+    /// Returns a setting of the group with this key, shape of the value, name of the value, and help.
     pub(super) const fn setting(
         self,
         name: &'static str,
@@ -234,7 +234,7 @@ impl Setting {
         }
     }
 
-    /// A value as it stands in the environment, in the form in which values are kept.
+    /// Converts a value from the environment to the form in which values are kept.
     pub(super) fn of_variable(&self, text: String) -> String {
         match self.shape {
             Shape::List | Shape::Columns => {
@@ -252,7 +252,7 @@ impl Setting {
     }
 }
 
-/// The value of a variable in the environment; an empty one counts as none.
+/// Returns the value of an environment variable; an empty one counts as not set.
 pub(super) fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }

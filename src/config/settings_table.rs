@@ -4,36 +4,36 @@
 //! the manual pages, `idshift config` and what a run keeps are made from it. A new setting is a row here, and
 //! `values.get("its_name")` (or `number`, `truth`, `choice`, `parsed`) in `resolved.rs` or where it is used.
 //!
-//! `-h` is to fit a screen: what is seldom needed is `seldom`, and only `--help` shows it. Where the help of a command is
-//! to leave it out, `used_by` leaves that command out.
+//! `-h` must fit on a screen: mark a setting that is rarely needed as `seldom`, and only `--help` shows it. To hide a
+//! setting in the help of a command, leave that command out of `used_by`.
 
 use super::setting::Default::{Described, Value};
 use super::setting::Shape::{Choice, Columns, Count, List, Number, Text, Truth, Words};
 use super::setting::{Common, Group, Kept, Setting, Sources};
 use crate::ledger::DEFAULT_RUNS_DIR;
 
-/// Names of commands, with a space between.
+/// Names of commands, separated by spaces.
 type Commands = &'static str;
 
 /// Commands that read a file of changes.
 const READING: Commands = "check plan apply reconcile";
-/// Those, and commands that look at its columns.
+/// [`READING`], and the command that looks at the columns of a file.
 const MAPPING: Commands = "check plan apply reconcile map";
 /// Commands that may change something.
 const WRITING: Commands = "apply resume undo reconcile";
-/// Those, and commands that look at what they would change.
+/// [`WRITING`], and the command that shows what would change.
 const GUARDED: Commands = "plan apply resume undo reconcile";
-/// Those, and commands that look at what was changed.
+/// [`GUARDED`], and the commands that verify a run or join one.
 const RUNNING: Commands = "plan apply resume verify undo reconcile worker";
-/// Commands of which the end is reported.
+/// Commands that report their end.
 const REPORTED: Commands = "plan apply resume undo reconcile";
 /// Commands that call the system, or show what would be called.
 const CALLING: Commands = "plan apply resume verify undo reconcile worker doctor config";
-/// Those that do call it, and the command that reads the log of their calls.
+/// Commands that call the system, and the command that reads the log of their calls.
 const LOGGING: Commands = "plan apply resume verify undo reconcile worker doctor log";
-/// Those, and commands that choose among the runs of a target.
+/// [`CALLING`], and the command that chooses among the runs of a target.
 const ADDRESSED: Commands = "plan apply resume verify undo reconcile worker doctor config report";
-/// Those, and commands that need to know the kind of the system.
+/// [`ADDRESSED`], and the command that needs to know which system it is.
 const TARGETING: Commands =
     "check plan apply resume verify undo reconcile worker doctor config report";
 /// Commands that read or write runs, and those that show where they are kept.
@@ -407,7 +407,7 @@ pub(super) const OAUTH2: &[Setting] = &[
     SYSTEM.setting("audience", Text, "", "The audience of the token"),
 ];
 
-/// The keys of `[map]` and `[profiles.NAME.map]`: the columns that count.
+/// The keys of `[map]` and `[profiles.NAME.map]`: the columns that idshift reads.
 #[rustfmt::skip]
 pub const COLUMNS: &[Setting] = &[
     INPUT.setting("accountId", Text, "", "The column that holds the current account ID"),
@@ -419,7 +419,7 @@ pub const COLUMNS: &[Setting] = &[
     INPUT.setting("resellerId", Text, "", "The column that holds the reseller's ID"),
 ];
 
-/// The setting of this name.
+/// Returns the setting with this name.
 pub fn setting(name: &str) -> Option<&'static Setting> {
     SETTINGS.iter().find(|setting| setting.name == name)
 }

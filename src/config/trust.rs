@@ -1,13 +1,14 @@
-//! Whether a file that merely lies in the working folder may make this program run another.
+//! Decides whether settings in a file that was merely found in the working folder may run programs, or write or remove files.
 //!
-//! Otherwise a user that can put an `idshift.toml` into another user's working folder could run programs as that user.
+//! Without this check, a user who can put an `idshift.toml` into another user's working folder could run programs as
+//! that user.
 
 use std::os::unix::fs::MetadataExt;
 
-/// How far a file may be believed.
+/// How far a file is trusted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) enum Trust {
-    /// It was named, or lies where only its owner puts files.
+    /// The user named it, or it lies in the user's configuration folder or in `/etc`.
     #[default]
     Full,
     /// It belongs to another user.
@@ -19,7 +20,7 @@ pub(super) enum Trust {
 impl Trust {
     /// Judges an open file by its owner and its mode.
     pub(super) fn of(meta: &std::fs::Metadata) -> Self {
-        // The owner of what this process creates.
+        // The effective user: files that this process creates belong to it.
         Self::judge(meta.uid(), meta.mode(), rustix::process::geteuid().as_raw())
     }
 

@@ -1,4 +1,4 @@
-//! The value of each setting, and where it was said.
+//! The value of each setting, and where it was set.
 
 use super::ConfigError;
 use super::file::{File, Profile};
@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::str::FromStr;
 
-/// Where a value was said.
+/// Where a value was set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
     /// On the command line.
@@ -41,24 +41,25 @@ impl std::fmt::Display for Origin {
     }
 }
 
-/// What was said, by key.
+/// The values that were set, by key.
 #[derive(Debug, Clone, Default)]
 pub struct Values {
     said: BTreeMap<&'static str, (String, Origin)>,
-    /// `COLUMN=NAME`: what columns are called in files, and where that was said.
+    /// What columns are called in files, as `COLUMN=NAME`, and where that was set.
     columns: Vec<(String, Origin)>,
     /// The profile that was chosen.
     pub profile_name: Option<String>,
-    /// Its credentials, which are never copied anywhere.
+    /// The content of the profile. Its credentials are never kept by a run.
     pub(super) profile: Profile,
     /// The file they come from.
     pub(super) file: File,
-    /// What a person should know.
+    /// Warnings for the user.
     pub warnings: Vec<String>,
 }
 
 impl Values {
-    /// Gathers what was said: on the command line, and by the run that is resumed, verified or undone.
+    /// Gathers the values from the command line, the environment, the run that is resumed, verified or undone, and the
+    /// file. Refuses a profile that does not exist.
     pub fn gather(
         typed: &TypedSettings,
         run: &BTreeMap<String, String>,
@@ -88,7 +89,7 @@ impl Values {
         Ok(values)
     }
 
-    /// What a run has kept, alone.
+    /// Returns only the values that a run has kept.
     pub fn of_run(run: &BTreeMap<String, String>) -> Self {
         let of_run = |setting: &'static Setting| {
             let value = run.get(setting.name)?.clone();
@@ -100,24 +101,24 @@ impl Values {
         }
     }
 
-    /// The configuration file that was read, and the profiles in it; or where none was looked for and found.
+    /// Returns in words which configuration file was read and its profiles, or where none was found.
     pub fn file_words(&self) -> String {
         let names: Vec<String> = self.file.profiles.keys().cloned().collect();
         super::profiles(&names, self.file.path.as_deref())
     }
 
-    /// The configuration file that was read; `None`: there is none.
+    /// Returns the configuration file that was read; `None`: there is none.
     pub fn file_path(&self) -> Option<&Path> {
         self.file.path.as_deref()
     }
 
-    /// What the chosen profile says, whether or not it counts.
+    /// Returns the value in the chosen profile, even if another place overrides it.
     pub fn of_profile(&self, name: &str) -> Option<&str> {
         self.profile.values.get(name).map(String::as_str)
     }
 
-    /// How to print. This never fails: where the file is wrong, the command itself will say so, and should say it
-    /// as the environment asks for.
+    /// Returns the values that say how to print. This never fails: the command itself reports an error in the file, in
+    /// the format that the environment asks for.
     pub fn of_output(typed: &TypedSettings) -> Self {
         let file = File::find(typed.config()).unwrap_or_default();
         let chosen = typed.profile();
@@ -145,7 +146,8 @@ impl Values {
                 let value = variable(&name)?;
                 Some((setting.of_variable(value), Origin::Environment(name)))
             });
-            // A variable was there when the run was begun, too. Where it would lead the run elsewhere, that is refused.
+            // A value that the run has kept usually overrides a variable. A variable that names another target
+            // overrides the run, so that the command is refused and does not silently ignore the variable.
             let names_the_target = matches!(name, "system" | "base_url" | "tenant");
             let of_run = from(run, Origin::Run);
             let [second, third] = if names_the_target {
@@ -195,7 +197,7 @@ impl Values {
         }
     }
 
-    /// A variable that looks like ours and means nothing is probably mistyped.
+    /// Warns about each unknown variable that begins with `IDSHIFT_`: it is probably mistyped.
     fn unknown_variables(&mut self) {
         let others = [
             "IDSHIFT_TOKEN",
@@ -219,13 +221,13 @@ impl Values {
         }
     }
 
-    /// The value of a setting as it was said; `None`: it was not.
+    /// Returns the value of a setting; `None`: it was not set.
     pub fn get(&self, name: &'static str) -> Option<&str> {
         debug_assert!(setting(name).is_some(), "{name} is in the table");
         self.said.get(name).map(|(value, _)| value.as_str())
     }
 
-    /// The value of a setting: as it was said, else its default.
+    /// Returns the value of a setting, or its default.
     pub fn effective(&self, name: &'static str) -> Option<&str> {
         self.get(name).or(match setting(name)?.default {
             BuiltIn::Value(value) => Some(value),
@@ -233,14 +235,14 @@ impl Values {
         })
     }
 
-    /// Where the value was said.
+    /// Returns where the value was set.
     pub fn origin(&self, name: &'static str) -> Origin {
         self.said
             .get(name)
             .map_or(Origin::BuiltIn, |(_, origin)| origin.clone())
     }
 
-    /// The setting, or its default, as something else than text.
+    /// Parses the value of a setting, or its default.
     pub fn parsed<T, E: std::fmt::Display>(
         &self,
         name: &'static str,
@@ -254,7 +256,7 @@ impl Values {
         })
     }
 
-    /// A setting that is one of a few texts.
+    /// Returns a setting that has a fixed list of values; refuses any other value.
     pub fn choice(&self, name: &'static str) -> Result<Option<&str>, ConfigError> {
         self.parsed(name, |text| match setting(name).map(|one| one.shape) {
             Some(Shape::Choice(choices)) if !choices.contains(&text) => {
@@ -298,18 +300,18 @@ impl Values {
         })
     }
 
-    /// What columns are called in files: `COLUMN=NAME`, and where that was said.
+    /// Returns what columns are called in files, as `COLUMN=NAME`, and where that was set.
     pub fn columns(&self) -> impl Iterator<Item = (&str, &Origin)> {
         let columns = self.columns.iter();
         columns.map(|(line, origin)| (line.as_str(), origin))
     }
 
-    /// Each text of a setting that has several.
+    /// Returns each value of a setting that can have several.
     pub fn each(&self, name: &'static str) -> impl Iterator<Item = &str> {
         self.get(name).unwrap_or_default().lines()
     }
 
-    /// What the run keeps.
+    /// Returns the values that the run keeps.
     pub fn to_keep(&self) -> BTreeMap<String, String> {
         let kept = SETTINGS.iter().filter(|setting| setting.kept != Kept::No);
         let mut kept: BTreeMap<String, String> = kept
@@ -322,9 +324,10 @@ impl Values {
     }
 }
 
-/// `COLUMN=NAME` of several places, the nearest first: of each column only what was said nearest.
+/// Merges `COLUMN=NAME` from several places, the highest precedence first: each column is taken from the first place
+/// that names it.
 fn by_column(nearest_first: &[(String, Origin)]) -> Vec<(String, Origin)> {
-    // Names of columns are the same without regard to case, `_`, `-` and spaces.
+    // Column names are compared without regard to case, `_`, `-` and spaces.
     let column = |line: &str| {
         let name = line.split_once('=').map_or(line, |(column, _)| column);
         let letters = name.chars().filter(|c| c.is_alphanumeric());

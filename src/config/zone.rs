@@ -69,12 +69,12 @@ pub enum Until {
 }
 
 impl Until {
-    /// The time that is meant, seen from `now`; `None`: it is later than any date.
+    /// Returns the time that is meant, as seen from `now`; `None`: it is later than any date.
     pub fn after(self, now: &ZonedDateTime) -> Option<Timestamp> {
         match self {
             Self::In(span) => now.timestamp().checked_add(span).ok(),
             Self::At(time) => {
-                // In the hour that a change to summer time leaves out: as much later as clocks are put forward.
+                // A time in the hour that the change to summer time skips becomes later by as much as clocks are put forward.
                 let on = |date: civil::Date| {
                     let zoned = date
                         .to_datetime(time)
@@ -102,7 +102,7 @@ impl FromStr for Until {
                 .map(|span| Self::In(span.0))
                 .map_err(|_| wrong());
         }
-        // An offset would be dropped without a word.
+        // The parser would silently drop an offset.
         if !text
             .bytes()
             .all(|byte| byte.is_ascii_digit() || byte == b':')

@@ -1,9 +1,9 @@
-//! What `doctor` has found about one thing.
+//! One finding of `doctor`: what it checked, and the result.
 
-/// How a thing is.
+/// The result of a check.
 pub(super) enum Found {
     Good(String),
-    /// It works, and something will surprise.
+    /// It works, but something may surprise the user.
     Odd(String),
     Bad(String),
 }
@@ -17,7 +17,7 @@ impl From<Result<String, String>> for Found {
     }
 }
 
-/// A thing, and how it is.
+/// What was checked, and the result.
 pub(super) struct Finding {
     pub(super) what: &'static str,
     pub(super) found: Found,

@@ -4,13 +4,13 @@ use super::finding::Found;
 use crate::config::{ConfigError, Resolved, SharedLedger, Values, ledger, ledger_address};
 use crate::ledger::{LedgerError, Postgres, PostgresSettings, Remark, Schema, creation};
 
-/// What is found; nothing where the ledger is kept in files.
+/// Returns the findings about a shared ledger; none if the ledger is kept in files.
 pub(super) fn findings(values: &mut Values, resolved: &Resolved) -> Vec<Found> {
     let settings = ledger(values, resolved.ca_cert.as_deref(), resolved.give_up_after);
     match settings {
         Ok(None) => Vec::new(),
         Ok(Some(SharedLedger(settings))) => {
-            // A file with the password that others may read.
+            // For example: other users may read the file with the password.
             let mut found: Vec<Found> = values.warnings.drain(..).map(Found::Odd).collect();
             if let Err(why) = look(settings, &mut found) {
                 found.push(Found::Bad(why.to_string()));

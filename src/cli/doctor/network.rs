@@ -17,7 +17,7 @@ pub(super) fn local_addresses(resolved: &Resolved) -> Vec<Found> {
     found.collect()
 }
 
-/// For the API's host and the token endpoint's: which proxy their calls take, or why none.
+/// Returns which proxy the calls to the API and to the token endpoint use, or why they use none.
 pub(super) fn proxies(resolved: &Resolved) -> Vec<Found> {
     let proxies = Proxies::from_environment();
     let unusable = proxies.unusable().map(|name| {
@@ -79,7 +79,8 @@ pub(super) fn client_certificate(resolved: &Resolved) -> Option<Found> {
     Some(judged(&format!("the certificate in {path}"), validity, now))
 }
 
-/// A certificate is renewed in time when more than a tenth of its life is left.
+/// Judges a certificate at the time `now`, in seconds since 1970. In the last tenth of its lifetime the result is a
+/// warning, so that the certificate is renewed in time.
 fn judged(certificate: &str, validity: Validity, now: u64) -> Found {
     let Validity { from, until } = validity;
     if until < now {

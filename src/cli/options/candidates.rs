@@ -1,7 +1,6 @@
-//! What can follow on the command line: profiles, runs, values. A shell asks for it with each press of the Tab key.
+//! Completions of the command line: profiles, runs, values. A shell requests them with each press of the Tab key.
 //!
-//! Reads `idshift.toml` and the runs folder; makes and changes nothing, reads no secret, and says nothing of what is
-//! wrong there.
+//! Reads `idshift.toml` and the runs folder. It changes nothing, reads no secret, and reports no errors.
 
 use crate::config::{COLUMNS, File, TypedSettings, Values};
 use crate::input::ACCEPTABLE;
@@ -12,7 +11,8 @@ use crate::ui;
 use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
 use std::ffi::OsStr;
 
-/// Ledgers that are opened for one answer; older runs are shown without their state.
+/// The most ledgers that are opened for one answer. Older runs are offered without a description, or not at all where
+/// only runs in certain states are.
 const DESCRIBED_RUNS: usize = 50;
 
 /// Encodings by their usual names; others are accepted too.
@@ -30,7 +30,7 @@ const ENCODINGS: [&str; 10] = [
 ];
 const DELIMITERS: [&str; 4] = ["comma", "semicolon", "tab", "pipe"];
 
-/// What can follow a setting; `None`: the shape of the setting says it.
+/// Returns the completer for the values of a setting; `None`: the setting's shape determines them.
 pub(super) fn of_setting(name: &str) -> Option<ArgValueCompleter> {
     Some(match name {
         "profile" => profiles(),
@@ -42,7 +42,7 @@ pub(super) fn of_setting(name: &str) -> Option<ArgValueCompleter> {
     })
 }
 
-/// The profiles of the file in use.
+/// Completes the profiles of the configuration file in use.
 pub(super) fn profiles() -> ArgValueCompleter {
     ArgValueCompleter::new(|current: &OsStr| {
         let profiles = File::profile_names(typed().config()).into_iter();
@@ -51,22 +51,22 @@ pub(super) fn profiles() -> ArgValueCompleter {
     })
 }
 
-/// All runs.
+/// Completes all runs.
 pub(super) fn runs() -> ArgValueCompleter {
     ArgValueCompleter::new(|current: &OsStr| runs_in(&[], current))
 }
 
-/// Runs on which a process is at work.
+/// Completes runs in progress.
 pub(super) fn runs_in_progress() -> ArgValueCompleter {
     ArgValueCompleter::new(|current: &OsStr| runs_in(&[State::Created, State::Running], current))
 }
 
-/// Plans that were not carried out.
+/// Completes plans that were not carried out.
 pub(super) fn plans() -> ArgValueCompleter {
     ArgValueCompleter::new(|current: &OsStr| runs_in(&[State::Planned], current))
 }
 
-/// The runs in one of these states (none: in any), the newest first.
+/// Returns the runs in one of these states (empty: in any state), the newest first.
 fn runs_in(states: &[State], current: &OsStr) -> Vec<CompletionCandidate> {
     let values = Values::of_output(&typed());
     let kept = RunsSettings::local(&values).runs(RunScope::Here);
@@ -90,7 +90,7 @@ fn runs_in(states: &[State], current: &OsStr) -> Vec<CompletionCandidate> {
     shown.collect()
 }
 
-/// The state of a run, and `apply, finished, moves.csv`.
+/// Returns the state of a run and a description such as `apply, finished, moves.csv`.
 fn described(runs: &dyn Runs, dir: &RunDir) -> Option<(State, String)> {
     let ledger = runs.glance(dir).ok()?;
     let state = run_status::state(&ledger.progress().ok()?, &ledger);
@@ -101,14 +101,14 @@ fn described(runs: &dyn Runs, dir: &RunDir) -> Option<(State, String)> {
     Some((state, words))
 }
 
-/// `accountId=` and so on; the name in the file follows.
+/// Completes `accountId=` and so on; the user types the name in the file after it.
 fn columns(current: &OsStr) -> Vec<CompletionCandidate> {
     let columns = COLUMNS.iter();
     let columns = columns.map(|column| candidate(&format!("{}=", column.name), column.help));
     beginning_with(current, columns)
 }
 
-/// Codes with commas between.
+/// Completes the last of several codes that are separated by commas.
 fn codes(current: &OsStr) -> Vec<CompletionCandidate> {
     let current = current.to_string_lossy();
     let before = current.rfind(',').map_or("", |at| &current[..=at]);
@@ -131,7 +131,7 @@ fn begins(current: &OsStr, value: &str) -> bool {
     value.starts_with(&*current.to_string_lossy())
 }
 
-/// Those that begin as what was typed; a name with a control character cannot be typed.
+/// Returns the candidates that begin with the typed text. A name with a control character cannot be typed, so it is left out.
 fn beginning_with(
     current: &OsStr,
     all: impl Iterator<Item = CompletionCandidate>,
@@ -143,7 +143,7 @@ fn beginning_with(
     all.filter(fits).collect()
 }
 
-/// The settings of the line that is typed which say where profiles and runs are.
+/// Returns those settings in the unfinished line that say where profiles and runs are kept.
 fn typed() -> TypedSettings {
     let words = std::env::args_os().skip_while(|word| word != "--").skip(1);
     let words: Vec<String> = words
@@ -155,7 +155,7 @@ fn typed() -> TypedSettings {
             let rest = word.strip_prefix(&option)?;
             (rest.is_empty() || rest.starts_with('=')).then_some((at, rest))
         })?;
-        // Bash makes three words of `--config=FILE`.
+        // Bash splits `--config=FILE` into three words.
         let mut behind = words[at + 1..].iter().skip_while(|word| *word == "=");
         let value = match rest.strip_prefix('=') {
             Some(value) => value,
@@ -169,7 +169,7 @@ fn typed() -> TypedSettings {
         .collect()
 }
 
-/// The text without quotes around it, and with the home folder in place of `~`, which a shell has not replaced yet.
+/// Removes the quotes around a word and replaces `~/` by the home folder, which the shell has not done yet.
 fn unquoted(word: &str) -> String {
     let word = word.trim_matches(['"', '\'']);
     match (word.strip_prefix("~/"), std::env::var("HOME")) {

@@ -1,4 +1,4 @@
-//! Options for a stand-in in place of the system. They are for one command, and no settings.
+//! Options for a stand-in in place of the system. They apply to one command and are not settings.
 
 use crate::run::SandboxRequest;
 use clap::Args;
@@ -38,7 +38,7 @@ pub(in crate::cli) struct SandboxArgs {
 }
 
 impl SandboxArgs {
-    /// What was typed.
+    /// Returns the typed options.
     pub(in crate::cli) fn request(&self) -> SandboxRequest {
         SandboxRequest {
             sandbox: self.sandbox,

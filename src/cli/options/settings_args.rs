@@ -1,4 +1,4 @@
-//! The settings as options: what the table in `config/settings_table.rs` says, in the words of clap.
+//! The settings as clap options, made from the table in `config/settings_table.rs`.
 
 use super::candidates;
 use crate::cli::options::SandboxArgs;
@@ -11,14 +11,14 @@ use clap::{Arg, ArgAction, ArgMatches, Args, Command, Error, FromArgMatches, Val
 /// The short form of `--format json`.
 const JSON: &str = "json";
 
-/// The settings that were typed; each command has those that the table gives it.
+/// The typed settings. The table says which settings a command accepts.
 #[derive(Debug, Clone, Default)]
 pub(in crate::cli) struct SettingsArgs {
     pub(in crate::cli) typed: TypedSettings,
 }
 
 impl SettingsArgs {
-    /// What is asked for, with what holds about printing.
+    /// Returns the request to `run`: the typed settings, the sandbox options, and how to print and ask.
     pub(in crate::cli) fn request(
         &self,
         sandbox: Option<&SandboxArgs>,
@@ -39,11 +39,11 @@ impl SettingsArgs {
     }
 }
 
-/// What holds about printing and asking: of the command line, the environment and the file.
+/// How to print and ask, as command line, environment and file say.
 #[derive(Debug, Clone, Copy, Default)]
 pub(in crate::cli) struct Console {
     pub(in crate::cli) output: Output,
-    /// Consent is given.
+    /// Whether the user has consented in advance (`yes`).
     pub(in crate::cli) yes: bool,
 }
 
@@ -90,7 +90,7 @@ impl FromArgMatches for SettingsArgs {
     }
 }
 
-/// The value of an option that was typed; of several, each has a line.
+/// Returns the value of a typed option; several values are kept one per line.
 fn value(setting: &Setting, matches: &ArgMatches) -> String {
     match setting.shape {
         Shape::Truth => "true".to_owned(),
@@ -157,7 +157,7 @@ fn json() -> Arg {
         .conflicts_with("format")
 }
 
-/// What the setting means, how it is typed, and its other names.
+/// Returns the long help of a setting: its meaning, an example, and its other names.
 fn long_help(setting: &Setting) -> String {
     let mut help = setting.line();
     if !setting.more.is_empty() {

@@ -45,7 +45,8 @@ pub(super) fn run(options: &ForgetOptions, console: Console) -> Result<Exit, Com
     Ok(Exit::Success)
 }
 
-/// Whether no process works on a run. A folder that was moved meanwhile is gone only where it was.
+/// Returns whether no process works on a run, and warns otherwise. A run in progress whose folder was moved is missing
+/// only at its registered path.
 fn is_free(state: &StateDb, run: &RegisteredRun) -> bool {
     let at_work = state.refuse_if_at_work(run).err();
     if let Some(why) = &at_work {
@@ -55,9 +56,9 @@ fn is_free(state: &StateDb, run: &RegisteredRun) -> bool {
     at_work.is_none()
 }
 
-/// A run in progress is registered again when it ends, and until then others would not know of it.
+/// Refuses a run in progress: it would be registered again only when it ends, and other runs would not know of it until then.
 fn refuse_if_live(path: &Path) -> Result<(), CommandError> {
-    // One that cannot be read is not in progress, and may be forgotten.
+    // A run whose ledger cannot be read is not in progress, so it may be forgotten.
     let Some(Ok(ledger)) = KeptRun::registered(path).map(|run| run.ledger()) else {
         return Ok(());
     };

@@ -1,4 +1,4 @@
-//! `idshift runs`: lists the runs in the order of their epochs, so that the newest stands above the prompt.
+//! `idshift runs`: lists the runs in the order of their epochs, so that the newest is the last line, above the prompt.
 
 use super::super::options::{Console, RunsOptions};
 use super::overview::Overview;
@@ -6,7 +6,7 @@ use crate::run::{CommandError, Exit, catalog, document, now_ms};
 use crate::ui;
 use serde_json::json;
 
-/// The column that has a colour.
+/// The index of the coloured column: the state.
 const STATE: usize = 2;
 
 pub(super) fn run(options: &RunsOptions, console: Console) -> Result<Exit, CommandError> {
@@ -16,7 +16,7 @@ pub(super) fn run(options: &RunsOptions, console: Console) -> Result<Exit, Comma
         .map(|entry| (entry.dir.run(), Overview::of(&entry.dir)))
         .collect();
     let now_ms = now_ms();
-    // Of a folder that is gone, the commands tell that need it.
+    // Missing folders are not listed: the commands that need one report it.
     let unreadable = catalog.lost.iter().filter(|lost| lost.run.is_some());
     let unreadable: Vec<(String, &str)> = unreadable
         .map(|lost| (lost.path.file_name().unwrap_or_default(), &lost.why[..]))

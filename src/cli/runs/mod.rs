@@ -1,4 +1,4 @@
-//! `idshift runs`: what runs there are, what one of them is, which are lost, and how long they are kept.
+//! `idshift runs`: lists all runs, shows one, forgets lost ones, and prunes old ones.
 
 mod forget;
 mod list;

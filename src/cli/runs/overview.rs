@@ -1,4 +1,4 @@
-//! What a list of runs tells of one run.
+//! One run, as a list of runs shows it.
 
 use crate::domain::Status;
 use crate::ledger::{Calls, Ledger, LedgerError, Progress, State, StopReason};
@@ -16,10 +16,10 @@ pub(in crate::cli) struct Overview {
     pub(in crate::cli) state: State,
     progress: Progress,
     pub(in crate::cli) calls: Calls,
-    /// Since when only the compact record is left.
+    /// When the run was reduced to its compact record.
     pub(in crate::cli) pruned_at_ms: Option<i64>,
     pub(in crate::cli) target: Target,
-    /// By the name of the status, and `half_done`.
+    /// Numbers of lines by the name of their status, and `half_done`.
     pub(in crate::cli) counts: BTreeMap<&'static str, u64>,
 }
 
@@ -45,7 +45,7 @@ impl Overview {
         })
     }
 
-    /// How long it took, or takes so far, in seconds; `None`: it was killed, and nothing tells when.
+    /// Returns how long the run took, or has taken so far, in seconds; `None`: it was killed, and the time is not known.
     pub(in crate::cli) fn duration_s(&self, now_ms: i64) -> Option<u64> {
         let end = match (self.progress.finished_at_ms, self.state) {
             (Some(end), _) => end,
@@ -55,12 +55,12 @@ impl Overview {
         u64::try_from((end - self.progress.started_at_ms) / 1000).ok()
     }
 
-    /// How long ago it began, in seconds.
+    /// Returns how long ago the run began, in seconds.
     fn age_s(&self, now_ms: i64) -> u64 {
         u64::try_from((now_ms - self.progress.started_at_ms) / 1000).unwrap_or(0)
     }
 
-    /// What a script is told of it, and `more`.
+    /// Returns the JSON document of the run, with the fields of `more`.
     pub(in crate::cli) fn document_with(&self, now_ms: i64, more: Value) -> Value {
         let mut document = self.document(now_ms);
         if let (Value::Object(document), Value::Object(more)) = (&mut document, more) {
@@ -69,7 +69,7 @@ impl Overview {
         document
     }
 
-    /// What a script is told of it.
+    /// Returns the JSON document of the run.
     pub(in crate::cli) fn document(&self, now_ms: i64) -> Value {
         let (header, progress, calls) = (self.ledger.header(), &self.progress, self.calls);
         json!({
@@ -99,7 +99,7 @@ impl Overview {
         })
     }
 
-    /// The columns of a line for a person.
+    /// Returns the columns of the run's line in the list.
     pub(in crate::cli) fn columns(&self, now_ms: i64) -> [String; 7] {
         let header = self.ledger.header();
         let duration = self
@@ -126,7 +126,8 @@ impl Overview {
         format!("{}{pruned}", self.state.as_str())
     }
 
-    /// `changed 37, failed 2`, in colour. What a run in progress has not done yet is no result.
+    /// Returns the counts in colour, such as `changed 37, failed 2`. The open lines of a run in progress are shown as
+    /// `to do` or `in progress`, not as results.
     pub(in crate::cli) fn counted_in_colour(&self) -> String {
         let names = Status::NAMES.iter().chain(&["half_done"]);
         let counted = names.filter_map(|name| {
@@ -143,7 +144,7 @@ impl Overview {
     }
 }
 
-/// As exact as a person wants it: `3 min`, `5 h`, `12 days`.
+/// Returns an age in its largest unit: `3 min`, `5 h`, `12 days`.
 fn age(seconds: u64) -> String {
     match seconds {
         0..60 => format!("{seconds} s"),

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use std::path::Path;
 
 pub(super) fn run(options: &PruneOptions, console: Console) -> Result<Exit, CommandError> {
-    // References between runs count wherever these lie, so all registered runs are looked at.
+    // A run elsewhere may refer to one in this folder, so all registered runs are loaded, unless `runs_dir` is set.
     let (catalog, runs_dir) = catalog(&options.settings.typed)?;
     let retention = Retention {
         older_than: options.older_than,
@@ -51,7 +51,7 @@ fn show(found: &[Candidate<'_>]) {
                 None => "its record is to be reduced; this machine has no files of it".to_owned(),
             },
         };
-        // A plan that was carried out is an `apply`.
+        // The ledger's kind is `apply` for a plan that was carried out; the header's kind does not change.
         let kind = one.entry.ledger().and_then(|ledger| ledger.kind());
         let kind = kind.unwrap_or(header.kind).as_str();
         ui::err(&format!("{}  {kind} of {name}  {what}", header.run));

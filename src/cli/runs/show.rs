@@ -22,7 +22,7 @@ pub(super) fn run(options: &ShowOptions, console: Console) -> Result<Exit, Comma
     Ok(Exit::Success)
 }
 
-/// All of it, for a script.
+/// Returns the run's JSON document.
 fn body(overview: &Overview) -> Result<Value, CommandError> {
     let (ledger, header) = (&overview.ledger, overview.ledger.header());
     let (guards, settings): (BTreeMap<_, _>, BTreeMap<_, _>) = SavedSettings::of(ledger)?
@@ -50,7 +50,7 @@ fn body(overview: &Overview) -> Result<Value, CommandError> {
     Ok(overview.document_with(now_ms(), more))
 }
 
-/// The same for a person.
+/// Prints the same as text.
 fn print(overview: &Overview, body: &Value) {
     let header = overview.ledger.header();
     let row = |name: &str, value: String| {
@@ -101,7 +101,7 @@ fn print(overview: &Overview, body: &Value) {
     row("folder", text("run_dir"));
     row("version", header.tool_version.clone());
     for (name, value) in body["settings"].as_object().into_iter().flatten() {
-        // A list has a line for each value.
+        // The values of a list are kept one per line.
         for value in value.as_str().unwrap_or_default().lines() {
             row("setting", format!("{name} = {value}"));
         }
