@@ -1,4 +1,4 @@
-//! The hot paths inside of the process: reading and checking a file, planning it, building an address.
+//! The hot paths in the process: reading and checking a file, planning it, building a URL path.
 
 #![expect(clippy::unwrap_used, reason = "a bench that cannot go on has failed")]
 

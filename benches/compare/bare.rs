@@ -1,4 +1,4 @@
-//! What a client can do at all: search, then PATCH, for each line; no plan, no ledger, no report.
+//! The upper limit for a client: search, then PATCH, for each line, with no plan, no ledger and no report.
 
 use crate::process::account;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Long files: how much memory a run takes, and how long reading, checking and planning do.
+//! Long files: the memory of a run, and the time for reading, checking and planning.
 
 use crate::process::{Done, Place, StandIn, client, timed};
 use crate::{per_second, tools};
@@ -27,7 +27,7 @@ pub(crate) fn memory() {
     }
 }
 
-/// Four columns, 55 bytes a line.
+/// Writes a file with four columns and 55 bytes per line.
 fn long_file(path: &Path, lines: u32) {
     let mut file = BufWriter::new(std::fs::File::create(path).unwrap());
     let mut line = String::from("accountId,newAccountId,locationId,serviceId\n");
@@ -39,8 +39,8 @@ fn long_file(path: &Path, lines: u32) {
     file.flush().unwrap();
 }
 
-/// Reading, checking and ordering, up to this many million lines; every core, as whoever uses it has it. `DuckDB` answers
-/// questions about the same file in the same round.
+/// Measures reading, checking and ordering of files with up to `most` million lines, on all cores, as a user runs it.
+/// `DuckDB` answers questions about the same file in the same round.
 pub(crate) fn planning(most: u32) {
     println!("\n## Long files\n");
     println!(
@@ -90,7 +90,7 @@ pub(crate) fn planning(most: u32) {
     }
 }
 
-/// The same questions about related lines, in SQL.
+/// Asks the same questions about related lines, in SQL.
 fn beside_duckdb(folder: &Path) -> Option<Done> {
     let python = tools::python_with("duckdb")?;
     let script = concat!(
@@ -110,7 +110,7 @@ fn beside_qsv(folder: &Path, ours: f64) {
     };
     let mut command = client(&qsv);
     if let Ok(all) = std::thread::available_parallelism() {
-        // Not pinned: it may use what it can.
+        // qsv is not pinned, so that it can use all cores.
         command = std::process::Command::new(&qsv);
         command.env("QSV_MAX_JOBS", all.to_string());
     }

@@ -1,4 +1,4 @@
-//! A shared ledger beside files, on the same work; and several processes on one run: their calls and their rate.
+//! A shared ledger compared with files, on the same work; and several processes on one run: their calls and their rate.
 
 use crate::median;
 use crate::per_second;
@@ -12,7 +12,7 @@ mod postgres;
 
 const LINES: u32 = 20_000;
 const ROUNDS: u32 = 3;
-/// Processes on a run, the one that begins it included.
+/// Processes on a run, with the process that begins it.
 const PROCESSES: usize = 4;
 /// Seconds at the beginning and at the end of a run in which its rate is not steady.
 const EDGE: u32 = 2;
@@ -56,7 +56,7 @@ pub(crate) fn run() {
     rate(&server, 500, 8_000);
 }
 
-/// Carries a file out; lines a second and calls per write.
+/// Carries a file out; returns lines per second, and calls per write.
 fn lines_per_second(server: Option<&Server>, processes: usize) -> (f64, f64) {
     let stand_in = StandIn::start(LINES, &["bulk"]);
     let place = Place::with_renames(LINES);
@@ -99,7 +99,8 @@ fn rate(server: &Server, rate: u32, lines: u32) {
     );
 }
 
-/// Calls a second in the full seconds of the steady state: not while the processes begin, nor while they end.
+/// Returns the calls per second in the full seconds of the steady state, without the seconds in which the processes
+/// begin or end.
 fn steady_mean(calls: &[f64]) -> f64 {
     let first = calls[0] + f64::from(EDGE);
     let seconds = (calls[calls.len() - 1] - f64::from(EDGE) - first).floor();
@@ -110,7 +111,7 @@ fn steady_mean(calls: &[f64]) -> f64 {
     counted.count() as f64 / seconds
 }
 
-/// Processes that wait for the run, each as on a machine of its own.
+/// Starts processes that wait for the run, each with its own state folder, as on its own machine.
 fn workers(place: &Place, base: &str, ledger: Option<&str>, many: usize) -> Vec<Child> {
     let begin = |n: usize| {
         let home = place.folder.path().join(format!("worker-{n}"));

@@ -1,14 +1,14 @@
-//! idshift beside other tools and beside a bare client loop, on the same work, in one run. Prints tables for
-//! `docs/performance.md`: ratios carry over, absolute figures are this machine's.
+//! Compares idshift with other tools and with a bare client loop, on the same work, in one run. Prints tables for
+//! `docs/performance.md`. The ratios are valid on other machines; the absolute figures are valid on this machine only.
 //!
-//! `cargo bench --bench compare` does everything (a quarter of an hour); `cargo bench --bench compare -- pace quota`
-//! only what is named, out of: throughput, pace, quota, memory, planning, start, ledger. With `fifty`, long files are up to fifty
-//! million lines long (2.7 GB on the disk, some minutes more). `-- stages 1000000` takes a file of so many lines through
-//! every command, one after another; `IDSHIFT_PROGRAM` names another build to be measured. `-- beside PROGRAM` compares this
-//! build with another one.
+//! `cargo bench --bench compare` runs everything (a quarter of an hour). `cargo bench --bench compare -- pace quota`
+//! runs only the named parts; the parts are: throughput, pace, quota, memory, planning, start, ledger. With `fifty`,
+//! long files have up to fifty million lines (2.7 GB on the disk, some minutes more). `-- stages 1000000` runs every
+//! command, one after another, on a file with that number of lines; `IDSHIFT_PROGRAM` names another build to measure.
+//! `-- beside PROGRAM` compares this build with another one.
 //!
-//! Where there are two cores, clients are pinned to one and the stand-in to the other (`taskset`). Tools that are not
-//! installed are left out with a word; `-- install` fetches them from their package registries first.
+//! If there are two cores, clients are pinned to one and the stand-in to the other (`taskset`). Tools that are not
+//! installed are left out with a message; `-- install` fetches them from their package registries first.
 
 #![expect(clippy::unwrap_used, reason = "a bench that cannot go on has failed")]
 #![expect(clippy::print_stdout, reason = "the table is the result")]
@@ -31,7 +31,7 @@ fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words.as_slice() {
-        // This program is also its own helpers, each a process that can be pinned.
+        // This program also runs as its own helper processes, which can be pinned.
         ["stand-in", lines, options @ ..] => process::be_stand_in(lines.parse().unwrap(), options),
         ["stages", lines, ..] => {
             process::describe_machine();
@@ -83,7 +83,7 @@ fn compare(words: &[&str]) {
     }
 }
 
-/// The middle one; of an even number the upper of the two.
+/// Returns the median; of an even number of values the upper of the two in the middle.
 fn median<T: PartialOrd + Copy>(mut values: Vec<T>) -> T {
     values.sort_by(|a, b| a.partial_cmp(b).unwrap());
     values[values.len() / 2]

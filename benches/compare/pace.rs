@@ -1,4 +1,4 @@
-//! How exactly limits are kept, by the stand-in's clock.
+//! How exactly limits are kept, measured with the stand-in's clock.
 
 use crate::process::{Place, StandIn};
 
@@ -21,7 +21,7 @@ pub(crate) fn limits() {
     }
 }
 
-/// Searches and writes with a limit of their own each.
+/// Measures searches and writes that each have their own limit.
 pub(crate) fn apart() {
     let (find, write) = (400_u32, 200_u32);
     let lines = write * 5;
@@ -39,7 +39,7 @@ pub(crate) fn apart() {
         ],
     );
     let at = times(&stand_in.end());
-    // Each line takes one of either, so the writes' limit is the one that binds.
+    // Each line takes one search and one write, so the lower limit, that of the writes, determines the speed.
     println!(
         "\nSearches at most {find}/s, writes at most {write}/s: {:.2} % of the binding limit used; at most {} calls in one second (allowed {:.0}).",
         100.0 * used(&at, f64::from(2 * write)),
@@ -48,7 +48,7 @@ pub(crate) fn apart() {
     );
 }
 
-/// One 429 that asks for two seconds in the middle.
+/// Measures the rate after one 429 in the middle of a run that asks for two seconds.
 pub(crate) fn after_a_refusal() {
     let rate = 1000_u32;
     let lines = rate * 4;
@@ -84,7 +84,7 @@ pub(crate) fn quota() {
     place.apply(&stand_in.base, &arguments);
     let at = times(&stand_in.end());
     let took = at[at.len() - 1] - at[0];
-    // So many whole windows must pass before the last call may go.
+    // This number of whole windows must pass before the last call may be sent.
     let least = f64::from((u32::try_from(at.len()).unwrap() - 1) / calls) * window;
     println!(
         "{calls} calls in any 4 s; {} calls took {took:.2} s, and {least:.0} s is the least that is possible: {:.1} % used. At most {} in any 4 s.",
@@ -102,7 +102,7 @@ fn used(at: &[f64], rate: f64) -> f64 {
     (at.len() - 1) as f64 / (at[at.len() - 1] - at[0]) / rate
 }
 
-/// The most calls in any window of this many seconds.
+/// Returns the most calls in any window of this length.
 fn most_within(at: &[f64], seconds: f64) -> usize {
     let mut from = 0;
     let counts = at.iter().enumerate().map(|(to, now)| {

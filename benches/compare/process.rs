@@ -1,4 +1,4 @@
-//! Processes: pinned, timed, and asked how much memory they took.
+//! Processes: pins them to cores, and measures their time and memory.
 
 use idshift::sandbox::{Options, PlumeCustomer, PlumeLocation, Sandbox};
 use std::fmt::Write as _;
@@ -49,12 +49,12 @@ fn on_core(core: &str, program: &str) -> Command {
     }
 }
 
-/// A client, on the clients' core.
+/// Returns a command that runs on the clients' core.
 pub(crate) fn client(program: &str) -> Command {
     on_core(CLIENT, program)
 }
 
-/// This very program.
+/// Returns the path of this program.
 pub(crate) fn own() -> String {
     std::env::current_exe()
         .unwrap()
@@ -63,7 +63,7 @@ pub(crate) fn own() -> String {
         .to_owned()
 }
 
-/// The account ID of customer `n`; it becomes `B-` with the same number.
+/// Returns the account ID of customer `n`; the file changes it to `B-` with the same number.
 pub(crate) fn account(n: u32) -> String {
     format!("A-{n:08}")
 }
@@ -99,7 +99,7 @@ impl StandIn {
         }
     }
 
-    /// Ends it; when each call came, in seconds since it began, and the status of its answer.
+    /// Ends the stand-in. Returns when each call arrived, in seconds since the stand-in began, and the status of its answer.
     pub(crate) fn end(mut self) -> Vec<(f64, u16)> {
         drop(self.stdin.take());
         let mut text = String::new();
@@ -116,12 +116,12 @@ impl StandIn {
         calls
     }
 
-    /// Whether this customer has its new account ID.
+    /// Returns whether this customer has its new account ID.
     pub(crate) fn is_renamed(&mut self, customer: u32) -> bool {
         self.ask(&format!("renamed {customer}")) == "true"
     }
 
-    /// How many calls came since this was last asked, and when the first of them did.
+    /// Returns how many calls arrived since this was last called, and when the first of them arrived.
     pub(crate) fn take_calls(&mut self) -> (usize, Option<Instant>) {
         let answer = self.ask("calls");
         let (count, ago) = answer.split_once(' ').unwrap();
@@ -139,13 +139,13 @@ impl StandIn {
         answer.trim().to_owned()
     }
 
-    /// When it began; to be subtracted from one's own times.
+    /// Returns when the stand-in began, to compare its times with those of this process.
     pub(crate) fn began(&self) -> Instant {
         self.began
     }
 }
 
-/// What `stand-in` does: serves and answers questions until its standard input ends, then prints what it logged.
+/// Runs as the `stand-in` process: serves and answers questions until standard input ends, then prints its log.
 pub(crate) fn be_stand_in(lines: u32, options: &[&str]) {
     let begun = Instant::now();
     let faults = options
@@ -204,14 +204,13 @@ pub(crate) fn be_stand_in(lines: u32, options: &[&str]) {
 /// A finished process.
 pub(crate) struct Done {
     pub(crate) took: Duration,
-    /// Of all its threads, in user and kernel mode.
+    /// The processor time of all its threads, in user and kernel mode.
     pub(crate) processor: Duration,
     pub(crate) peak_mib: f64,
     pub(crate) out: Vec<u8>,
 }
 
-/// Runs a process to its end; the highest memory it ever had, and the processor time it took, are read from the kernel
-/// while it runs.
+/// Runs a process to its end. Its peak memory and its processor time are read from the kernel while it runs.
 pub(crate) fn timed(command: &mut Command) -> Done {
     let begun = Instant::now();
     let mut child = command
@@ -236,7 +235,7 @@ pub(crate) fn timed(command: &mut Command) -> Done {
         if let Some(status) = child.try_wait().unwrap() {
             break status;
         }
-        // After `taskset` has become the program, the process number is the same.
+        // `taskset` replaces itself by the program, so the process number stays the same.
         let path = format!("/proc/{}/status", child.id());
         peak_kib = peak_kib.max(high_water(Path::new(&path)));
         processor = processor.max(processor_time(child.id()));
@@ -257,7 +256,7 @@ pub(crate) fn timed(command: &mut Command) -> Done {
     }
 }
 
-/// What `/proc` says in hundredths of a second, behind the name in brackets.
+/// Returns the processor time in `/proc`, which has hundredths of a second, after the name in brackets.
 pub(crate) fn processor_time(process: u32) -> Duration {
     let text = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
     let behind = text.rsplit_once(')').map_or("", |(_, behind)| behind);
@@ -287,17 +286,17 @@ impl Place {
         Self { folder }
     }
 
-    /// `idshift apply` of the file, on the clients' core; the run's summary too.
+    /// Runs `idshift apply` with the file, on the clients' core; also returns the run's summary.
     pub(crate) fn apply(&self, base: &str, arguments: &[&str]) -> (Done, serde_json::Value) {
         self.apply_as(client(IDSHIFT), base, arguments)
     }
 
-    /// The same on all cores, as a person runs it.
+    /// Does the same on all cores, as a user runs it.
     pub(crate) fn apply_freely(&self, base: &str, arguments: &[&str]) -> (Done, serde_json::Value) {
         self.apply_as(Command::new(IDSHIFT), base, arguments)
     }
 
-    /// `idshift undo` of the last run, on the clients' core; its summary too.
+    /// Runs `idshift undo` for the last run, on the clients' core; also returns its summary.
     pub(crate) fn undo(&self, base: &str) -> (Done, serde_json::Value) {
         let mut command = client(IDSHIFT);
         command.args(["undo", "--rate", "unlimited"]);

@@ -1,4 +1,4 @@
-//! One file through every command: CPU, memory, disk, and how long each takes to its first call.
+//! Runs every command with one file: CPU, memory, disk, and the time until the first call.
 
 use crate::process::{IDSHIFT, Place, StandIn, client, high_water, processor_time};
 use std::collections::HashSet;
@@ -7,7 +7,8 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// What the goals are, in the words of the issue: every command at most this much memory, its first call within a second.
+/// The goals, as the issue states them: every command takes at most this much memory, and makes its first call within a
+/// second.
 const GOAL: &str = "Goals: 96 MiB, and the first call within a second.";
 
 /// A place, its stand-in, and the table that is printed.
@@ -23,12 +24,12 @@ struct Measured {
     cpu: Duration,
     took: Duration,
     peak_kib: u64,
-    /// How much CPU had been used after which time.
+    /// The CPU time used so far, by the time since the beginning.
     samples: Vec<(Duration, Duration)>,
     begun: Instant,
 }
 
-/// `lines` renames, from the plan to the prune of their runs.
+/// Measures `lines` renames, from the plan to the prune of their runs.
 pub(crate) fn run(lines: u32) {
     println!("\n## {lines} lines through every command\n");
     println!("{GOAL}\n");
@@ -88,14 +89,14 @@ impl Stages {
 
     /// Runs a command to its end, and prints what it took.
     fn row(&mut self, title: &str, arguments: &[&str]) {
-        // Calls of a process that was killed may have come later.
+        // Calls of a process that was killed may have arrived after the last count.
         self.stand_in.take_calls();
         let child = self.command(arguments);
         let measured = measure(child, |_| false);
         self.print(title, &measured);
     }
 
-    /// The same for one that is killed as soon as this customer is renamed.
+    /// Does the same with a command that is killed as soon as this customer is renamed.
     fn killed(&mut self, title: &str, arguments: &[&str], customer: u32) {
         let child = self.command(arguments);
         let stand_in = &mut self.stand_in;
@@ -130,7 +131,7 @@ impl Stages {
         );
     }
 
-    /// The run that began last.
+    /// Returns the run that began last.
     fn newest(&self) -> String {
         let runs = std::fs::read_dir(self.place.folder.path().join("idshift-runs")).unwrap();
         let names = runs.map(|run| run.unwrap().file_name().into_string().unwrap());
@@ -138,7 +139,7 @@ impl Stages {
     }
 }
 
-/// Runs a process to its end, or until it is to be killed.
+/// Runs a process to its end, or kills it when `is_enough` returns `true`.
 fn measure(mut command: Command, mut is_enough: impl FnMut(&Child) -> bool) -> Measured {
     let before = children_cpu();
     let begun = Instant::now();
@@ -172,7 +173,7 @@ fn measure(mut command: Command, mut is_enough: impl FnMut(&Child) -> bool) -> M
     }
 }
 
-/// Of all processes that this one has waited for.
+/// Returns the CPU time of all processes that this process has waited for.
 fn children_cpu() -> Duration {
     let text = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
     let behind = text.rsplit_once(')').map_or("", |(_, behind)| behind);
@@ -181,7 +182,7 @@ fn children_cpu() -> Duration {
     Duration::from_millis(ticks * 10)
 }
 
-/// Bytes on the disk below a folder; a file with several names counts once.
+/// Returns the bytes on the disk below a folder; a file with several names counts once.
 fn disk(folder: &Path) -> u64 {
     let (mut folders, mut seen, mut bytes) = (vec![folder.to_owned()], HashSet::new(), 0);
     while let Some(folder) = folders.pop() {

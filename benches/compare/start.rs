@@ -1,4 +1,4 @@
-//! How long it takes to begin.
+//! The time until idshift has started, and until its first call.
 
 use crate::median;
 use crate::process::{Place, StandIn, client};

@@ -1,10 +1,10 @@
-//! As fast as it goes: the whole process, from its start to its end, without a limit.
+//! The greatest speed: the whole process, from its start to its end, without a limit.
 
 use crate::process::{Done, Place, StandIn, account, client, own, timed};
 use crate::{median, per_second, tools};
 
 const LINES: u32 = 30_000;
-/// Python is slower, and its rate does not depend on the number.
+/// The lines for Python, which is slower; its rate does not depend on the number.
 const FEWER: u32 = 8_000;
 const ROUNDS: u32 = 5;
 
@@ -63,7 +63,7 @@ fn bare() -> f64 {
     per_second(LINES, done.took)
 }
 
-/// The whole of `idshift apply`, in one of two ways of running a process; lines a second, and calls per write.
+/// Runs the whole of `idshift apply`, pinned or not; returns lines per second, and calls per write.
 fn idshift(options: &[&str], lookup: &str, apply: Apply) -> (f64, f64) {
     let stand_in = StandIn::start(LINES, options);
     let place = Place::with_renames(LINES);

@@ -1,9 +1,9 @@
-//! The tools that idshift is compared with: where they are, and how they are got.
+//! The tools that idshift is compared with: finds and installs them.
 
 use std::path::PathBuf;
 use std::process::Command;
 
-/// Below the build folder, so that `cargo clean` takes them away.
+/// Returns the folder of the tools, below the build folder, so that `cargo clean` removes them.
 fn folder() -> PathBuf {
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(
         || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("target"),
@@ -26,7 +26,7 @@ fn must(command: &mut Command) {
     }
 }
 
-/// Fetches what is missing.
+/// Installs the missing tools.
 pub(crate) fn install() {
     for package in ["aiohttp", "duckdb"] {
         if python_with(package).is_none() {
@@ -67,7 +67,7 @@ pub(crate) fn install() {
     }
 }
 
-/// A Python that has this package.
+/// Returns a Python that has this package.
 pub(crate) fn python_with(package: &str) -> Option<String> {
     let own = folder().join("python/bin/python");
     let has_it = |python: &str| {
@@ -90,7 +90,7 @@ pub(crate) fn qsv() -> Option<String> {
 }
 
 pub(crate) fn wrk() -> Option<String> {
-    // It has no option that ends well, so its words are looked at.
+    // wrk has no option with which it exits successfully, so its output is checked.
     let output = Command::new("wrk").arg("--version").output().ok()?;
     let text = [output.stdout, output.stderr].concat();
     String::from_utf8_lossy(&text)

@@ -1,4 +1,4 @@
-//! What every API must be able to do, and what most of them do alike.
+//! The interface of every API, with defaults for what most of them have in common.
 
 use super::customer::{Bulk, Customer, Location, Wanted};
 use super::error::SystemError;
@@ -6,7 +6,7 @@ use super::write::{BoxFuture, PreparedWrite, WriteOp, Written};
 use crate::domain::{AccountId, CustomerId, Failed, LocationId, Reseller};
 use smol_str::SmolStr;
 
-/// What every API must be able to do. Each has one file.
+/// The interface that each API implements, in a folder of its own.
 pub(crate) trait Backend: Send + Sync {
     fn find_many<'a>(
         &'a self,
@@ -35,7 +35,7 @@ pub(crate) trait Backend: Send + Sync {
         Box::pin(async { Err(no_locations()) })
     }
 
-    /// One location of a customer by its own ID, where the list of the customer's locations is not to be had.
+    /// Reads one location of a customer by its own ID, where the list of the customer's locations cannot be read.
     fn location<'a>(
         &'a self,
         _customer: &'a CustomerId,
@@ -44,7 +44,7 @@ pub(crate) trait Backend: Send + Sync {
         Box::pin(async { Err(no_locations()) })
     }
 
-    /// Does what comes before a write's turn; an error is the end of the write, and nothing was sent.
+    /// Prepares a write before its turn. An error ends the write: nothing was sent.
     fn prepare_write<'a>(
         &'a self,
         order: WriteOp<'a>,
@@ -52,33 +52,33 @@ pub(crate) trait Backend: Send + Sync {
 
     fn probe(&self) -> BoxFuture<'_, Result<(), SystemError>>;
 
-    /// Whether what is set for this system makes sense to it, beyond the credentials.
+    /// Checks the credentials and the other settings of this system.
     fn check(&self) -> BoxFuture<'_, Result<(), SystemError>> {
         self.probe()
     }
 
-    /// Whether a write makes the system send e-mails to people, as it is set up.
+    /// Returns whether, with these settings, a write makes the system send e-mails to people.
     fn sends_emails(&self) -> bool {
         false
     }
 
-    /// What a person should know about the writes so far, each told once.
+    /// Returns the warnings about the writes so far, each of them once.
     fn take_warnings(&self) -> Vec<String> {
         Vec::new()
     }
 
-    /// The account ID of a customer that was found and left out because it equals this one only when case is ignored.
+    /// Returns an account ID that a search found and left out, because it differs from this one only in case.
     fn equal_but_for_case(&self, _account: &AccountId) -> Option<SmolStr> {
         None
     }
 
-    /// Drops whatever is remembered of earlier look-ups.
+    /// Drops everything that earlier look-ups have cached.
     fn forget(&self) -> BoxFuture<'_, ()> {
         Box::pin(async {})
     }
 }
 
-/// The refusal of whatever concerns locations, in systems that have none.
+/// Returns the refusal of an operation on locations, in systems that have none.
 pub(super) fn no_locations() -> SystemError {
     SystemError::new(Failed::Invalid, "the system's customers have no locations")
 }

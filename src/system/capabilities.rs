@@ -1,4 +1,4 @@
-//! The few numbers and rules by which the systems differ, and which other stations need to know.
+//! The numbers and rules that differ between the systems and that other modules need.
 
 use std::fmt;
 
@@ -13,7 +13,7 @@ pub enum Kind {
     CloudCockpit,
 }
 
-/// What other stations must know of a system.
+/// What other modules need to know about a system.
 #[derive(Debug, Clone, Copy)]
 #[expect(
     clippy::struct_excessive_bools,
@@ -32,8 +32,8 @@ pub struct Capabilities {
     pub unique_accounts: bool,
     /// Whether the system itself is known to refuse a duplicate account ID.
     pub refuses_duplicates: bool,
-    /// Whether a search asks the system each time. Otherwise it is answered from a list that was read before, which says
-    /// nothing of what happened since.
+    /// Whether each search calls the system. Otherwise searches use a list that was read earlier and does not show what
+    /// changed afterwards.
     pub searches_live: bool,
     /// The longest account ID, in characters.
     pub max_account_chars: usize,
@@ -47,18 +47,18 @@ pub struct Capabilities {
     pub has_locations: bool,
     /// Whether the account ID belongs to the relationship of a reseller and a customer.
     pub per_reseller: bool,
-    /// Whether customers and resellers are named by GUIDs, which capitals do not tell apart.
+    /// Whether the IDs of customers and resellers are GUIDs, which are compared without regard to case.
     pub ids_are_guids: bool,
     /// Whether an account ID can be removed.
     pub can_clear: bool,
-    /// Whether the answer to a write may show what does not persist, so that it is checked again.
+    /// Whether the answer to a write may show values that do not persist, so that the write is checked again.
     pub answers_may_mislead: bool,
     /// Whether a write that carries contacts makes the system send e-mails to them.
     pub sends_emails: bool,
 }
 
 impl Kind {
-    /// All there are.
+    /// All systems.
     pub const ALL: [Self; 3] = [Self::Plume, Self::Adobe, Self::CloudCockpit];
 
     /// The system of this name.
@@ -68,7 +68,7 @@ impl Kind {
             .find(|kind| kind.capabilities().name == name)
     }
 
-    /// What is fixed about the system. The sources are the API documents of each.
+    /// Returns what is fixed about the system. The sources are the API documents of each.
     pub const fn capabilities(self) -> &'static Capabilities {
         match self {
             Self::Plume => &Capabilities {

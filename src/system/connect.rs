@@ -13,8 +13,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 impl System {
-    /// Connects nothing yet: prepares the client and the API's meaning. The client is returned beside, for
-    /// its counters.
+    /// Makes the client and the system, without connecting. Also returns the client, for its counters.
     pub fn prepare(
         kind: Kind,
         http: http::Settings,
@@ -43,7 +42,7 @@ impl System {
         Ok((system, client))
     }
 
-    /// A system that is no API at all, for tests in virtual time.
+    /// Makes a system without a remote API, for tests in virtual time.
     #[cfg(test)]
     pub(crate) fn simulated(kind: Kind, backend: Box<dyn Backend>) -> Self {
         Self {

@@ -1,47 +1,47 @@
-//! What a system says of its customers, and by what they are looked for.
+//! Customers as a system returns them, and the keys by which they are looked up.
 
 use crate::domain::{AccountId, CustomerId, LocationId, Profile, Reseller, ServiceId};
 use smol_str::SmolStr;
 use tokio::time::Instant;
 
-/// A customer as the system told it.
+/// A customer as the system returned it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Customer {
     /// The system's own ID.
     pub id: CustomerId,
     /// The account ID now; `None`: there is none.
     pub account: Option<AccountId>,
-    /// The customer's locations, as far as they were told.
+    /// The customer's locations, as far as the answer contained them.
     pub locations: Locations,
-    /// The partner or reseller the customer belongs to, where the system tells it.
+    /// The partner or reseller to which the customer belongs, where the system returns it.
     pub owner: Option<SmolStr>,
-    /// How many people a write to this customer sends an e-mail to, where that happens.
+    /// How many people get an e-mail after a write to this customer, where the system sends any.
     pub contacts: Option<u32>,
 }
 
 /// What is known of a customer's locations.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Locations {
-    /// Nothing was told.
+    /// The answer did not contain them.
     Untold,
-    /// Only which ones there are.
+    /// Only their IDs.
     Ids(Vec<LocationId>),
     /// All of them, with their service IDs and profiles.
     Known(Vec<Location>),
 }
 
-/// A location as the system told it.
+/// A location as the system returned it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Location {
-    /// The system's ID of it.
+    /// The system's own ID.
     pub id: LocationId,
     /// The service ID; `None`: there is none.
     pub service: Option<ServiceId>,
-    /// The profile; `None`: not told.
+    /// The profile; `None`: the answer did not contain it.
     pub profile: Option<Profile>,
 }
 
-/// By what a customer is looked for.
+/// The key by which a customer is looked up.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Key {
     /// The account ID, to be matched exactly.
@@ -51,7 +51,7 @@ pub enum Key {
 }
 
 impl Key {
-    /// Whether this is the customer that is looked for.
+    /// Returns whether the customer has this key.
     pub(super) fn fits(&self, customer: &Customer) -> bool {
         match self {
             Self::Account(account) => customer.account.as_ref() == Some(account),
@@ -60,20 +60,20 @@ impl Key {
     }
 }
 
-/// One customer that is looked for.
+/// One customer to look up.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Wanted {
-    /// By what.
+    /// Its key.
     pub key: Key,
     /// The reseller of the relationship, where the system has such a thing.
     pub reseller: Option<Reseller>,
 }
 
-/// What a bulk look-up brought.
+/// The result of a bulk look-up.
 #[derive(Debug)]
 pub enum Bulk {
-    /// The customers found for each [`Wanted`], in its order, and how they were at that time.
+    /// The customers found for each [`Wanted`], in the same order, as they were at this time or later.
     Found(Vec<Vec<Customer>>, Instant),
-    /// Not to be had from this system with this token: look up one by one.
+    /// The system does not allow it with this token, for this reason: look customers up one by one.
     Refused(String),
 }

@@ -1,20 +1,20 @@
-//! A call that did not bring what it should: why, in the words of the reports.
+//! Why a call failed, in the words of the reports.
 
 use crate::domain::Failed;
 use crate::http::{CallError, CallErrorKind, NoAnswer, PathError, Reply};
 
-/// A trouble that concerns the run and not the line.
+/// An error that concerns the run, not a single line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fatal {
-    /// Nothing has succeeded for as long as the operator is willing to wait.
+    /// No call has succeeded for as long as the operator is willing to wait.
     GaveUp,
-    /// It answers, but no write takes effect.
+    /// The system answers, but no write takes effect.
     TakesNoWrites,
     /// The credentials are refused.
     TokenRefused,
-    /// A bulk look-up of customers is refused, and the operator insists on it.
+    /// A bulk look-up of customers is refused, and the settings demand it.
     BulkRefused,
-    /// The system does something else than its documents say, so going on could do harm.
+    /// The system does not behave as its documents say, so continuing could do harm.
     Unsafe,
     /// The certificate of the system is not trusted.
     Tls,
@@ -22,14 +22,14 @@ pub enum Fatal {
     RefusedAlike,
     /// At this address, another server than the API answers, or none.
     WrongAddress,
-    /// Something that is set for the whole run does not exist there.
+    /// A setting of the whole run names something that does not exist in the system.
     Setting,
     /// The operator stopped the run while the call was waiting.
     Cancelled,
 }
 
 impl Fatal {
-    /// Whether no further call can do any good. Otherwise units under way come to their end first: a swap is rolled back.
+    /// Returns whether no further call makes sense. Otherwise units in progress are completed first: a swap is rolled back.
     pub const fn ends_all_calls(self) -> bool {
         match self {
             Self::GaveUp | Self::TokenRefused | Self::Tls | Self::WrongAddress | Self::Unsafe => {
@@ -44,7 +44,7 @@ impl Fatal {
     }
 }
 
-/// Why a call failed, said for the report.
+/// Why a call failed, for the report.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SystemError {
     /// The reason of the line's outcome.
@@ -59,11 +59,11 @@ pub struct SystemError {
     pub fatal: Option<Fatal>,
 }
 
-/// How much of a server's own words is kept.
+/// How many characters of a server's own words are kept.
 const MESSAGE_CHARS: usize = 500;
 
 impl SystemError {
-    /// A trouble with a reason and nothing else known.
+    /// Returns an error with a reason and a message, and nothing else.
     pub fn new(reason: Failed, message: impl Into<String>) -> Self {
         Self {
             reason,
@@ -74,12 +74,12 @@ impl SystemError {
         }
     }
 
-    /// Whether asking in another way is no use: the run ends, or the system has answered for another customer.
+    /// Returns whether another kind of look-up cannot help: the run ends, or the system has answered for another customer.
     pub fn is_final(&self) -> bool {
         self.fatal.is_some() || self.reason == Failed::Mismatch
     }
 
-    /// A refusal by the API: status, its own words, what it means for the line.
+    /// Returns the error for a refusal by the API: the reason for the line, the status and the words.
     pub(super) fn refused(reason: Failed, reply: &Reply, words: &str) -> Self {
         Self {
             http_status: Some(reply.status),
@@ -87,7 +87,7 @@ impl SystemError {
         }
     }
 
-    /// What a call without an answer means.
+    /// Returns the error for a call without an answer.
     pub(super) fn unanswered(why: &CallError) -> Self {
         let (reason, fatal) = match why.kind {
             CallErrorKind::GaveUp => (Failed::Unavailable, Some(Fatal::GaveUp)),
@@ -128,7 +128,7 @@ impl From<NoAnswer> for SystemError {
     }
 }
 
-/// What a status means that is no success, where the API gives it no meaning of its own.
+/// Returns what an error status means where the API gives it no meaning of its own.
 pub(super) const fn meaning_of(status: u16) -> &'static str {
     match status {
         400 => "the request is malformed to the system, or the value is not valid there",
@@ -160,8 +160,8 @@ pub(super) const fn meaning_of(status: u16) -> &'static str {
     }
 }
 
-/// A refusal of an API that has no codes for its errors. `words`: those of its error; `None`: the body is no error of the
-/// API. `special`: what this API means by a status, where that differs from what others mean by it.
+/// Returns the error for a refusal by an API without error codes. `words`: the message of its error; `None`: the body
+/// is no error of the API. `special`: the meaning of the status, where this API differs from others.
 pub(super) fn refusal(
     reply: &Reply,
     words: Option<String>,
@@ -188,7 +188,7 @@ pub(super) fn refusal(
     }
 }
 
-/// An answer that was read, but makes no sense.
+/// Returns the error for an answer that was read, but makes no sense.
 pub(super) fn senseless(reply: &Reply, what: impl std::fmt::Display) -> SystemError {
     SystemError {
         http_status: Some(reply.status),
@@ -196,7 +196,7 @@ pub(super) fn senseless(reply: &Reply, what: impl std::fmt::Display) -> SystemEr
     }
 }
 
-/// A success with a body that is not what the API documents: an error of the API, or something that `why` says.
+/// Returns the error for a success with a body that the API does not document: an error of the API, or what `why` says.
 pub(super) fn unexpected(
     reply: &Reply,
     error: Option<String>,
@@ -208,7 +208,7 @@ pub(super) fn unexpected(
     }
 }
 
-/// A success with an error as its body.
+/// Returns the error for a success with an error as its body.
 pub(super) fn holds_an_error(reply: &Reply, words: &str) -> SystemError {
     senseless(
         reply,
@@ -216,8 +216,8 @@ pub(super) fn holds_an_error(reply: &Reply, words: &str) -> SystemError {
     )
 }
 
-/// Makes a server's words safe to store and short enough to read: without what moves a cursor, and without what turns
-/// the order of letters around.
+/// Makes a server's words safe to store and short enough to read. Control characters, and characters that change the
+/// direction of text, become spaces.
 pub(super) fn clean(words: &str) -> String {
     let is_plain = |c: char| {
         !c.is_control() && !matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')

@@ -1,15 +1,15 @@
-//! What decides how many look-ups changes take; each system's own file counts them. No connection is needed.
+//! The numbers that decide how many look-ups changes take. Each system's own module counts them. No connection is needed.
 
 /// The number of lines that are looked up with one call, if the system can do that: half of a batch, because the new
 /// IDs are looked up as well.
 const LINES_A_CALL: u64 = 50;
 
-/// Changes of which no customer was looked up yet.
+/// Changes before their customers are looked up.
 #[derive(Debug, Clone, Copy)]
 pub struct Changes {
     /// The lines.
     pub lines: u64,
-    /// Those of them that do not name the customer by the system's own ID.
+    /// The lines that do not contain the system's own ID of the customer.
     pub searched: u64,
     /// The account IDs that are written.
     pub account_writes: u64,
@@ -43,7 +43,7 @@ pub struct Lookups {
     pub read: u64,
 }
 
-/// How many calls it takes to look these lines up together.
+/// Returns how many calls it takes to look up these lines in batches.
 pub(super) fn batches(lines: u64) -> u64 {
     lines.div_ceil(LINES_A_CALL)
 }

@@ -4,13 +4,13 @@ use serde::de::{Deserializer, Error, Visitor};
 use smol_str::{SmolStr, ToSmolStr};
 use std::fmt;
 
-/// An ID that is always there.
+/// Reads an ID that must not be `null`.
 pub(super) fn required<'de, D: Deserializer<'de>>(from: D) -> Result<SmolStr, D::Error> {
     let text = from.deserialize_any(IdText)?;
     text.ok_or_else(|| D::Error::custom("null where an ID belongs"))
 }
 
-/// An ID that may be `null`.
+/// Reads an ID that may be `null`.
 pub(super) fn optional<'de, D: Deserializer<'de>>(from: D) -> Result<Option<SmolStr>, D::Error> {
     from.deserialize_any(IdText)
 }

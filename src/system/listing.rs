@@ -1,5 +1,5 @@
-//! All customers of a listing, found by account ID or by customer ID; for systems that list cheaply and
-//! search dearly or not at all.
+//! All customers of a listing, indexed by account ID and by customer ID. For systems where a list is cheap and a search
+//! is expensive or impossible.
 
 use super::{Customer, Key, SystemError, Wanted};
 use crate::domain::{AccountId, CustomerId, Failed};
@@ -8,10 +8,10 @@ use std::collections::HashMap;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// How often customers of one status are listed at most, where others come and go meanwhile.
+/// How often a list is read at most, if customers are added or removed meanwhile.
 pub(super) const SWEEPS: usize = 3;
 
-/// A page that brings no new customers, with more said to follow.
+/// Returns the error for a page without new customers in a list that says that it continues.
 pub(super) fn endless() -> SystemError {
     SystemError::new(
         Failed::BadAnswer,
@@ -19,7 +19,8 @@ pub(super) fn endless() -> SystemError {
     )
 }
 
-/// A page without customers, though the list is said to go on: a customer that is missing there may still exist.
+/// Returns the error for an empty page in a list that says that it continues: a customer that is missing there may
+/// still exist.
 pub(super) fn cut_short(read: usize, total: Option<usize>) -> SystemError {
     let total = total.map_or_else(|| "more".to_owned(), |total| total.to_string());
     SystemError::new(
@@ -51,14 +52,14 @@ impl Listing {
         }
     }
 
-    /// Whether one customer was told as belonging to two: then what was told last is not newer, but of another
-    /// relationship.
+    /// Returns whether one customer was listed with two owners: then the later entry is not newer, but belongs to
+    /// another relationship.
     pub(super) fn is_mixed(&self) -> bool {
         self.mixed
     }
 
-    /// Adds a customer. One that is there already takes its own place again: pages overlap when customers come
-    /// and go meanwhile, and what was told last is what the system said last.
+    /// Adds a customer, or replaces its earlier entry: pages overlap when customers are added or removed meanwhile, and
+    /// the later entry is the newer one.
     pub(super) fn add(&mut self, customer: Customer) {
         let Some(at) = self.by_id.get(&customer.id).copied() else {
             self.add_new(customer);
@@ -96,7 +97,7 @@ impl Listing {
         self.customers.len()
     }
 
-    /// Nothing in it was told before.
+    /// Returns when the listing was begun; no entry is older.
     pub(super) fn begun_at(&self) -> Instant {
         self.at
     }

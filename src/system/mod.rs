@@ -1,8 +1,7 @@
-//! One remote API's meaning: how to find, read and write, which answer means what, which limits hold.
+//! The meaning of each remote API: how to find, read and write, what each answer means, and which limits hold.
 //!
-//! [`System`] is what the engine sees; behind it is one file for each API, and the quirks of an API stay in
-//! its file. A system knows how to make one call mean something. It does not decide what to do next: reading
-//! back, writing again and giving up are the engine's.
+//! The engine uses [`System`]. Behind it, each API has a folder, and everything that is special about an API stays
+//! there. A system interprets single calls. The engine decides what to do next: read back, write again, or give up.
 
 mod adobe;
 mod backend;
@@ -40,7 +39,7 @@ pub use crate::http::Health;
 /// A fresh correlation ID for a write.
 pub use crate::http::new_id as new_correlation;
 
-/// A customer that is shown twice, and the same both times, is one.
+/// Removes each entry that equals an earlier one.
 fn dedup<T: PartialEq>(found: &mut Vec<T>) {
     let mut at = 1;
     while at < found.len() {
@@ -62,45 +61,45 @@ pub struct System {
 }
 
 impl System {
-    /// Which one it is.
+    /// Returns which system it is.
     pub fn kind(&self) -> Kind {
         self.kind
     }
 
-    /// What is fixed about it.
+    /// Returns what is fixed about the system.
     pub fn capabilities(&self) -> &'static Capabilities {
         self.kind.capabilities()
     }
 
-    /// Whether a write makes the system send e-mails to people, as it is set up.
+    /// Returns whether, with these settings, a write makes the system send e-mails to people.
     pub fn sends_emails(&self) -> bool {
         self.backend.sends_emails()
     }
 
-    /// What a person should know about the writes so far, each told once.
+    /// Returns the warnings about the writes so far, each of them once.
     pub fn take_warnings(&self) -> Vec<String> {
         self.backend.take_warnings()
     }
 
-    /// Whether calls flow, and what they wait for where they do not.
+    /// Returns whether calls are sent at present, or what they wait for.
     pub fn health(&self) -> watch::Receiver<Health> {
         self.health.clone()
     }
 
-    /// The most calls a second at present; `None`: there is no limit.
+    /// Returns the limit at present, in calls per second; `None`: there is no limit.
     pub fn rate(&self) -> Option<f64> {
         (self.rate)()
     }
 
-    /// How long a call takes at present; zero before the first.
+    /// Returns how long a call takes at present; zero before the first.
     pub fn latency(&self) -> Duration {
         (self.latency)()
     }
 
     /// Looks many customers up in as few calls as the system allows; with `locations`, their locations too.
     ///
-    /// The answers are exact: compared on this side, never folded. A customer that is not the requested one is left
-    /// out, so that no customer is written to in place of another.
+    /// Results match exactly: they are compared here, with regard to case. A customer that was not requested is left
+    /// out, so that it is never written to instead of the requested one.
     pub async fn find_many(&self, wanted: &[Wanted], locations: bool) -> Result<Bulk, SystemError> {
         let mut answer = self.backend.find_many(wanted, locations).await?;
         if let Bulk::Found(found, _) = &mut answer {
@@ -112,7 +111,7 @@ impl System {
         Ok(answer)
     }
 
-    /// Searches one account ID; only customers that carry exactly this ID are returned.
+    /// Searches one account ID; returns only customers that have exactly this ID.
     pub async fn find(
         &self,
         account: &AccountId,
@@ -140,7 +139,7 @@ impl System {
         Ok(found)
     }
 
-    /// Reads one location of a customer by its own ID, where the list of the customer's locations is not to be had.
+    /// Reads one location of a customer by its own ID, where the list of the customer's locations cannot be read.
     pub async fn location(
         &self,
         customer: &CustomerId,
@@ -149,8 +148,8 @@ impl System {
         self.backend.location(customer, location).await
     }
 
-    /// Does what comes before a write's turn, such as reading what has to be sent back. An error is the end of this
-    /// write, and nothing was sent.
+    /// Prepares a write before its turn, for example reads what has to be sent back. An error ends this write: nothing
+    /// was sent.
     pub(crate) async fn prepare_write<'a>(
         &'a self,
         order: WriteOp<'a>,
@@ -158,22 +157,22 @@ impl System {
         self.backend.prepare_write(order).await
     }
 
-    /// The account ID that a search brought in place of this one, where the two differ only in case.
+    /// Returns the account ID that a search returned instead of this one, if the two differ only in case.
     pub fn equal_but_for_case(&self, account: &AccountId) -> Option<SmolStr> {
         self.backend.equal_but_for_case(account)
     }
 
-    /// Drops whatever is remembered of earlier look-ups, so that the next one sees the system as it is.
+    /// Drops everything that earlier look-ups have cached, so that the next one shows the current state.
     pub async fn forget(&self) {
         self.backend.forget().await;
     }
 
-    /// Asks something that every valid token may ask, to tell a bad token from a hidden customer.
+    /// Makes a call that every valid token may make, to tell an invalid token from a customer that the token may not see.
     pub async fn probe(&self) -> Result<(), SystemError> {
         self.backend.probe().await
     }
 
-    /// Asks whether the credentials and whatever else is set for this system are good.
+    /// Checks with calls whether the credentials and the other settings of this system are valid.
     pub async fn check(&self) -> Result<(), SystemError> {
         self.backend.check().await
     }

@@ -1,17 +1,17 @@
-//! A read: its answer is what was asked for, a refusal, or something that cannot be read.
+//! A read: its answer has the requested content, is a refusal, or cannot be parsed.
 
 use super::error::{SystemError, holds_an_error};
 use crate::http::{Call, Client, Reply, Unreadable};
 use serde::de::DeserializeOwned;
 
-/// What an answer to a read says.
+/// The result of parsing the answer to a read.
 pub(super) type Answer<T> = Result<T, ReadError>;
 
-/// Why an answer does not contain what was asked for.
+/// Why an answer does not have the requested content.
 pub(super) enum ReadError {
-    /// The system has answered, and asking again would bring the same.
+    /// The system has answered, and another call would get the same answer.
     Final(SystemError),
-    /// The answer cannot be read, so the call is repeated.
+    /// The answer cannot be parsed, so the call is repeated.
     Unreadable(Unreadable),
 }
 
@@ -27,7 +27,7 @@ impl From<Unreadable> for ReadError {
     }
 }
 
-/// Makes a call until it has an answer that can be read.
+/// Makes a call, and repeats it while the answer cannot be parsed.
 pub(super) async fn read<T>(
     client: &Client,
     call: &Call,
@@ -44,7 +44,7 @@ pub(super) async fn read<T>(
     client.read(call, parse).await?
 }
 
-/// The body of a success. Where it is an error of the API's own, that is final.
+/// Parses the body of a success. A body that is an error of the API is final.
 pub(super) fn body_of<T: DeserializeOwned>(
     reply: &Reply,
     error_of: fn(&Reply) -> Option<String>,

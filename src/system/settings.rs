@@ -1,4 +1,4 @@
-//! What a system needs to know besides its client, and why it cannot be put together.
+//! The settings of a system besides those of its client, and why a system cannot be made.
 
 use crate::domain::ResellerId;
 use crate::http;
@@ -11,7 +11,7 @@ pub enum Sending {
     /// The reference and the whole profile, verbatim: what the documents ask for.
     #[default]
     Full,
-    /// The reference alone, for installations that take it; guarded by reading the first customer again.
+    /// The reference alone, for installations that accept it; guarded by reading the first customer again.
     Reference,
 }
 
@@ -22,7 +22,7 @@ impl Sending {
     }
 }
 
-/// What a system needs to know besides its client.
+/// The settings of a system besides those of its client.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// Adobe: the reseller of the customers that are listed.
@@ -41,7 +41,7 @@ pub struct Settings {
     pub calls_meanwhile: Option<usize>,
 }
 
-/// Why a system cannot be put together.
+/// Why a system cannot be made.
 #[derive(Debug, thiserror::Error)]
 pub enum SetupError {
     /// A setting that this system needs is missing.
@@ -49,7 +49,7 @@ pub enum SetupError {
     Missing {
         /// The system's name.
         system: &'static str,
-        /// What is missing, and where to say it.
+        /// What is missing, and where to set it.
         what: &'static str,
     },
     /// The client cannot be made.

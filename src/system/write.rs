@@ -1,4 +1,4 @@
-//! One write: what it sets, what becomes of it, and the call that carries it.
+//! One write: what it sets, its result, and the call that sends it.
 
 use super::error::{SystemError, senseless};
 use crate::domain::{AccountId, CustomerId, LocationId, Profile, Reseller, ServiceId, StoredValue};
@@ -17,11 +17,11 @@ pub struct WriteOp<'a> {
     pub customer: &'a CustomerId,
     /// The reseller of the relationship.
     pub reseller: Option<&'a Reseller>,
-    /// What.
+    /// What the write sets.
     pub what: WriteValue<'a>,
-    /// What it rests on was looked at so lately that it may depart until then.
+    /// The write must be sent before this time: afterwards, the look-up that it is based on is too old.
     pub send_deadline: Instant,
-    /// What a turn takes beyond that, where it has been seen to take longer.
+    /// The extra time that `send_deadline` includes because an earlier turn took too long.
     pub slack: Duration,
 }
 
@@ -30,9 +30,9 @@ pub struct WriteOp<'a> {
 pub enum WriteValue<'a> {
     /// The account ID.
     Account {
-        /// What it is believed to be now.
+        /// The account ID that the customer is expected to have now.
         before: Option<&'a AccountId>,
-        /// What it becomes; `None`: it is removed.
+        /// The new account ID; `None`: it is removed.
         after: Option<&'a AccountId>,
     },
     /// Service ID and profile of a location; what is `None` is not sent.
@@ -46,41 +46,42 @@ pub enum WriteValue<'a> {
     },
 }
 
-/// What became of one write.
+/// The result of one write.
 #[derive(Debug)]
 pub enum Written {
-    /// The system said what was asked.
+    /// The answer shows the requested value.
     Applied {
         /// The answer's status.
         http_status: u16,
     },
-    /// It was accepted, and the system says that it stored something other than what was asked.
+    /// The write was accepted, but the answer shows another value than the requested one.
     Stored {
         /// The answer's status.
         http_status: u16,
-        /// What it says that it stored.
+        /// The value that the answer shows.
         value: StoredValue,
     },
-    /// Certainly not processed, and worth another attempt with a new intent; nothing has been waited for yet. Without a
+    /// Certainly not processed, and worth another attempt with a new intent; there was no back-off yet. Without a
     /// status nothing was sent.
     Again(SystemError),
-    /// Certainly not processed, and never sent.
+    /// Never sent, so certainly not processed.
     NotSent(SystemError),
     /// Certainly not processed: the system refuses it.
     Refused(SystemError),
-    /// Never sent: by the time of its turn, what it rests on was too old. The duration is that of the turn alone.
+    /// Never sent: at its turn, the look-up that it is based on was too old. The duration is that of the turn alone.
     Expired(Duration),
-    /// The customer is not as believed; nothing was written.
+    /// The customer has another account ID than expected; nothing was written.
     Stale {
         /// What the account ID is now.
         now: Option<AccountId>,
     },
-    /// It may or may not have taken effect: read back.
+    /// The write may or may not have taken effect: it must be read back.
     InDoubt(SystemError),
 }
 
 impl Written {
-    /// What an answer says of a write of this account ID. The caller has made sure that the answer is about the customer.
+    /// Judges a write of the account ID `asked` by the account ID in the answer. The caller has checked that the answer
+    /// is about the customer.
     pub(super) fn account_told(reply: &Reply, told: Option<&str>, asked: &AccountId) -> Self {
         let http_status = reply.status;
         match told {
@@ -97,8 +98,8 @@ impl Written {
         }
     }
 
-    /// What a call that was sent once has come to. The system has its own words for refusals, and its own way to tell
-    /// whether an answer of 2xx says what was asked.
+    /// Returns the result of a call that was sent at most once. `refusal` explains a refusal by this system; `accepted`
+    /// judges an answer with a status of 2xx.
     pub(super) fn of(
         sent: Sent,
         refusal: impl FnOnce(&Reply) -> SystemError,
@@ -117,18 +118,18 @@ impl Written {
 
 /// A write that waits for its turn. Its intent is recorded between [`PreparedWrite::turn`] and [`PreparedWrite::send`].
 pub(crate) trait PreparedWrite: Send {
-    /// Waits for rate, quota, holds and token, until `lead` before the write may be sent. An error is the end of this
-    /// write, and nothing was sent.
+    /// Waits for rate, quota, holds and token, and returns `lead` before the write may be sent. An error ends this
+    /// write: nothing was sent.
     fn turn(&mut self, lead: Duration) -> BoxFuture<'_, Result<(), Written>>;
 
-    /// Sends it, at most once. After [`Written::Again`] its turn may be waited for again.
+    /// Sends the write, at most once. After [`Written::Again`], [`PreparedWrite::turn`] may be called again.
     fn send<'s>(&'s mut self, correlation: &'s str) -> BoxFuture<'s, Written>;
 }
 
-/// What an answer of 2xx means.
+/// Judges an answer with a status of 2xx.
 pub(super) type Accepted<'a> = Box<dyn Fn(&Reply) -> Written + Send + Sync + 'a>;
 
-/// A write that is one call.
+/// A write that consists of one call.
 pub(super) struct OneCall<'a> {
     pub(super) write: PendingWrite<'a>,
     pub(super) refusal: fn(&Reply) -> SystemError,

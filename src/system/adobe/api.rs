@@ -1,4 +1,4 @@
-//! The Adobe API: its client, what it says about every call, and one customer read whole.
+//! The Adobe API: its client, its rules for all calls, and the read of a whole customer.
 
 use super::super::error::{SystemError, senseless};
 use super::super::listing::Listing;
@@ -14,13 +14,13 @@ use std::time::Duration;
 use tokio::sync::{Mutex, Semaphore};
 use tokio::time::Instant;
 
-/// The maximum number of customers that are between reading and writing.
+/// The most customers that have been read for a write and are not written yet.
 const MOST_BETWEEN: usize = 256;
 
 /// The code of an answer to a token that is missing or no longer known.
 const NO_TOKEN: &str = "4117";
 
-/// What Adobe says about every call.
+/// Returns Adobe's rules for all calls.
 pub(in crate::system) fn api_traits(settings: &Settings) -> Result<ApiTraits, SetupError> {
     let key = settings.api_key.as_ref().ok_or(SetupError::Missing {
         system: "Adobe VIP Marketplace",
@@ -47,7 +47,7 @@ pub(in crate::system) struct Adobe {
     pub(super) sending: Sending,
     pub(super) max_age: Duration,
     pub(super) listing: Mutex<Kept>,
-    /// What the first write has been seen to do.
+    /// The result of the check of the first write.
     pub(super) trial: Mutex<Trial>,
     pub(super) warnings: std::sync::Mutex<Vec<String>>,
     /// Limits how many writes are between reading a customer and writing it.
@@ -73,7 +73,7 @@ impl Adobe {
         }
     }
 
-    /// The customer with its profile as it came, byte for byte.
+    /// Reads a customer, with its profile byte for byte as received; `None`: there is no such customer.
     pub(super) async fn whole(&self, customer: &CustomerId) -> Result<Option<Whole>, SystemError> {
         let call = Call::get(Kind::Read, path_of(customer)?);
         let parse = |reply: &Reply| -> Answer<Option<Whole>> {
@@ -99,27 +99,27 @@ impl Adobe {
         read(&self.client, &call, parse).await
     }
 
-    /// For a person, at the end of the run.
+    /// Adds a warning for the user, who sees it at the end of the run.
     pub(super) fn warn(&self, words: String) {
         let warnings = self.warnings.lock();
         warnings.unwrap_or_else(PoisonError::into_inner).push(words);
     }
 }
 
-/// What came of listing all customers.
+/// The cached result of listing all customers.
 pub(super) enum Kept {
     Nothing,
     Listed(Arc<Listing>),
-    /// It broke off at this time, in this way.
+    /// The list ended too early, at this time, with this error.
     Broken(Instant, SystemError),
 }
 
-/// What the first write has been seen to do.
+/// The result of the check of the first write.
 #[derive(Debug)]
 pub(super) enum Trial {
     Untried,
     Passed,
-    /// It is refused, or changes what it must not change.
+    /// The write was refused, or changed something that it must not change.
     Failed(String),
 }
 

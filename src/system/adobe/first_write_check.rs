@@ -1,4 +1,4 @@
-//! The first write of a process is checked: the customer is read again and compared with what it was before.
+//! Checks the first write of a process: reads the customer again and compares it with its state before the write.
 
 use super::super::error::clean;
 use super::super::{Fatal, Sending, SystemError, Written};
@@ -8,7 +8,7 @@ use crate::domain::{AccountId, CustomerId, Failed, StoredValue};
 use serde_json::Value;
 use tokio::sync::MutexGuard;
 
-/// What a full write sends back and must therefore leave as it was.
+/// The fields that a full write sends back and that must therefore not change.
 const SENT_BACK: [&str; 2] = ["companyProfile", "globalSalesEnabled"];
 /// The maximum number of fields that are named.
 const MOST_NAMED: usize = 8;
@@ -18,12 +18,12 @@ pub(super) struct First<'a> {
     pub(super) trial: MutexGuard<'a, Trial>,
     pub(super) customer: &'a CustomerId,
     pub(super) after: &'a AccountId,
-    /// As the customer was read for the write.
+    /// The customer as it was read for the write.
     pub(super) was: Whole,
 }
 
 impl Adobe {
-    /// The trial, to be held until the first write is checked; `None`: it has passed.
+    /// Returns the lock to hold until the first write is checked; `None`: the check has passed. An error if it has failed.
     pub(super) async fn trial(&self) -> Result<Option<MutexGuard<'_, Trial>>, SystemError> {
         let trial = self.trial.lock().await;
         match &*trial {
@@ -35,15 +35,15 @@ impl Adobe {
 }
 
 impl First<'_> {
-    /// Reads the customer after the first write. A difference in what was sent back ends the run; where the reference
-    /// was sent alone, any other difference does.
+    /// Reads the customer after the first write. A difference in the fields that were sent back ends the run; where
+    /// only the reference was sent, any other difference ends it.
     pub(super) async fn checked(mut self, adobe: &Adobe, written: Written) -> Written {
         let stored = match &written {
             Written::Stored {
                 value: StoredValue::Account(Some(stored)),
                 ..
             } => stored,
-            // In doubt, it may have taken effect, and then it may have done more than that.
+            // A write in doubt may have taken effect, and may then have changed more than the reference.
             Written::Applied { .. } | Written::Stored { .. } | Written::InDoubt(_) => self.after,
             Written::Refused(trouble)
                 if adobe.sending == Sending::Reference && trouble.code == Some(FIELDS_MISSING) =>
@@ -66,7 +66,7 @@ impl First<'_> {
             *self.trial = Trial::Failed(words.clone());
             return Written::InDoubt(stop(&words));
         }
-        // A read that does not show the write yet says nothing about what else the write did.
+        // If the read does not show the write yet, it proves nothing about other changes, so the next write is checked too.
         let reference = now.and_then(|now| now.body.external_reference_id);
         if reference.as_deref() == Some(stored.as_str()) {
             *self.trial = Trial::Passed;
@@ -74,7 +74,7 @@ impl First<'_> {
         written
     }
 
-    /// Compares the customer with what it was before. An error says what must not have changed.
+    /// Compares the customer with its state before the write. An error names the fields that must not have changed.
     fn compared(&self, adobe: &Adobe, now: Option<&Whole>) -> Result<(), String> {
         let customer = self.customer;
         let changed = match now {
@@ -98,7 +98,7 @@ impl First<'_> {
     }
 }
 
-/// A write after which the customer could not be read.
+/// Returns the result of a write if the customer could not be read afterwards.
 fn unchecked(written: Written, trouble: SystemError) -> Written {
     match written {
         Written::Applied { http_status } | Written::Stored { http_status, .. } => {
@@ -107,7 +107,7 @@ fn unchecked(written: Written, trouble: SystemError) -> Written {
                 ..trouble
             })
         }
-        // Its own doubt says whether there was a response, on which the next correlation ID depends.
+        // The write's own error stays: it says whether there was a response, on which the next correlation ID depends.
         other => other,
     }
 }
@@ -132,7 +132,7 @@ fn stop(words: &str) -> SystemError {
     }
 }
 
-/// Names only: values may be personal data.
+/// Returns a list of the fields' names, without values, which may be personal data.
 fn named(paths: &[String]) -> String {
     let mut words: Vec<String> = paths.iter().take(MOST_NAMED).map(|p| clean(p)).collect();
     if paths.len() > MOST_NAMED {
@@ -141,7 +141,8 @@ fn named(paths: &[String]) -> String {
     words.join(", ")
 }
 
-/// The fields in which two resources of one customer differ, but for the reference. `null` and absent are the same.
+/// Returns the paths of the fields that differ between two states of a customer, without the reference. A field that is
+/// `null` equals an absent one.
 fn differences(was: &Value, now: &Value) -> Vec<String> {
     let mut found = Vec::new();
     compare("", was, now, &mut found);

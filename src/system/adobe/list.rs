@@ -1,4 +1,4 @@
-//! Customers by their references: Adobe has no search, so all of a reseller's are listed.
+//! Finds customers by their references: Adobe has no search, so all customers of a reseller are listed.
 
 use super::super::error::senseless;
 use super::super::listing::{Listing, SWEEPS, cut_short, endless};
@@ -14,16 +14,16 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// The most that a page holds.
+/// The most customers on a page.
 const PAGE: usize = 50;
 /// Active, pending, inactive, and scheduled for removal: a listing shows one status at a time.
 pub(super) const STATUSES: [&str; 4] = ["1000", "1002", "1004", "1026"];
 
-/// How long a list that breaks off is not asked for again: it costs a call for every fifty customers.
+/// After a list has ended too early, it is not read again for this time: it costs a call for every fifty customers.
 const BROKEN_FOR: Duration = Duration::from_secs(60);
 
 impl Adobe {
-    /// The listing of all customers, made once and made anew when it is too old.
+    /// Returns the listing of all customers, from the cache if it is not too old.
     pub(super) async fn listed(&self) -> Result<Arc<Listing>, SystemError> {
         let Some(reseller) = &self.reseller else {
             return Err(no_reseller());
@@ -50,7 +50,7 @@ impl Adobe {
         Ok(listing)
     }
 
-    /// Lists the customers of one status, again where it did not hold still: pages that shift show one customer
+    /// Lists the customers of one status, again if the list changed meanwhile: when pages shift, one customer appears
     /// twice and another not at all.
     async fn sweeps(
         &self,
@@ -70,7 +70,7 @@ impl Adobe {
         last
     }
 
-    /// Lists the customers of one status once; whether the pages held still meanwhile.
+    /// Lists the customers of one status once. Returns whether the list stayed the same meanwhile.
     async fn sweep(
         &self,
         reseller: &ResellerId,
@@ -84,10 +84,11 @@ impl Adobe {
         loop {
             let page = self.page(reseller, status, offset).await?;
             let (count, known) = (page.items.len(), seen.len());
-            // The last customer of a page is the first of the next, unless a customer before it has gone.
+            // The pages overlap: the last customer of a page is the first of the next, unless an earlier customer was
+            // removed.
             let is_new = |body: &Body| !seen.contains(&body.customer_id);
             let first = page.items.first().map(|body| &body.customer_id);
-            // Reading goes on all the same: each of several lists that shift shows some customers.
+            // After a shift, reading continues: each of several lists adds some customers.
             steady &= known == 0 || first == last.as_ref() || !page.items.iter().any(is_new);
             last = page.items.last().map(|body| body.customer_id.clone());
             let overlap = usize::from(known > 0);
@@ -137,7 +138,8 @@ impl Adobe {
                         None => Err(senseless(reply, "a listing without customers").into()),
                     }
                 }
-                // The document knows no 404 for a reseller without customers: it does not exist, for any line.
+                // The documents have no 404 for a reseller without customers. So the reseller does not exist, which is
+                // the same for all lines.
                 404 if code_of(reply).is_some() => Err(ReadError::Final(SystemError {
                     message: format!(
                         "Adobe does not know the reseller `{reseller}`: check `reseller_id` ({})",

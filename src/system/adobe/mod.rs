@@ -3,12 +3,13 @@
 //! What is peculiar here:
 //! - There is no search by the reference. A reseller's customers are listed, fifty a call, in all statuses,
 //!   oldest first so that new customers do not shift the pages.
-//! - References need not be unique, so order never matters, and one that several carry is ambiguous.
-//! - A PATCH replaces: the profile goes back verbatim, every contact and every unknown key included, and so does
-//!   `globalSalesEnabled`, which would be read as `false` if it were left out. Nothing else is sent. Each contact gets
-//!   a welcome e-mail for it, which cannot be suppressed.
-//! - `X-Correlation-Id` stands for one intent; repeated after an answer, that answer is replayed for ten days.
-//! - The answer to a PATCH may show values that do not persist: only a GET tells.
+//! - References need not be unique, so the order of writes never matters. A reference that several customers have is
+//!   ambiguous.
+//! - A PATCH replaces the profile, so the profile is sent back verbatim, with every contact and every unknown key.
+//!   `globalSalesEnabled` is sent back too: Adobe would read a missing one as `false`. Nothing else is sent. Each
+//!   contact gets a welcome e-mail, which cannot be suppressed.
+//! - `X-Correlation-Id` identifies one intent. If it is sent again after an answer, Adobe replays that answer for ten days.
+//! - The answer to a PATCH may show values that do not persist: only a GET shows the stored values.
 //!
 //! Sources: the Commerce Partner API's pages on updating a customer, listing customers, idempotency and errors.
 
@@ -47,7 +48,7 @@ impl Backend for Adobe {
                 .iter()
                 .any(|wanted| matches!(wanted.key, Key::Account(_)));
             if !by_account && self.reseller.is_none() {
-                // Named customers are read one by one.
+                // Without a reseller there is no list. The engine reads customers that are named by their ID one by one.
                 return Ok(Bulk::Found(vec![Vec::new(); wanted.len()], Instant::now()));
             }
             let listing = self.listed().await?;
@@ -124,7 +125,7 @@ impl Backend for Adobe {
         })
     }
 
-    /// A reseller that Adobe does not know shows only when its customers are listed.
+    /// Also reads a page of the reseller's customers, because only this shows whether Adobe knows the reseller.
     fn check(&self) -> BoxFuture<'_, Result<(), SystemError>> {
         Box::pin(async move {
             self.probe().await?;
@@ -136,7 +137,8 @@ impl Backend for Adobe {
     }
 }
 
-/// How long the list is shows only when it is read, before the writes and after.
+/// The list is read before the writes and afterwards. Its length is not known before, so it is estimated by the number
+/// of lines.
 pub(super) fn estimate(changes: &Changes) -> Lookups {
     Lookups {
         find: 2 * batches(changes.lines),
@@ -144,7 +146,7 @@ pub(super) fn estimate(changes: &Changes) -> Lookups {
     }
 }
 
-/// The list is read once more after the run, to see whether everything lasts.
+/// The list is read once more after the run, to check that all changes persist.
 pub(super) fn estimate_planned(changes: &PlannedChanges) -> Lookups {
     Lookups {
         find: 2 * changes.plan.find,

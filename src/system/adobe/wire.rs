@@ -1,4 +1,4 @@
-//! What goes to Adobe and comes back, and what its error codes mean.
+//! The JSON of requests to Adobe and of its answers, and what its error codes mean.
 
 use super::super::error::{meaning_of, senseless};
 use super::super::{Customer, Fatal, Locations, SystemError, id_text};
@@ -28,7 +28,7 @@ pub(super) struct Page {
 pub(super) struct Whole {
     pub(super) body: Body,
     pub(super) profile: Option<Box<RawValue>>,
-    /// `None`: the customer was shown without it.
+    /// `None`: the answer did not contain it.
     pub(super) global_sales: Option<Box<RawValue>>,
     pub(super) everything: Value,
 }
@@ -53,7 +53,7 @@ pub(super) struct RawBody {
     pub(super) global_sales_enabled: Option<Box<RawValue>>,
 }
 
-/// What was shown, also where it is `null`.
+/// Reads a field that is present, also if it is `null`, so that it is sent back as it was.
 fn shown<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Box<RawValue>>, D::Error> {
     Box::<RawValue>::deserialize(from).map(Some)
 }
@@ -118,7 +118,7 @@ pub(super) fn code_of(reply: &Reply) -> Option<String> {
     Some(body.code())
 }
 
-/// What an error code means for the line, and what to do about it; empty for a code that is not documented.
+/// Returns what an error code means for the line, and what to do about it; empty for a code that is not documented.
 pub(super) fn meaning(code: &str) -> (Option<Failed>, &'static str) {
     match code {
         "1115" => (

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 /// The maximum age of a profile that is written back.
 const GAP: Duration = Duration::from_secs(5);
-/// A turn should not take longer than this between reading and writing; well below [`GAP`].
+/// A turn should not take longer than this between reading and writing. It is well below [`GAP`].
 pub(crate) const TURN: Duration = Duration::from_secs(3);
 impl Adobe {
     fn one_call<'a>(
@@ -55,8 +55,8 @@ impl Adobe {
         let Some(after) = after else {
             return Err(Written::Refused(cannot_clear()));
         };
-        // The whole profile goes back as it is read here, so it is this reading that must not be old. Few at a time are
-        // between reading and writing, so that no write waits there for the turns of all others.
+        // The write sends back the whole profile as it is read here, so this read must be recent. Only a few writes at
+        // a time are between reading and writing, so that none of them waits there for the turns of all others.
         let Ok(between) = self.between.acquire().await else {
             let words = "the run is being stopped";
             return Err(Written::NotSent(SystemError::new(
@@ -64,7 +64,7 @@ impl Adobe {
                 words,
             )));
         };
-        // Held until the first write is checked: all others wait for what it shows.
+        // The lock is held until the first write is checked: all other writes wait for the result.
         let trial = self.trial().await.map_err(Written::NotSent)?;
         let whole = match self.whole(order.customer).await {
             Ok(Some(whole)) => whole,
@@ -131,7 +131,7 @@ impl PreparedWrite for AdobeWrite<'_> {
     fn send<'s>(&'s mut self, correlation: &'s str) -> BoxFuture<'s, Written> {
         Box::pin(async move {
             let written = self.call.send(correlation).await;
-            // Nothing was processed, so the next attempt is still the first.
+            // The attempt was not processed, so the next attempt is still the first write.
             if matches!(written, Written::Again(_)) {
                 return written;
             }

@@ -1,4 +1,4 @@
-//! The `CloudCockpit` API: its client, what it says about every call, and one customer.
+//! The `CloudCockpit` API: its client, its rules for all calls, and the read of one customer.
 
 use super::super::customer::Customer;
 use super::super::error::{SystemError, senseless};
@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Mutex;
 
-/// What `CloudCockpit` says about every call.
+/// Returns `CloudCockpit`'s rules for all calls.
 pub(in crate::system) fn api_traits(settings: &Settings) -> Result<ApiTraits, SetupError> {
     let tenant = settings.tenant.as_ref().ok_or(SetupError::Missing {
         system: "CloudCockpit",
@@ -39,7 +39,7 @@ pub(in crate::system) struct CloudCockpit {
     pub(super) client: Arc<Client>,
     pub(super) max_age: Duration,
     pub(super) expected_lookups: u64,
-    /// One for each relationship; `None` inside: single searches are cheaper there.
+    /// The listing of each relationship; `None`: single searches are better there.
     pub(super) listings: Mutex<Listings>,
     pub(super) shown: Mutex<HashMap<Reseller, Shown>>,
 }
@@ -85,15 +85,15 @@ impl CloudCockpit {
     }
 }
 
-/// Whether lists that are narrowed to a reseller show the identifiers of that relationship. The document says that of
-/// single customers only; and to write upon another relationship's identifier would be a wrong write.
+/// Whether a list that is restricted to a reseller shows the identifiers of that relationship. The documents say this
+/// only of single customers, and a write based on another relationship's identifier would be wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Shown {
-    /// This number of customers was compared; each had the same identifier in both relationships.
+    /// Not known: this number of customers was compared, and each had the same identifier in both relationships.
     Untold(u32),
-    /// A customer with different identifiers has been seen, and the list had this relationship's.
+    /// Yes: a customer has different identifiers, and the list showed this relationship's.
     Told,
-    /// A customer has been seen with an identifier that is not this relationship's.
+    /// No: the list showed a customer with an identifier that is not this relationship's.
     Otherwise,
 }
 

@@ -1,4 +1,4 @@
-//! Customers in lists, read page by page: of a whole relationship, and of what a search finds.
+//! Lists of customers, read page by page: all customers of a relationship, or those that a search finds.
 
 use super::super::error::SystemError;
 use super::super::listing::{Listing, SWEEPS, endless};
@@ -9,11 +9,12 @@ use crate::domain::{AccountId, Failed, Reseller};
 use crate::http::{Call, Kind, Path, Reply};
 use std::sync::Arc;
 
-/// The most that a page holds.
+/// The most customers on a page.
 const PAGE: usize = 2000;
 
 impl CloudCockpit {
-    /// The listing of a relationship's customers; `None`: searching singly costs fewer calls.
+    /// Returns the listing of a relationship's customers; `None`: single searches cost fewer calls, or the listing is
+    /// not reliable.
     pub(super) async fn listed(
         &self,
         reseller: Option<&Reseller>,
@@ -31,7 +32,7 @@ impl CloudCockpit {
         Ok(listing)
     }
 
-    /// Lists, again where the list did not hold still: pages that shift leave customers out.
+    /// Lists the customers, again if the list changed meanwhile: when pages shift, customers are left out.
     async fn list(&self, reseller: Option<&Reseller>) -> Result<Option<Listing>, SystemError> {
         for _ in 0..SWEEPS {
             match self.sweep(reseller).await? {
@@ -49,7 +50,7 @@ impl CloudCockpit {
         let mut listing = Listing::begun_now();
         let (mut number, mut read, mut total) = (1, 0, None);
         loop {
-            // A listing that has cost as many calls as single searches would is not worth going on.
+            // A listing that has cost as many calls as single searches would cost is abandoned.
             if number > self.expected_lookups.max(1) {
                 return Ok(Sweep::Unfit);
             }
@@ -72,7 +73,7 @@ impl CloudCockpit {
         }
     }
 
-    /// The customers that the search finds, which may match parts; `None`: the list did not hold still.
+    /// Returns the customers that the search finds, with partial matches; `None`: the list changed meanwhile.
     pub(super) async fn search(
         &self,
         account: &AccountId,
@@ -107,7 +108,7 @@ impl CloudCockpit {
         }
     }
 
-    /// One page of all customers, or of what a search finds.
+    /// Reads one page of all customers, or of those that a search finds.
     async fn page(
         &self,
         reseller: Option<&Reseller>,
@@ -141,16 +142,16 @@ impl CloudCockpit {
     }
 }
 
-/// What reading a list from its first page to its last has brought.
+/// The result of reading a list once.
 enum Sweep {
     Whole(Listing),
     /// Its length changed between two pages.
     Shifted,
-    /// Searching singly costs less, or tells more.
+    /// Single searches cost fewer calls, or the list shows one customer in two relationships.
     Unfit,
 }
 
-/// A reseller that the system does not know is no customer that it does not know.
+/// Changes the error for an unknown reseller, so that it does not mean an unknown customer, and names the reseller.
 fn of_reseller(trouble: SystemError, reseller: Option<&Reseller>) -> SystemError {
     match reseller.and_then(Reseller::id) {
         Some(id) if trouble.reason == Failed::NotFound => SystemError {

@@ -1,13 +1,14 @@
 //! `CloudCockpit`: the internal identifier of a customer, which belongs to a relationship.
 //!
 //! What is peculiar here:
-//! - The identifier is one of customer *and* reseller. Everything that concerns a relationship, searching,
-//!   reading and writing, names the same reseller, or another relationship is seen or changed.
-//! - A search may match parts and shows deleted customers: answers are compared here, and all pages are read.
-//! - Customers and resellers are named by GUIDs, which are the same in capitals: in one spelling, here and in the file.
+//! - The identifier belongs to a customer *and* a reseller. Searches, reads and writes of a relationship must name the
+//!   same reseller: otherwise they show or change another relationship.
+//! - A search may return partial matches and deleted customers, so answers are compared here, and all pages are read.
+//! - The IDs of customers and resellers are GUIDs, in upper or lower case: here and in the file they are converted to
+//!   one spelling.
 //! - 204 without a body is the answer to a write.
-//! - Whether identifiers are unique is not stated, so a taken target is looked for before the write.
-//! - `null` is a legal identifier: it removes it, and is sent only where it was asked for.
+//! - The documents do not say whether identifiers are unique, so before a write the new one is looked up.
+//! - `null` is a valid identifier and removes the present one. It is sent only where the file asks for it.
 //!
 //! Sources: the API's page on updating a customer's internal identifier, and on listing customers.
 

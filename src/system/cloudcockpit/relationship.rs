@@ -1,16 +1,16 @@
-//! Which relationship's identifiers a list shows that is narrowed to a reseller.
+//! Finds out whether a list that is restricted to a reseller shows the identifiers of that relationship.
 
 use super::super::listing::Listing;
 use super::super::{Customer, SystemError};
 use super::api::{CloudCockpit, Shown};
 use crate::domain::{Failed, Reseller, guid};
 
-/// The number of customers that are compared; after that each one is read before it is believed.
+/// The most customers that are compared. If they show no difference, each listed customer is read before it is used.
 const MOST_COMPARED: u32 = 5;
 
 impl CloudCockpit {
-    /// A customer of a list as it is in the relationship: itself, where such lists are known to show just that, else as
-    /// it is read.
+    /// Returns a listed customer as it is in the relationship: unchanged if such lists are known to show that,
+    /// otherwise as a read shows it; `None`: it does not belong to the relationship.
     pub(super) async fn in_relationship(
         &self,
         reseller: Option<&Reseller>,
@@ -31,7 +31,7 @@ impl CloudCockpit {
         }
         let read = match self.one(&listed.id, Some(reseller)).await {
             Ok(read) => read,
-            // Not a customer of this relationship, whatever the list says.
+            // The customer does not belong to this relationship, whatever the list says.
             Err(why) if matches!(why.reason, Failed::Forbidden | Failed::NotFound) => {
                 return Ok(None);
             }
@@ -50,7 +50,7 @@ impl CloudCockpit {
                     {
                         Shown::Told
                     }
-                    // Not one of the caller's own: it can only have been the relationship's.
+                    // The customer is not one of the caller's own, so the list can only have shown the reseller's identifier.
                     Err(why) if why.reason == Failed::Forbidden => Shown::Told,
                     Err(why) if why.fatal.is_some() => return Err(why),
                     Ok(_) | Err(_) => Shown::Untold(compared + 1),
@@ -60,14 +60,15 @@ impl CloudCockpit {
         };
         let mut all = self.shown.lock().await;
         let kept = all.entry(reseller.clone()).or_insert(now);
-        // Once seen otherwise, it is never believed again.
+        // A list that has shown a wrong identifier once is never trusted again.
         if *kept != Shown::Otherwise {
             *kept = now;
         }
         Ok(read)
     }
 
-    /// Whether a listing narrowed to a reseller shows that relationship's identifiers, as far as customers of it show.
+    /// Returns whether a listing that is restricted to a reseller shows that relationship's identifiers, judged by a
+    /// few of its customers.
     pub(super) async fn is_of(
         &self,
         reseller: Option<&Reseller>,
@@ -84,7 +85,7 @@ impl CloudCockpit {
         if listing.customers().any(is_others) {
             return Ok(false);
         }
-        // Those with an identifier first: they tell more.
+        // Customers with an identifier come first: they are more likely to show a difference.
         let (with, without): (Vec<_>, Vec<_>) =
             listing.customers().partition(|one| one.account.is_some());
         for sample in with.into_iter().chain(without).take(MOST_COMPARED as usize) {

@@ -1,4 +1,4 @@
-//! What `CloudCockpit` says: customers, lists of them, errors.
+//! The JSON of `CloudCockpit`'s answers: customers, lists of customers, errors.
 
 use super::super::error;
 use super::super::listing::cut_short;
@@ -11,18 +11,19 @@ use smol_str::SmolStr;
 
 pub(super) struct Page {
     pub(super) customers: Vec<Customer>,
-    /// Deleted customers and unusable ones included.
+    /// The number of rows, with deleted and unusable customers.
     pub(super) rows: usize,
     pub(super) total: Option<usize>,
     pub(super) more: Option<bool>,
 }
 
 impl Page {
-    /// Whether another page follows, after `read` rows were read. A list that says that it goes on, and brings no rows,
-    /// or that says that it ends before its own total, is cut short.
+    /// Returns whether another page follows, after `read` rows were read. An error if the list says that it continues
+    /// and the page is empty, or if the list ends before its own total.
     pub(super) fn goes_on(&self, read: usize) -> Result<bool, SystemError> {
         let missing = self.total.is_some_and(|total| read < total);
-        // Where nothing tells, only an empty page is the end: a server may hold fewer on a page than it was asked for.
+        // Without a total and without a flag, only an empty page is the end: a server may return fewer rows on a page
+        // than requested.
         let told = self.more.or(self.total.map(|_| missing));
         let more = told.unwrap_or(self.rows > 0);
         if (more && self.rows == 0) || (!more && missing) {
@@ -56,7 +57,7 @@ pub(super) struct Body {
 }
 
 impl Body {
-    /// The customer, unless it is deleted or its IDs are such that no line of ours can mean it.
+    /// Returns the customer; `None`: it is deleted, or it has an ID that no line of a file can contain.
     pub(super) fn usable(self) -> Option<Customer> {
         if self.is_deleted == Some(true) {
             return None;
@@ -87,7 +88,7 @@ struct ErrorBody {
     errors: Option<Value>,
 }
 
-/// The fields of the API's error body in one sentence; `None`: the body is not one.
+/// Returns the fields of the API's error body in one sentence; `None`: the body is no error.
 pub(super) fn words_of(reply: &Reply) -> Option<String> {
     let body: ErrorBody = reply.json().ok()?;
     let parts = [
@@ -102,7 +103,8 @@ pub(super) fn words_of(reply: &Reply) -> Option<String> {
     (body.status_code.is_some() || !words.is_empty()).then(|| words.join("; "))
 }
 
-/// The same of a success: a customer may have fields with these names, an error says its status.
+/// Returns the same for an answer with a status of 2xx. There, only a body with a status code is an error: a customer
+/// may have the other fields too.
 pub(super) fn error_in(reply: &Reply) -> Option<String> {
     let body: ErrorBody = reply.json().ok()?;
     body.status_code.and_then(|_| words_of(reply))

@@ -1,4 +1,4 @@
-//! The Plume API: its client, what it says about every call, one page of a search and the locations of a customer.
+//! The Plume API: its client, its rules for all calls, one page of a search, and the locations of a customer.
 
 use super::super::customer::{Customer, Location};
 use super::super::error::{SystemError, senseless};
@@ -11,15 +11,16 @@ use std::collections::{HashMap, HashSet};
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex};
 
-/// The API returns this many customers where nothing else is asked.
+/// The API's default limit of customers in an answer.
 pub(super) const BULK_LIMIT: usize = 500;
-/// The search's own page, where nothing else is asked.
+/// The search's default number of customers on a page.
 pub(super) const SEARCH_PAGE: usize = 10;
 
-/// A request line of 8 KB passes everywhere; the rest is for path, host and headers.
+/// The most bytes of encoded IDs in a filter. A request line of 8 KB passes everywhere; the rest is for path, host and
+/// headers.
 const FILTER_BYTES: usize = 6_500;
 
-/// What Plume says about every call.
+/// Returns Plume's rules for all calls.
 pub(in crate::system) fn api_traits() -> ApiTraits {
     ApiTraits {
         constant_headers: vec![("accept", "application/json".to_owned())],
@@ -34,9 +35,9 @@ pub(in crate::system) fn api_traits() -> ApiTraits {
 /// The Plume API behind [`System`](crate::system::System).
 pub(in crate::system) struct Plume {
     pub(super) client: Arc<Client>,
-    /// How long the IDs of one filter may be together, encoded.
+    /// The most bytes of encoded IDs in a filter; reduced where a server refuses the length.
     pub(super) filter_bytes: AtomicUsize,
-    /// What was found in place of an account ID from which it differs only in case.
+    /// Account IDs that were searched, each with the ID that was found instead and differs only in case.
     pub(super) near: Mutex<HashMap<SmolStr, SmolStr>>,
 }
 
@@ -81,7 +82,7 @@ impl Plume {
                         .collect();
                     Ok(Hits { exact, all, ids })
                 }
-                // Older text of the API: nothing found is a 404 instead of an empty list.
+                // Older documents of the API: if nothing is found, the answer is 404 instead of an empty list.
                 404 if error_of(reply).is_some() => Ok(Hits {
                     exact: Vec::new(),
                     all: 0,
@@ -139,14 +140,14 @@ impl Plume {
     }
 }
 
-/// What one page of a search brought.
+/// The result of one page of a search.
 pub(super) struct Hits {
     pub(super) exact: Vec<Customer>,
     pub(super) all: usize,
     pub(super) ids: HashSet<SmolStr>,
 }
 
-/// Joins fixed parts and IDs in turn: `/a`, id, `/b`, id.
+/// Joins fixed parts and IDs alternately to a path: `/a`, id, `/b`, id.
 pub(super) fn segments(fixed: &[&'static str], ids: &[&str]) -> Result<Path, SystemError> {
     let mut path = Path::new(fixed[0]);
     for (at, id) in ids.iter().enumerate() {

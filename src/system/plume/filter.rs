@@ -1,4 +1,4 @@
-//! Looking many customers up with one filter, and what a filter may bring that was not asked for.
+//! Looks up many customers with one filter, and detects answers with customers that were not requested.
 
 use super::super::error::holds_an_error;
 use super::super::{Bulk, Customer, Key, SystemError, Wanted};
@@ -12,14 +12,14 @@ use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 use tokio::time::Instant;
 
-/// This many account IDs that were found in another case are remembered for the reports.
+/// How many account IDs that were found in another case are remembered for the reports.
 const MOST_NEAR: usize = 10_000;
-/// What a filter brought.
+/// The result of a call with a filter.
 enum Filtered {
     Found(Vec<Customer>),
-    /// The address was too long for a server on the way.
+    /// The URL was too long for a server in between.
     TooLong,
-    /// Filters are not to be had here, for this reason.
+    /// Filters cannot be used here, for this reason.
     Refused(String),
 }
 
@@ -82,7 +82,7 @@ impl Plume {
                 if let Some(words) = error_of(reply) {
                     return Ok(Filtered::Refused(holds_an_error(reply, &words).message));
                 }
-                // No success of the system: whatever sends this may send it to every call.
+                // This is no success of the system: another server may have answered, and may answer every call in this way.
                 let bodies = reply
                     .json::<Vec<CustomerBody>>()
                     .map_err(|_| Unreadable::new("the filter was not answered with a list"))?;
@@ -97,7 +97,8 @@ impl Plume {
         Ok(answer)
     }
 
-    /// All customers with one of these values in the field, in as many calls as needed; or why that is not possible.
+    /// Returns all customers with one of these values in the field, with as many calls as needed, or why that is not
+    /// possible.
     async fn all_filtered(
         &self,
         field: &'static str,
@@ -150,7 +151,8 @@ impl Plume {
         }
     }
 
-    /// Whether this differs from what was wanted only in case: a database that ignores case has answered. It is noted.
+    /// Returns whether `found` differs from `wanted` only in case, because a database ignores case, and remembers it
+    /// for the reports.
     fn is_near(&self, wanted: &str, found: &str) -> bool {
         let is_near = wanted != found && wanted.to_lowercase() == found.to_lowercase();
         if is_near {
@@ -196,7 +198,7 @@ fn batches<'a>(ids: &'a [&'a str], most_bytes: usize) -> Vec<&'a [&'a str]> {
     batches
 }
 
-/// How long these IDs are in a filter.
+/// Returns the length of these IDs in a filter, encoded, in bytes.
 fn encoded(ids: &[&str]) -> usize {
     // Two quotes and a comma, each percent-encoded.
     ids.iter().map(|id| encoded_len(id) + 9).sum()

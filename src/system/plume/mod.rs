@@ -1,11 +1,11 @@
 //! Plume Cloud: account IDs of customers, service IDs and profiles of their locations.
 //!
 //! What is peculiar here:
-//! - 401 is also the answer for a customer that this token may not see, so it is a line's `unauthorized`
-//!   once the token is known to be good.
-//! - 403 without the API's JSON error is taken for the firewall's block of every call, until others get through.
-//! - The search may return prefix hits and is cut at ten: answers are compared here, byte for byte.
-//! - Whether this token may list customers by a filter is found out with the first batch.
+//! - 401 is also the answer for a customer that this token may not see. So once the token is known to be valid, the
+//!   outcome of the line is `unauthorized`.
+//! - 403 without the API's JSON error means that the firewall blocks all calls, until other calls succeed.
+//! - The search may return prefix hits and stops at ten: answers are compared here, byte for byte.
+//! - The first batch shows whether this token may list customers by a filter.
 //! - A 500 on a PATCH may be a duplicate account ID; like every 5xx it is in doubt and read back.
 //!
 //! Sources: the partner API's pages on searching by account ID, on updating it and on setting the service ID.
@@ -50,8 +50,8 @@ impl Backend for Plume {
             if !first.exact.is_empty() || first.all < SEARCH_PAGE {
                 return Ok(first.exact);
             }
-            // A full page of prefix hits may hide the exact one. The answer says no total, and how many fit on a
-            // page is the server's to say, so that only an empty page is the end.
+            // A full page of prefix hits may hide the exact match. The answer contains no total, and the server decides
+            // how many customers a page has, so only an empty page is the end.
             let mut skip = first.all;
             let mut seen = first.ids;
             loop {

@@ -1,4 +1,4 @@
-//! What Plume's answers look like, and which of it is believed.
+//! The JSON of requests to Plume and of its answers, and which parts of an answer are trusted.
 
 use super::super::error::{self, senseless};
 use super::super::{Customer, Location, Locations, SystemError, Written, id_text};
@@ -12,14 +12,14 @@ use serde::{Deserialize, Deserializer, Serialize};
 use smol_str::SmolStr;
 use std::fmt;
 
-/// What is set of a customer.
+/// The body of a write to a customer.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct CustomerChange<'a> {
     pub(super) account_id: &'a str,
 }
 
-/// What is set of a location; what is left out stays as it is.
+/// The body of a write to a location; a field that is left out stays as it is.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct LocationChange<'a> {
@@ -42,7 +42,7 @@ pub(super) struct ErrorDetail {
     pub(super) name: Option<String>,
 }
 
-/// The API's own error, if the body is one; the firewall's page is not.
+/// Returns the message of the API's own error; `None`: the body is none, for example the firewall's page.
 pub(super) fn error_of(reply: &Reply) -> Option<String> {
     let body: ErrorBody = reply.json().ok()?;
     Some(body.error.message.or(body.error.name).unwrap_or_default())
@@ -52,7 +52,8 @@ pub(super) fn refusal(reply: &Reply) -> SystemError {
     let words = error_of(reply);
     let special = match reply.status {
         401 => Some("this token may not see the customer, or it does not exist"),
-        // With words, only they tell: another partner's customer, a token without this right, a limit.
+        // Only the API's message, if there is one, tells the cause: another partner's customer, a token without this
+        // right, a limit.
         403 if words.is_none() => Some("a gateway refuses this call, and not others"),
         409 => Some("another customer has this ID"),
         _ => None,
@@ -74,12 +75,12 @@ pub(super) struct CustomerBody {
 }
 
 impl CustomerBody {
-    /// The customer, unless its IDs are such that no line of ours can mean it.
+    /// Returns the customer; `None`: it has an ID that no line of a file can contain.
     pub(super) fn usable(self) -> Option<Customer> {
         let id = CustomerId::new(self.id).ok()?;
         let account = self.account_id.map(AccountId::new).transpose().ok()?;
         let locations = match self.locations {
-            // What is of another customer too says nothing of this one's.
+            // A list with a location of another customer says nothing about this customer's locations.
             Some(bodies) if bodies.iter().all(|body| body.may_be_of(id.as_str())) => {
                 locations_of(&bodies)?
             }
@@ -95,9 +96,9 @@ impl CustomerBody {
     }
 }
 
-/// A list of bare IDs says which locations there are; anything more is the whole location, and a service ID
-/// that it does not show is not set. One that has something which cannot be written down hides none of the others: then it
-/// is known which there are, and each can be read by itself.
+/// Returns the locations of a list. If an entry is a bare ID, only the IDs are known. Otherwise each entry is a whole
+/// location, and a service ID that is missing is not set. If an entry has a value that is not valid, only the IDs are
+/// returned, and each location can be read by itself.
 pub(super) fn locations_of(bodies: &[LocationBody]) -> Option<Locations> {
     if !bodies.iter().any(LocationBody::is_bare) {
         let locations = bodies.iter().map(LocationBody::location);
@@ -109,7 +110,7 @@ pub(super) fn locations_of(bodies: &[LocationBody]) -> Option<Locations> {
     Some(Locations::Ids(ids.collect::<Result<_, _>>().ok()?))
 }
 
-/// A list of locations, or one that is not in a list.
+/// A list of locations, or a single location.
 pub(super) struct OneOrMany(pub(super) Vec<LocationBody>);
 
 impl<'de> Deserialize<'de> for OneOrMany {
@@ -149,7 +150,7 @@ pub(super) struct LocationBody {
     pub(super) profile: Option<SmolStr>,
     #[serde(default, deserialize_with = "id_text::optional")]
     pub(super) customer_id: Option<SmolStr>,
-    /// Where the location was read by its own ID.
+    /// Present if the location was read by its own ID.
     #[serde(default)]
     pub(super) customer: Option<OwnerBody>,
 }
@@ -162,7 +163,7 @@ pub(super) struct OwnerBody {
 }
 
 impl LocationBody {
-    /// Whether nothing in it says that it is another customer's.
+    /// Returns whether no field says that the location belongs to another customer.
     pub(super) fn may_be_of(&self, customer: &str) -> bool {
         let owner = self.customer.as_ref().and_then(|owner| owner.id.as_ref());
         let told = [self.customer_id.as_ref(), owner];
@@ -185,13 +186,13 @@ impl LocationBody {
         })
     }
 
-    /// Whether the answer is about this location.
+    /// Returns whether the answer is about this location.
     pub(super) fn is_of(&self, customer: &CustomerId, location: &LocationId) -> bool {
         self.id == location.as_str() && self.may_be_of(customer.as_str())
     }
 
-    /// What the answer says of a write. The document does not list `profile` in the answer, so only a profile that is
-    /// shown and differs speaks against it.
+    /// Judges a write by its answer. The documents do not list `profile` in the answer, so only a profile that is
+    /// present and differs contradicts the write.
     pub(super) fn written(
         &self,
         reply: &Reply,
