@@ -1,5 +1,5 @@
-//! Keeps the module graph as the layout says it is: who may import whom, and no circles; and keeps each
-//! third-party crate in the one place where it belongs.
+//! Checks the module graph: which module may import which, and that there are no circles. Checks that each third-party
+//! crate is used only where it belongs.
 
 #![expect(
     clippy::unwrap_used,
@@ -12,8 +12,8 @@ use sources::{Import, Sources, rust_files};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-/// What each top-level module may import. Order matters: a module may only name modules above it,
-/// which is what makes a circle impossible to write down.
+/// What each top-level module may import. The order matters: a module may import only modules above it, so circles are
+/// impossible.
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("domain", &[]),
     ("input", &["domain"]),
@@ -25,7 +25,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("ledger", &["domain", "limits"]),
     ("engine", &["domain", "plan", "system", "ledger"]),
     ("report", &["domain", "input", "ledger"]),
-    // What random bytes are thrown at; not part of the program.
+    // The targets of fuzzing, which are not part of the program.
     ("fuzzing", &["domain", "input", "plan", "http", "system"]),
     ("ui", &["domain", "engine"]),
     ("sandbox", &[]),
@@ -144,7 +144,7 @@ fn every_third_party_crate_stays_in_its_place() {
     );
 }
 
-/// Two files that need each other are read together or not at all: neither can be understood, moved or tested alone.
+/// Two files that need each other can only be read, understood, moved and tested together.
 #[test]
 fn no_file_needs_one_that_needs_it() {
     let mut needs: BTreeMap<PathBuf, BTreeSet<PathBuf>> = BTreeMap::new();
@@ -158,7 +158,7 @@ fn no_file_needs_one_that_needs_it() {
     );
 }
 
-/// The sets of files that need each other.
+/// Returns the sets of files that need each other.
 fn circles(needs: &BTreeMap<PathBuf, BTreeSet<PathBuf>>) -> BTreeSet<Vec<String>> {
     let reach = |from: &PathBuf| {
         let (mut seen, mut next) = (BTreeSet::new(), vec![from]);
@@ -188,7 +188,7 @@ fn circles(needs: &BTreeMap<PathBuf, BTreeSet<PathBuf>>) -> BTreeSet<Vec<String>
     together.collect()
 }
 
-/// The oldest Rust version is written for people and for cargo.
+/// The README and Cargo.toml both name the oldest Rust version.
 #[test]
 fn the_readme_names_the_oldest_rust_version() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -207,7 +207,7 @@ fn the_readme_names_the_oldest_rust_version() {
     );
 }
 
-/// A promise without a test is none; so the page that pairs them names tests that exist.
+/// A promise is worth nothing without a test, so the page of promises must name tests that exist.
 #[test]
 fn every_test_that_the_promises_name_exists() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -228,7 +228,7 @@ fn every_test_that_the_promises_name_exists() {
         let name = test.rsplit("::").next().unwrap_or_default();
         match name.strip_suffix('*') {
             Some(beginning) => functions.iter().any(|one| one.starts_with(beginning)),
-            // The whole of a module.
+            // The name may be that of a whole module.
             None => functions.contains(name) || text.contains(&format!("mod {name};")),
         }
     };
@@ -236,7 +236,7 @@ fn every_test_that_the_promises_name_exists() {
     assert!(missing.is_empty(), "{missing:#?}");
 }
 
-/// The fuzz targets are a workspace of their own, whose lock file is easily forgotten when a dependency is added.
+/// The fuzz targets are a workspace with its own lock file, which is easily forgotten when a dependency is added.
 #[test]
 fn the_fuzz_targets_are_built_with_the_versions_of_the_program() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));

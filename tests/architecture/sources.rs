@@ -1,7 +1,7 @@
-//! The source files as tokens: which names each takes from which other file.
+//! The source files as tokens: which names each file takes from which other file.
 //!
-//! Read as tokens and not as lines, so that code below a test module, in macros and in `use` trees of several lines
-//! counts, and comments, texts and tests do not.
+//! The files are read as tokens and not as lines. So code below a test module, in macros and in `use` trees of several
+//! lines counts; comments, texts and tests do not.
 
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,19 +16,19 @@ struct Named {
 /// One source file.
 struct Source {
     path: PathBuf,
-    /// The module that it is, below the crate: `input`, `table`.
+    /// The path of its module, below the crate: `input`, `table`.
     module: Vec<String>,
     named: Vec<Named>,
-    /// Names that it hands on from its children: `Row` is `row::Row`.
+    /// Names that it re-exports from its children: `Row` is `row::Row`.
     handed_on: BTreeMap<String, Vec<String>>,
 }
 
-/// What a file takes from another one.
+/// An import: a name that one file takes from another.
 pub(crate) struct Import {
     pub(crate) from: PathBuf,
     pub(crate) line: usize,
     pub(crate) to: PathBuf,
-    /// The rooms of both: `input`, `domain`.
+    /// The top-level modules of both: `input`, `domain`.
     pub(crate) rooms: (String, String),
 }
 
@@ -44,7 +44,7 @@ pub(crate) struct Sources {
     files: BTreeMap<Vec<String>, Source>,
 }
 
-/// Whether a file holds nothing but tests.
+/// Returns whether a file contains only tests.
 fn is_test(path: &Path) -> bool {
     let is_tests =
         |part: &str| part == "tests" || part == "tests.rs" || part.ends_with("_tests.rs");
@@ -81,7 +81,7 @@ impl Sources {
         Self { files }
     }
 
-    /// The top-level modules.
+    /// Returns the top-level modules.
     pub(crate) fn rooms(&self) -> BTreeSet<String> {
         let modules = self.files.keys();
         modules
@@ -89,7 +89,7 @@ impl Sources {
             .collect()
     }
 
-    /// What each file takes from others.
+    /// Returns the imports of all files.
     pub(crate) fn imports(&self) -> Vec<Import> {
         let mut imports = Vec::new();
         for source in self.files.values() {
@@ -113,7 +113,7 @@ impl Sources {
         imports
     }
 
-    /// The crates that are named, and by whom.
+    /// Returns each use of these crates, with its file.
     pub(crate) fn foreign(&self, crates: &[&str]) -> Vec<Foreign> {
         let mut found = Vec::new();
         for source in self.files.values() {
@@ -129,7 +129,7 @@ impl Sources {
         found
     }
 
-    /// The path below the crate; `None`: of another crate, or of the file itself.
+    /// Returns the path below the crate; `None`: it belongs to another crate, or to the file itself.
     fn absolute(&self, source: &Source, segments: &[String]) -> Option<Vec<String>> {
         let mut at = source.module.clone();
         let mut rest = segments;
@@ -157,7 +157,7 @@ impl Sources {
         Some(at)
     }
 
-    /// The module in whose file a path is defined, through all that hand it on.
+    /// Returns the module in which a path is defined, through all re-exports.
     fn file_of(&self, path: &[String]) -> Vec<String> {
         let mut module: Vec<String> = Vec::new();
         let mut rest = path;
@@ -212,7 +212,7 @@ impl Source {
         while at < tokens.len() {
             match &tokens[at] {
                 _ if is_test_attribute(&tokens[at..]) => at = behind_item(&tokens, at + 2),
-                // `pub(in crate::cli)` says who may use something, and takes nothing.
+                // The path in `pub(in crate::cli)` is no import.
                 TokenTree::Ident(word) if *word == "pub" => {
                     let is_limited = matches!(tokens.get(at + 1), Some(TokenTree::Group(group))
                         if group.delimiter() == Delimiter::Parenthesis);
@@ -236,7 +236,7 @@ impl Source {
         }
     }
 
-    /// A path in an expression, a type or a pattern. Gives where it ends.
+    /// Reads a path in an expression, a type or a pattern. Returns where it ends.
     fn path(&mut self, tokens: &[TokenTree], start: usize) -> usize {
         let mut segments = Vec::new();
         let mut at = start;
@@ -255,7 +255,7 @@ impl Source {
         at
     }
 
-    /// A `use` tree below a prefix.
+    /// Reads a `use` tree below a prefix.
     fn use_tree(&mut self, tokens: &[TokenTree], prefix: &[String], is_handed_on: bool) {
         for branch in tokens.split(|token| is_punct(Some(token), ',')) {
             let mut segments = prefix.to_vec();
@@ -327,7 +327,7 @@ fn position(tokens: &[TokenTree], from: usize, wanted: char) -> usize {
     found.unwrap_or(tokens.len())
 }
 
-/// Where the item ends that begins here: behind its `;`, its braces, or the `,` behind a field.
+/// Returns where the item that begins here ends: after its `;`, its braces, or the `,` after a field.
 fn behind_item(tokens: &[TokenTree], from: usize) -> usize {
     let ends = |token: &TokenTree| match token {
         TokenTree::Group(group) => group.delimiter() == Delimiter::Brace,

@@ -33,7 +33,7 @@ fn renamed(place: &Place) -> usize {
     })
 }
 
-/// Global customers with and without deployments, and one that is shown without the field; then everything back.
+/// Customers with and without global sales, and one that the system shows without the field; then an undo of all writes.
 #[test]
 fn global_sales_are_sent_back_as_they_were_shown() {
     let place = Place::adobe(5);
@@ -81,7 +81,7 @@ fn global_sales_are_sent_back_as_they_were_shown() {
     }
 }
 
-/// Whatever is sent back goes byte for byte, as an installation may tell apart what this program does not.
+/// The profile is sent back byte for byte: an installation may distinguish what this program does not.
 #[test]
 fn what_goes_back_is_what_came_byte_for_byte() {
     let place = Place::adobe(1);
@@ -108,7 +108,7 @@ fn what_goes_back_is_what_came_byte_for_byte() {
     assert_eq!(renamed(&place), 1);
 }
 
-/// An installation where a write does this as well.
+/// Returns a front for an installation where a write also does `harm`.
 fn also(place: &Place, harm: impl Fn(&mut Value) + Send + Sync + 'static) -> Front {
     let (world, honest) = (place.sandbox.world(), place.sandbox.base_url());
     Front::new(move |asked: &Asked, stream: &mut TcpStream| {
@@ -151,7 +151,7 @@ fn a_first_write_that_changes_what_was_sent_back_stops_the_run() {
     }
 }
 
-/// What was not processed says nothing about what a write does: the next attempt is checked as the first.
+/// An attempt that was not processed does not show what a write does, so the next attempt is checked as the first.
 #[test]
 fn a_first_write_that_was_not_processed_leaves_the_check_to_the_next_attempt() {
     let place = Place::adobe(20);
@@ -178,11 +178,11 @@ fn a_first_write_that_was_not_processed_leaves_the_check_to_the_next_attempt() {
     assert_eq!(renamed(&place), 1);
 }
 
-/// A system that stores references in a spelling of its own shows the first write by that spelling, so that the
-/// others do not wait for one another, and no write is checked but the first.
+/// A system stores references in another spelling. The first write is found by that spelling: so other writes do not
+/// wait for one another, and only the first write is checked.
 #[test]
 fn a_first_write_that_is_stored_in_another_spelling_is_checked_once() {
-    // Fewer than stop a run for what the system stores.
+    // Fewer customers than the altered values that stop a run.
     let customers = 4;
     let place = Place::adobe(customers);
     place.with_world(|mut world| world.stores = Some(str::to_lowercase));
@@ -194,7 +194,8 @@ fn a_first_write_that_is_stored_in_another_spelling_is_checked_once() {
         writes += usize::from(is_customer && seen.method == "PATCH");
     }
     assert_eq!(writes, customers);
-    // Before the write, and after it, since the answer showed something else; and the one check.
+    // Each customer is read before the write, and after it because the answer showed another value; one more read is
+    // the check of the first write.
     assert_eq!(reads, 2 * customers + 1);
 }
 
@@ -215,7 +216,7 @@ fn a_first_write_that_changes_something_else_is_a_warning() {
     assert_eq!(renamed(&place), 20);
 }
 
-/// A body without contacts sends no e-mails, so nobody has to consent, in any command.
+/// A write without contacts sends no e-mails, so no command needs the consent.
 #[test]
 fn the_reference_alone_needs_no_consent_to_emails() {
     let place = Place::adobe(5);
@@ -249,7 +250,7 @@ fn the_reference_alone_needs_no_consent_to_emails() {
     assert_eq!(renamed(&place), 5);
     with(&["undo", "--yes"]);
     assert_eq!(renamed(&place), 0);
-    // The whole profile carries contacts.
+    // The whole profile contains contacts.
     let refused = run(&place, &base, &["apply", "moves.csv", "--yes"]).expect(2);
     assert!(refused.err.contains("--accept-welcome-emails"));
 }

@@ -29,7 +29,7 @@ const SYSTEMS_OWN: [(&str, fn(&str) -> String); 5] = [
     ("cut", cut),
 ];
 
-/// Renames that each of the systems above stores in another spelling.
+/// Writes a file with renames that each of the systems above stores in another spelling.
 fn renames(place: &Place, lines: u32) -> String {
     place.moves(lines);
     let mut text = String::from("accountId,newAccountId\n");
@@ -85,7 +85,7 @@ fn altered_values_are_no_reason_to_send_more_writes_together() {
     place
         .run(&["apply", &file, "--yes", "--concurrency", "32"])
         .expect(4);
-    // One more may be sent before the fifth is counted.
+    // Further writes may be sent before the fifth is counted.
     assert!((5..=7).contains(&place.patches()), "{}", place.patches());
 }
 
@@ -108,7 +108,7 @@ fn a_service_id_that_is_stored_otherwise_is_altered_and_can_be_undone() {
     assert_eq!(service().as_deref(), Some("old"));
 }
 
-/// Also where the process is killed at any step, and with writes in doubt.
+/// The rule also holds if the process is killed at any step, and with writes in doubt.
 #[test]
 fn no_customer_keeps_a_temporary_id_where_ids_are_stored_otherwise() {
     for (name, stores) in SYSTEMS_OWN {
@@ -116,7 +116,7 @@ fn no_customer_keeps_a_temporary_id_where_ids_are_stored_otherwise() {
         for step in [0, 3, 5, 7, 9, 11, 13] {
             let place = Place::plume();
             place.moves(3);
-            // The swapped IDs are stored as they are; only the temporary one is not.
+            // The system stores the swapped IDs unchanged, and only the temporary ID in another spelling.
             place.with_world(|mut world| {
                 world.stores = Some(stores);
                 for n in 0..3 {

@@ -1,4 +1,4 @@
-//! What is in the log of calls, and what never is.
+//! What the log of calls contains, and what it never contains.
 
 use crate::support::{Done, Place, customer, finish, validate};
 use idshift::sandbox::{Kind, Options};
@@ -20,7 +20,7 @@ pub(crate) fn events<'a>(records: &'a [Value], event: &str) -> Vec<&'a Value> {
     all.filter(|record| record["event"] == event).collect()
 }
 
-/// Each record is one that is described; of those with the same keys, one is looked at.
+/// Checks the records against their schema: one of those with the same keys is enough.
 fn are_described(records: &[Value]) {
     let mut seen = HashSet::new();
     for record in records {
@@ -40,14 +40,14 @@ fn kinds(records: &[Value]) -> HashMap<&str, usize> {
     kinds
 }
 
-/// The line of each customer of [`Place::moves`] and its like: customer `C-n` is meant by line n + 2.
+/// Returns the line of a customer of [`Place::moves`] and similar files: line n + 2 names customer `C-n`.
 fn line_of(path: &str) -> u64 {
     let id = path.split('/').find_map(|part| part.strip_prefix("C-"));
     id.unwrap().parse::<u64>().unwrap() + 2
 }
 
-/// Each PATCH that the server saw is in the log, with its line, its customer and its status; and none else is. The
-/// attempts of each write are numbered as the ledger numbers them.
+/// Checks that the log contains each PATCH that the server saw, with its line, its customer and its status, and no
+/// other. The attempts of each write are numbered as in the ledger.
 fn holds_each_patch(place: &Place, records: &[Value]) {
     let mut seen: Vec<(String, u64, u16)> = place
         .sandbox
@@ -69,7 +69,7 @@ fn holds_each_patch(place: &Place, records: &[Value]) {
             call["line"].as_u64().unwrap(),
             call["attempt"].as_u64().unwrap(),
         );
-        // The stand-in counts an answer that it cut as none; the log has its status, and that it was cut.
+        // For the stand-in an answer that it cut is no answer; the log has its status, and that it was cut.
         let status = call["status"].as_u64().filter(|_| call["error"].is_null());
         let status = status.map_or(0, |status| u16::try_from(status).unwrap());
         assert_eq!(call["kind"], "write");
@@ -88,7 +88,7 @@ fn holds_each_patch(place: &Place, records: &[Value]) {
     let (not_logged, not_seen) = (only(&seen, &logged), only(&logged, &seen));
     assert_eq!((not_logged, not_seen), (Vec::new(), Vec::new()));
     assert_eq!(seen.len(), logged.len());
-    // A customer of a swap is written to twice, and each write counts for itself.
+    // A swap writes to one customer twice, and each of these writes counts its own attempts.
     let is_swapped = |line| records.iter().any(|r| r["lines"] == "2-3") && line <= 3;
     attempts.retain(|(line, _), _| !is_swapped(*line));
     for (write, numbers) in attempts {
@@ -101,7 +101,7 @@ fn holds_each_patch(place: &Place, records: &[Value]) {
 fn each_patch_of_the_servers_log_is_found_in_the_log_of_calls() {
     let place = Place::plume();
     place.with_world(|mut world| (0..40).for_each(|n| world.add_plume(customer(n))));
-    // A swap, a chain, and lines that are alone.
+    // A swap, a chain, and single lines.
     let mut text = String::from("accountId,newAccountId,serviceId\n");
     for n in 0..40 {
         let new = match n {
@@ -133,7 +133,7 @@ fn each_patch_of_the_servers_log_is_found_in_the_log_of_calls() {
     holds_each_patch(&place, &records);
     let run = place.newest_id();
     assert!(records.iter().all(|record| record["run"] == run.as_str()));
-    // And so is everything else.
+    // All other calls are in the log, too.
     let asked = place.sandbox.log().len();
     let calls = events(&records, "call");
     assert_eq!(asked, calls.len());
@@ -145,7 +145,7 @@ fn each_patch_of_the_servers_log_is_found_in_the_log_of_calls() {
         holds.iter().any(|hold| hold["cause"] == "too_many_calls"),
         "{holds:?}"
     );
-    // Where the call that finds out whether the hold is over fails for another reason, that is what ends in the end.
+    // The probe that ends the hold may fail for another reason. Then the breaker takes over, and its end is logged instead.
     let ended = ["hold_ended", "breaker_closed"].map(|event| events(&records, event).len());
     assert!(ended != [0, 0], "{ended:?}");
     assert_eq!(events(&records, "session_began").len(), 1);
@@ -158,7 +158,7 @@ fn each_patch_of_the_servers_log_is_found_in_the_log_of_calls() {
 fn an_outage_opens_the_breaker_and_probes_are_told_apart() {
     let place = Place::plume();
     let file = place.moves(10);
-    // With two retries: a write, its read-back, and the searches after that; ten in a row.
+    // Ten calls in a row fail: with two retries these are a write, its read-back, and the searches after them.
     let faults = [
         "patch:500:first=1",
         "read:500:first=3",
@@ -176,11 +176,11 @@ fn an_outage_opens_the_breaker_and_probes_are_told_apart() {
     let mut probes = events(&records, "call");
     probes.retain(|call| call["kind"] == "probe");
     assert!(!probes.is_empty());
-    // They ask for a customer of another line than the one that waits.
+    // The probes belong to no line, because they read a customer of another line than the waiting one.
     assert!(probes.iter().all(|probe| probe["line"].is_null()));
 }
 
-/// Neither in the file nor on standard error.
+/// Checks that neither the file nor standard error contains a secret.
 fn holds_no_secret(place: &Place, done: &Done, secrets: &[&str]) {
     let log = std::fs::read_to_string(place.path().join("calls.log")).unwrap();
     assert!(log.contains("\"kind\":\"write\""), "{log}");
@@ -213,7 +213,7 @@ fn the_log_holds_no_header_no_body_and_no_token() {
         &settings,
         &["apply", "moves.csv", "--yes", "--log", "calls.log", "-vv"],
     );
-    // What the stand-in has of a customer, and what a write sends.
+    // The customers' data in the stand-in, and the data that a write sends.
     let secrets = [
         TOKEN,
         "canary-api-key",
@@ -226,7 +226,7 @@ fn the_log_holds_no_header_no_body_and_no_token() {
     holds_no_secret(&place, &done, &secrets);
     let records = records(&place.path().join("calls.log"));
     let writes: Vec<&Value> = records.iter().filter(|r| r["kind"] == "write").collect();
-    // Both IDs are those that the server saw.
+    // The log has the same IDs that the server saw.
     for seen in place.sandbox.log().iter().filter(|s| s.method == "PATCH") {
         let same = |write: &&&Value| write["request_id"].as_str() == seen.request_id.as_deref();
         let write = writes.iter().find(same).unwrap();
@@ -292,7 +292,7 @@ fn a_redirect_that_is_refused_is_logged() {
     assert!(refused[0]["to"].is_string());
 }
 
-/// The IDs of each PATCH, with its path: those that the server saw and those that the log has.
+/// Returns the IDs and the path of each PATCH: as the server saw them, and as the log has them.
 fn patches_with_ids(place: &Place, records: &[Value]) -> [Vec<[Option<String>; 3]>; 2] {
     let mut seen: Vec<[Option<String>; 3]> = Vec::new();
     for patch in place.sandbox.log().iter().filter(|s| s.method == "PATCH") {

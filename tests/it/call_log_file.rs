@@ -47,7 +47,7 @@ fn a_log_is_not_opened_where_no_call_is_made() {
         place.run_with(&[("LOG", "calls.log")], command);
         assert!(!names(&place).contains("calls.log"), "{command:?}");
     }
-    // Nor is a file that cannot be written an error for those who do not write it.
+    // A log that cannot be written is no error for a command that does not write it.
     let unwritable = [("LOG", "gone/calls.log")];
     place.run_with(&unwritable, &["check", &file]).expect(0);
 }
@@ -66,7 +66,7 @@ fn a_file_that_is_no_log_is_refused_and_left_as_it_is() {
         ("idshift-runs", "directory"),
         ("pipe", "it is a pipe"),
         ("gone/calls.log", "no such folder"),
-        // Only opening it shows that nothing can be created there.
+        // Only an attempt to create the file shows that this is impossible there.
         ("/proc/calls.log", "cannot be written"),
     ] {
         fs::create_dir_all(place.path().join("idshift-runs")).unwrap();
@@ -79,7 +79,7 @@ fn a_file_that_is_no_log_is_refused_and_left_as_it_is() {
     assert_eq!(place.sandbox.log().len(), 0);
     let runs = place.run(&["runs", "--json"]).expect(0).json();
     assert_eq!(runs["runs"], serde_json::json!([]));
-    // Nor is a run lost that is gone on with.
+    // An existing run is not damaged either.
     place.run(&["apply", &file, "--yes"]).expect(0);
     let undone = place.run(&["undo", "--yes", "--log=/proc/calls.log"]);
     assert!(undone.err.contains("/proc/calls.log"), "{}", undone.err);
@@ -109,7 +109,7 @@ fn a_full_log_is_renamed_and_a_new_one_begins() {
     let place = Place::plume();
     let file = place.moves(5);
     let path = place.path().join("calls.log");
-    // A file with a hole: 200 bytes less than the limit.
+    // A sparse file, 200 bytes shorter than the limit.
     let old = fs::File::create(&path).unwrap();
     std::io::Write::write_all(&mut &old, b"{\"time\":\"before\"}\n").unwrap();
     old.set_len((64 << 20) - 200).unwrap();
@@ -118,7 +118,7 @@ fn a_full_log_is_renamed_and_a_new_one_begins() {
     let renamed = place.path().join("calls.log.1");
     assert!(fs::metadata(&renamed).unwrap().len() <= 64 << 20);
     assert_eq!([mode(&path), mode(&renamed)], [0o600, 0o600]);
-    // Both are read.
+    // `log` reads both files.
     let told = place.run(&["log", "--line=3", "--json"]).expect(0).json();
     let calls = told["calls"].as_array().unwrap();
     assert!(calls.iter().any(|call| call["kind"] == "write"), "{told}");
@@ -141,7 +141,7 @@ fn a_process_that_is_killed_leaves_whole_lines() {
     killed.kill().unwrap();
     killed.wait().unwrap();
     assert!(!records(&path).is_empty());
-    // As a process leaves it that is killed in the middle of a line.
+    // The last line is incomplete, as after a kill in the middle of a write.
     let whole = fs::read(&path).unwrap();
     fs::write(&path, &whole[..whole.len() - 30]).unwrap();
     let told = place.run(&["log", "--line=2", "--json"]).expect(0).json();
@@ -232,7 +232,7 @@ fn what_a_file_or_a_server_says_cannot_drive_the_terminal_through_the_log() {
     assert!(!done.err.chars().any(drives), "{:?}", done.err);
 }
 
-/// Where a bar is drawn, each call has a line of its own.
+/// While a progress bar is drawn, each call has its own line.
 #[test]
 fn calls_are_shown_above_the_bar() {
     let place = Place::plume();
@@ -259,7 +259,7 @@ fn calls_are_shown_above_the_bar() {
         .filter(|line| line.contains("write PATCH"));
     let mut shown = 0;
     for line in calls {
-        // What was cleared before it does not count; nothing stands behind it.
+        // The terminal cleared everything before this sequence; nothing follows the line.
         let line = line.rsplit("\u{1b}[J").next().unwrap();
         let (_, id) = line.trim_end().rsplit_once(", correlation ").unwrap();
         assert_eq!(id.len(), 36, "{line:?}");

@@ -2,12 +2,12 @@ use crate::support::{Done, Place, customer, finish};
 use idshift::sandbox::{Class, Kind, Options};
 use std::fmt::Write as _;
 
-/// Lines of each kind; calls are told per line.
+/// The lines of each kind; the table shows calls per line.
 const LINES: u32 = 200;
 
 const HEADER: &str = "accountId,newAccountId,customerId,locationId,serviceId\n";
 
-/// A kind of line, and how the n-th of it is written.
+/// A kind of line, and the function that makes its n-th line.
 type Line = (&'static str, fn(u32) -> String);
 
 const PLUME: [Line; 10] = [
@@ -74,7 +74,7 @@ fn run(place: &Place, kind: Kind, arguments: &[&str]) -> Done {
     finish(command.spawn().unwrap())
 }
 
-/// A stand-in with customers, and a file with lines of one kind.
+/// Makes a stand-in with customers, and a file with lines of one kind.
 fn place(kind: Kind, line: fn(u32) -> String) -> (Place, String) {
     let place = Place::new(Options {
         kind,
@@ -96,7 +96,7 @@ fn place(kind: Kind, line: fn(u32) -> String) -> (Place, String) {
         }
     });
     let lines: String = (0..LINES).map(line).collect();
-    // The others have no locations to name.
+    // Only Plume has locations.
     let text = match kind {
         Kind::Plume => format!("{HEADER}{lines}"),
         Kind::Adobe | Kind::CloudCockpit => {
@@ -107,7 +107,7 @@ fn place(kind: Kind, line: fn(u32) -> String) -> (Place, String) {
     (place, file)
 }
 
-/// `searches + reads + writes` for each line, since the log was last forgotten.
+/// Returns `searches + reads + writes` per line, since the log was last cleared.
 fn told(place: &Place) -> String {
     let log = place.sandbox.log();
     let per_line = |classes: &[Class]| {
@@ -130,7 +130,7 @@ fn told(place: &Place) -> String {
     )
 }
 
-/// The row of a kind of line: a plan and its apply, an apply, the same once more.
+/// Returns the table row of a kind of line: a plan and its apply, an apply, the same apply again.
 fn row(kind: Kind, name: &str, lookup: &str, line: fn(u32) -> String) -> String {
     let (looked_at, file) = place(kind, line);
     let plan = run(
@@ -196,7 +196,7 @@ fn table() -> String {
     table
 }
 
-/// `UPDATE_DOCS=1` writes the table anew.
+/// `UPDATE_DOCS=1` rewrites the table.
 #[test]
 fn the_documented_calls_per_line_are_those_that_are_made() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/performance.md");

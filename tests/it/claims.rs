@@ -1,7 +1,7 @@
 use crate::support::{Done, Place, begun_by, customer, finish, in_a_namespace};
 use std::fmt::Write as _;
 
-/// Customers whose locations have no service ID, and a file that sets one for each.
+/// Makes customers with locations without a service ID, and a file that sets one for each.
 pub(crate) fn without_services(customers: u32) -> (Place, String) {
     let place = Place::plume();
     place.with_world(|mut world| {
@@ -24,7 +24,7 @@ fn in_zone(place: &Place, zone: &str, arguments: &[&str]) -> Done {
 
 #[test]
 fn a_time_of_day_is_meant_in_the_zone_of_this_process() {
-    // Each is 5:30 ahead of UTC, which is where a zone that is not known would lead.
+    // Each zone is 5:30 ahead of UTC. An unknown zone would be taken for UTC.
     for zone in ["Asia/Kolkata", ":Asia/Kolkata", "XYZ-5:30", "<+0530>-5:30"] {
         let place = Place::plume();
         let file = place.moves(60);
@@ -104,7 +104,7 @@ fn a_machine_without_zones_or_with_another_local_time_is_understood() {
         format!("{hidden} && mkdir /usr/share/zoneinfo/Etc && touch /usr/share/zoneinfo/Etc/UTC");
     let bundled = shown(Some(":Asia/Tokyo"), &partial).unwrap();
     assert!(bundled.contains("JST (+09:00)"), "{bundled}");
-    // Nothing else of the folder is needed but the certificates.
+    // Of this folder only the certificates are needed.
     let etc = |made: &str| {
         format!(
             "rm -rf e && mkdir e && (cp -rL /etc/ssl e/ || true) 2>&- && {made} && mount --bind e /etc"
@@ -218,7 +218,7 @@ fn a_value_that_is_stored_otherwise_is_not_written_as_asked() {
     assert_eq!(place.verdicts(), ["failed/altered"; 2]);
     let summary = std::fs::read(place.newest().join("summary.json")).unwrap();
     let summary: serde_json::Value = serde_json::from_slice(&summary).unwrap();
-    // Of the first line the account ID is as asked; of the second it is not.
+    // The first line's account ID is as requested, the second line's is not.
     assert_eq!(summary["counts"]["half_done"], 1, "{summary:#}");
 }
 
@@ -249,12 +249,12 @@ fn reports_that_a_kill_left_old_are_drawn_again_by_the_next_command_that_reads_t
     assert_eq!(finish(killed.spawn().unwrap()).code, -1);
     let folder = place.newest();
     assert!(!folder.join("failures.csv").exists());
-    // A file that is read: what was not done is in it, and what was done is not.
+    // `failures.csv` can be read: it contains the lines that were not done, and no others.
     let failures = format!("idshift-runs/{}/failures.csv", place.newest_id());
     place.run(&["check", &failures]).expect(0);
     let rows = place.rows("failures.csv").len();
     assert!((1..20).contains(&rows), "{rows}");
-    // Killed again while it is gone on with: the reports of the first process say too little.
+    // The resume is killed, too: the reports of the first process are then incomplete.
     let mut killed = place.command(&["resume", "--rate", "20/s"]);
     killed.env("IDSHIFT_CRASH_AT", "12");
     assert_eq!(finish(killed.spawn().unwrap()).code, -1);
@@ -360,11 +360,11 @@ fn a_real_target_needs_its_system_named() {
         assert!(done.err.contains("--system plume"), "{}", done.err);
     }
     assert!(place.sandbox.log().is_empty());
-    // A try-out says what it takes.
+    // A run on the sandbox says which system it takes by default.
     let tried = unnamed(&["plan", &file, "--sandbox"]).expect(0);
     assert!(tried.err.contains("the stand-in is Plume"), "{}", tried.err);
     unnamed(&["check", &file]).expect(0);
-    // By flag, by profile; and a run knows its own.
+    // The system may come from an option, from a profile, or from the run.
     unnamed(&["plan", &file, "--system", "plume"]).expect(0);
     place.file("idshift.toml", "[profiles.night]\nsystem = \"plume\"\n");
     unnamed(&["apply", &file, "--yes", "--profile", "night"]).expect(0);
@@ -374,7 +374,7 @@ fn a_real_target_needs_its_system_named() {
     unnamed(&["undo", "--yes"]).expect(0);
 }
 
-/// Where a count of one is followed by a plural.
+/// Returns the place where a plural follows the number one.
 fn plural_of_one(text: &str) -> Option<&str> {
     let mut at = 0;
     while let Some(found) = text[at..].find("1 ") {
@@ -475,7 +475,7 @@ fn a_stand_in_that_is_filled_from_the_record_is_said_to_be_one() {
     assert!(verified.err.contains(&words), "{}", verified.err);
     let words = "on a stand-in that was filled from the record of the run";
     assert!(verified.out.contains(words), "{}", verified.out);
-    // A newer run on another stand-in has nothing to do with it.
+    // A newer run on another stand-in does not affect it.
     unnamed(&["apply", &file, "--sandbox", "--yes"]).expect(0);
     unnamed(&["undo", &run, "--sandbox", "--yes"]).expect(0);
     assert_eq!(place.verdicts(), ["changed/"; 2]);

@@ -6,7 +6,7 @@ use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 use tokio_rustls::rustls::server::WebPkiClientVerifier;
 use tokio_rustls::rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion, version};
 
-/// A server that takes only clients with a certificate of this authority.
+/// Returns the settings of a server that accepts only clients with a certificate of this authority.
 fn demanding(
     servers: &Authority,
     clients: &Authority,
@@ -26,7 +26,7 @@ fn demanding(
     Arc::new(config.unwrap())
 }
 
-/// Certificate and key of a client, in PEM: valid until the end of this year.
+/// Returns the certificate and the key of a client, in PEM: valid until the end of this year.
 fn client(authority: &Authority, until: i32) -> (String, String) {
     let key = KeyPair::generate().unwrap();
     let mut params = CertificateParams::new(Vec::new()).unwrap();
@@ -37,7 +37,7 @@ fn client(authority: &Authority, until: i32) -> (String, String) {
     (certificate.pem(), key.serialize_pem())
 }
 
-/// A stand-in behind a server that demands certificates, and the files of a client that has one.
+/// A stand-in behind a server that demands client certificates, and the files of a client with a certificate.
 struct Guarded {
     place: Place,
     server: Tls,
@@ -93,7 +93,7 @@ fn a_server_that_demands_a_certificate_is_shown_it_and_refuses_who_has_none() {
         let done = guarded.with(&APPLY).expect(0);
         assert!(!done.err.contains("others may read"), "{}", done.err);
         assert_eq!(guarded.place.patches(), 5);
-        // The run keeps the names of the files, and so do the commands that continue it.
+        // The run keeps the names of the files, so the commands that continue it use them.
         let verify = ["verify", "--base-url", &guarded.server.base_url()];
         guarded.place.run(&verify).expect(0);
     }
@@ -111,12 +111,12 @@ fn one_file_may_hold_both_and_a_profile_may_name_it() {
         "[profiles.p]\nclient_cert = \"both.pem\"\nclient_key = \"both.pem\"\n",
     );
     let done = guarded.run(&[&APPLY[..], &["--profile", "p"]].concat());
-    // A key that others may read is told of.
+    // A key that others may read causes a warning.
     assert!(done.err.contains("others may read the secret in both.pem"));
     done.expect(0);
 }
 
-/// The key with a passphrase.
+/// Returns the key, encrypted with a passphrase.
 fn encrypted(place: &Place, key: &str) -> String {
     place.file("plain.pem", key);
     let openssl = std::process::Command::new("openssl")
@@ -124,7 +124,7 @@ fn encrypted(place: &Place, key: &str) -> String {
         .current_dir(place.path())
         .output();
     openssl.map_or_else(
-        // Where it is not installed: only the heading counts.
+        // If openssl is not installed, the heading is enough.
         |_| {
             let label = "ENCRYPTED PRIVATE KEY";
             format!("-----BEGIN {label}-----\nMA==\n-----END {label}-----\n")
@@ -247,14 +247,14 @@ fn a_certificate_that_has_expired_is_named_by_doctor_and_by_the_run() {
     let warned = "the client certificate in client.pem has expired";
     assert!(done.err.contains(warned), "{}", done.err);
     assert!(done.err.contains("the server says that"), "{}", done.err);
-    // Of an authority that the server does not know.
+    // This certificate is from an authority that the server does not know.
     guarded.write(&client(&authority(), 2090));
     let done = guarded.with(&APPLY).expect(2);
     assert!(done.err.contains("client certificate"), "{}", done.err);
     assert_eq!(guarded.place.patches(), 0);
 }
 
-/// The server begins to refuse the certificate while the run is in progress: no line is failed for it.
+/// The server begins to refuse the certificate during the run: no line fails because of it.
 #[test]
 fn a_certificate_that_is_refused_during_a_run_stops_it_and_resume_finishes() {
     let guarded = Guarded::new(&[&version::TLS13]);

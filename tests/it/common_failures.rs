@@ -7,7 +7,7 @@ use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Refuses writes with this status and body, all of them or those that `refuses` says.
+/// Refuses writes with this status and body: those for which `refuses` returns `true`.
 fn refusing(
     place: &Place,
     status: u16,
@@ -64,7 +64,7 @@ fn writes_that_are_all_refused_alike_stop_the_run() {
             "{cause}"
         );
         assert!(cause.contains(meaning), "{cause}");
-        // No line is to blame, and the count begins again.
+        // No line failed because of its own data, and the count begins again.
         assert!(
             place
                 .verdicts()
@@ -146,7 +146,7 @@ fn a_run_of_which_half_the_first_writes_are_refused_stops() {
     let place = Place::plume();
     let file = place.moves(400);
     let front = refusing(&place, 422, |n| n % 2 != 0);
-    // Several at a time end in another order than they were sent in.
+    // Concurrent writes would end in another order than they were sent.
     let one_by_one = ["apply", &file, "--yes", "--concurrency=1"];
     at(&place, &front, &one_by_one).expect(1);
 }
@@ -175,7 +175,7 @@ fn a_column_of_ids_that_nobody_has_stops_the_run_and_what_failed_alike_before_do
     place
         .run(&["apply", &file, "--yes", "--max-failures=100%"])
         .expect(1);
-    // All of them have ended alike in the last run now.
+    // In the last run, all lines have now failed in the same way.
     place.run(&["apply", &file, "--yes"]).expect(1);
     let failures = place.newest().join("failures.csv");
     place

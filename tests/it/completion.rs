@@ -4,19 +4,19 @@ use std::path::Path;
 use std::process::Command;
 use std::time::SystemTime;
 
-/// A configuration in which secrets would be read by a file and by a program.
+/// A configuration whose secrets come from a file and from a program.
 const CONFIG: &str = "runs_dir = \"idshift-runs\"\n\
     [profiles.night]\nsystem = \"plume\"\nbase_url = \"https://plume.example.com\"\ntoken_file = \"secret\"\n\
     [profiles.nightly]\nsystem = \"adobe\"\ntoken_command = [\"touch\", \"was-run\"]\n";
 
-/// A finished run, and a newer plan that waits.
+/// Makes a finished run, and a newer plan that was not carried out.
 fn with_runs() -> (Place, String, String) {
     let place = Place::plume();
     let file = place.moves(2);
     place.run(&["plan", &file]).expect(0);
     let applied = place.newest_id();
     place.run(&["apply", "--run", &applied, "--yes"]).expect(0);
-    // The next run has another second in its name.
+    // The name of the next run must contain a later second.
     let planned = loop {
         place.run(&["plan", &file]).expect(0);
         let newest = place.newest_id();
@@ -29,7 +29,7 @@ fn with_runs() -> (Place, String, String) {
     (place, applied, planned)
 }
 
-/// A shell with the program on its path and none of its variables but those of the runner.
+/// Returns a shell with the program on its path and no variables except those of the test runner.
 fn shell(place: &Place, words: &[&str]) -> Command {
     let idshift = place.command(&[]);
     let folder = Path::new(idshift.get_program()).parent().unwrap();
@@ -63,7 +63,7 @@ fn is_missing(shell: &str) -> bool {
     !is_there
 }
 
-/// What fish offers, with descriptions.
+/// Returns what fish offers, with descriptions.
 fn fish(place: &Place, line: &str) -> Vec<String> {
     let script = format!("idshift completions fish | source; complete --do-complete '{line}'");
     let done = finish(
@@ -74,7 +74,7 @@ fn fish(place: &Place, line: &str) -> Vec<String> {
     lines(&done)
 }
 
-/// What bash offers.
+/// Returns what bash offers.
 fn bash(place: &Place, line: &str) -> Vec<String> {
     let words: Vec<&str> = line.split(' ').collect();
     let quoted: Vec<String> = words.iter().map(|word| format!("'{word}'")).collect();
@@ -98,8 +98,8 @@ fn lines(done: &Done) -> Vec<String> {
     done.out.lines().map(str::to_owned).collect()
 }
 
-/// What an interactive zsh shows when the line is typed and Tab pressed, up to these words. The completions are in a
-/// folder of `$fpath`, as a package installs them.
+/// Returns what an interactive zsh shows, up to these words, when the line is typed and Tab is pressed. The completions
+/// are in a folder of `$fpath`, as a package installs them.
 fn zsh(place: &Place, line: &str, until: &str) -> String {
     let script = format!(
         "mkdir -p .zsh && idshift completions zsh >.zsh/_idshift\n\
@@ -114,7 +114,8 @@ fn zsh(place: &Place, line: &str, until: &str) -> String {
     finish(shell(place, &words).spawn().unwrap()).expect(0).out
 }
 
-/// Whoever writes a configuration or a file that is looked at must not be able to run a command at the next Tab and Enter.
+/// Another user may have written the configuration or the file. It must not be able to run a command at the next Tab
+/// and Enter.
 #[test]
 fn what_bash_inserts_is_one_word_and_no_command() {
     if is_missing("bash") {
@@ -238,8 +239,8 @@ fn zsh_offers_them_with_their_state() {
     assert!(shown.contains("--system plume"), "{shown}");
 }
 
-/// Every file below the folder, with its length and the time of its last change; of the index that SQLite shares between
-/// the readers of a log, only that it is there.
+/// Finds every file below the folder, with its length and the time of its last change. For the index that readers of an
+/// SQLite log share, only its existence counts.
 fn files(folder: &Path, found: &mut BTreeMap<String, (u64, SystemTime)>) {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
@@ -257,7 +258,7 @@ fn files(folder: &Path, found: &mut BTreeMap<String, (u64, SystemTime)>) {
     }
 }
 
-/// What the program answers a shell, that it says nothing else, and that it changes no file.
+/// Returns what the program answers a shell. Checks that it prints nothing else and changes no file.
 fn answered(place: &Place, line: &[&str]) -> Vec<String> {
     let found = || {
         let mut found = BTreeMap::new();
@@ -276,17 +277,17 @@ fn answered(place: &Place, line: &[&str]) -> Vec<String> {
 #[test]
 fn an_answer_changes_nothing_reads_no_secret_and_is_silent_about_mistakes() {
     let place = Place::plume();
-    // Nothing is there yet, and nothing is made.
+    // There are no runs yet, and nothing is created.
     assert!(answered(&place, &["pause", "2"]).is_empty());
     assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 0);
-    // A run that was killed has its log beside its ledger.
+    // A killed run leaves SQLite's log beside its ledger.
     let file = place.moves(3);
     let mut killed = place.command(&["apply", &file, "--yes"]);
     killed.env("IDSHIFT_CRASH_AT", "2");
     finish(killed.spawn().unwrap());
     let run = place.newest_id();
     assert!(place.newest().join("ledger.db-wal").exists());
-    // Nothing ends the reading of a pipe to which nothing is written.
+    // A read from a pipe without a writer would never end.
     let made = Command::new("mkfifo")
         .arg(place.path().join("secret"))
         .status();
@@ -303,7 +304,7 @@ fn an_answer_changes_nothing_reads_no_secret_and_is_silent_about_mistakes() {
     ] {
         assert_eq!(answered(&place, line).len(), 1, "{line:?}");
     }
-    // A key that is no setting, a table that is not closed, a ledger that is none.
+    // An unknown key, a table that is not closed, and a file that is no ledger.
     let mistaken = format!("{CONFIG}\nno_such_key = 1\n[profiles.third]\n[broken");
     place.file("idshift.toml", &mistaken);
     assert_eq!(answered(&place, &["plan", &file, "--profile", ""]).len(), 3);

@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
-/// A run of 300 lines at this rate, in progress.
+/// Starts a run of 300 lines at this rate.
 fn in_progress(place: &Place, rate: &str) -> Child {
     let file = place.moves(300);
     let apply = ["apply", &file, "--yes", "--rate", rate, "--lookup", "each"];
@@ -21,7 +21,7 @@ fn wait_for(is_so: impl Fn() -> bool) {
     }
 }
 
-/// How many calls came in this time.
+/// Returns how many calls arrive during this time.
 fn calls_in(place: &Place, time: Duration) -> usize {
     let before = place.sandbox.log().len();
     let begun = Instant::now();
@@ -38,7 +38,7 @@ fn a_paused_run_makes_no_call_until_it_is_let_go_on() {
     let run = place.newest_id();
     let paused = place.run(&["pause", &run]).expect(0);
     assert!(paused.out.contains("no call is made"), "{}", paused.out);
-    // What was on its way when the order was followed has arrived.
+    // Calls that were under way when the run followed the order have arrived by now.
     calls_in(&place, Duration::from_millis(300));
     assert_eq!(calls_in(&place, Duration::from_secs(2)), 0);
     let status = place.run(&["status", "--format", "json"]).expect(0).json();
@@ -83,7 +83,7 @@ fn the_rate_of_a_run_in_progress_is_changed_in_both_directions() {
     assert_eq!(place.account_of("C-299"), "B-000299");
 }
 
-/// A person, or another program, may keep the file locked for seconds; what was asked is followed meanwhile.
+/// Another program may lock the ledger's file for seconds; the run follows the order in the meantime.
 #[test]
 fn calls_go_on_while_the_ledger_does_not_take_down_that_an_order_is_followed() {
     let place = Place::plume();
@@ -108,7 +108,7 @@ fn calls_go_on_while_the_ledger_does_not_take_down_that_an_order_is_followed() {
 fn a_drained_run_finishes_what_is_under_way_and_can_be_resumed() {
     let place = Place::plume();
     let child = in_progress(&place, "30/s");
-    // Also where it is paused.
+    // A paused run drains, too.
     place.run(&["pause"]).expect(0);
     place.run(&["drain"]).expect(0);
     let drained = finish(child).expect(4);
@@ -126,7 +126,7 @@ fn a_drained_run_finishes_what_is_under_way_and_can_be_resumed() {
     place.judge_writes();
 }
 
-/// Look-ups that are under way end with the order; the units that are under way do not.
+/// The order ends look-ups that are under way, but not units that are under way.
 #[test]
 fn a_drained_run_finishes_a_swap_that_waits_while_look_ups_are_under_way() {
     let place = Place::plume();
@@ -176,7 +176,7 @@ fn only_a_run_in_progress_takes_orders_and_an_order_does_not_outlive_its_process
     assert_eq!(place.account_of("C-299"), "B-000299");
 }
 
-/// More calls are in flight then: with those of before, the rate could not be reached.
+/// A higher rate needs more calls in flight: with the former number the rate could not be reached.
 #[test]
 fn a_higher_rate_is_reached_also_where_each_call_takes_long() {
     let place = Place::new(Options {
@@ -225,14 +225,14 @@ fn a_run_in_progress_is_not_forgotten() {
     place.run(&["runs", "forget", path]).expect(0);
 }
 
-/// Its folder is gone only where it was.
+/// The folder of the run is missing only at its former place.
 #[test]
 fn a_run_in_progress_is_not_forgotten_where_its_folder_was_moved() {
     let place = Place::plume();
     let child = in_progress(&place, "30/s");
     let folder = place.newest();
     let moved = folder.with_file_name("elsewhere");
-    // It would end when it finds its ledger moved.
+    // The run would end as soon as it notices that its ledger was moved.
     let pid = rustix::process::Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
     rustix::process::kill_process(pid, rustix::process::Signal::STOP).unwrap();
     std::fs::rename(&folder, &moved).unwrap();

@@ -8,10 +8,10 @@ use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-/// What a front has seen of the IDs.
+/// The IDs that a front has seen.
 #[derive(Default)]
 struct Judge {
-    /// By correlation ID of a write: whether a byte of a response was sent.
+    /// For each correlation ID of a write: whether a byte of a response was sent.
     responded: HashMap<String, bool>,
     requests: HashSet<String>,
     /// The correlation IDs of each customer's writes, in order.
@@ -20,7 +20,7 @@ struct Judge {
 }
 
 impl Judge {
-    /// Notes a request; of a write: how many this customer had before.
+    /// Records a request. Returns how many writes this customer had before.
     fn sees(&mut self, asked: &Asked) -> usize {
         let request = asked.header("x-request-id").unwrap();
         if !self.requests.insert(request.clone()) {
@@ -79,10 +79,10 @@ fn all_renamed(place: &Place, customers: usize) {
     });
 }
 
-/// Customers before these are written without a fault, so that many may be in flight.
+/// The number of customers that are written first and without a fault, so that many writes may be in flight.
 const GOOD: usize = 8;
 
-/// How the first write of a customer is not carried out; whether the client had a response.
+/// Returns how the first write of a customer fails, and whether the client got a response.
 fn unfortunate(way: usize) -> Option<(Option<Vec<u8>>, bool)> {
     let head =
         "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 500\r\n\r\n{\"cu";
@@ -109,9 +109,9 @@ fn unfortunate(way: usize) -> Option<(Option<Vec<u8>>, bool)> {
 }
 
 const WAYS: usize = 12;
-/// No response, then the response to something else under the same ID, without an effect.
+/// The customer whose write gets no response, and then the response to another request under the same ID, without an effect.
 const REPLAYED: usize = GOOD + WAYS;
-/// No response in time.
+/// The customer whose write gets no response in time.
 const HANGING: usize = REPLAYED + 1;
 
 #[test]
@@ -172,7 +172,7 @@ fn a_correlation_id_is_repeated_only_while_there_was_no_response() {
     assert_eq!(replayed.len(), 3, "the replay was not believed");
 }
 
-/// The first write is checked by reading the customer; where that fails, the write has had its response all the same.
+/// The first write is checked by reading the customer. Even if that read fails, the write has had its response.
 #[test]
 fn a_response_counts_also_where_the_check_of_the_first_write_fails() {
     let place = Place::adobe(1);
@@ -205,8 +205,8 @@ fn a_response_counts_also_where_the_check_of_the_first_write_fails() {
     assert_eq!(judge.of_customer["P0"].len(), 2);
 }
 
-/// One write is first refused, so that it has had a response and no effect, and one takes effect and is answered with a
-/// failure; the process is killed at each step.
+/// One write is first refused: it has a response, but no effect. Another takes effect and is answered with a failure.
+/// The process is killed at each step.
 #[test]
 fn no_kill_makes_a_correlation_id_be_used_after_its_response() {
     let (mut kills, customers) = (0, 2);
@@ -233,7 +233,7 @@ fn no_kill_makes_a_correlation_id_be_used_after_its_response() {
         if done.code != 0 && place.path().join("idshift-runs").exists() {
             kills += 1;
             let resumed = run(&place, &base, None, &["resume"]);
-            // Before there was a run, nothing was sent.
+            // If there was no run yet, nothing was sent.
             let writes = judge.lock().unwrap().of_customer.len();
             assert!(
                 resumed.code == 0 || writes == 0,

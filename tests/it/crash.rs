@@ -78,7 +78,7 @@ fn a_kill_at_any_durable_step_loses_nothing_and_repeats_nothing() {
     panic!("a run never ended by itself");
 }
 
-/// Kills at one durable step after another, until the command ends by itself; says how often it was killed.
+/// Kills the command at one durable step after another, until it ends by itself. Returns how often it was killed.
 fn kill_at_every_step(
     stride: usize,
     place: impl Fn() -> Place,
@@ -99,7 +99,7 @@ fn kill_at_every_step(
     panic!("the command never ended by itself");
 }
 
-/// Every third write is in doubt, in every way in which it can be.
+/// Faults that put many writes in doubt, in every way in which this can happen.
 const DOUBT: [&str; 4] = [
     "patch:reset-after:every=3",
     "patch:500:every=4",
@@ -222,7 +222,8 @@ fn a_kill_while_a_swap_is_rolled_back_leaves_nobody_under_a_temporary_id() {
         let accounts = [place.account_of("C-0"), place.account_of("C-1")];
         let (code, verdicts) = (resumed.map_or(1, |done| done.code), place.verdicts());
         match code {
-            // Killed before the refusal, or in the middle of it: it goes up or back, but whole.
+            // The process was killed before the refusal or in the middle of it: the swap is completed or rolled back as
+            // a whole.
             0 => assert_eq!(accounts, ["A-000001", "A-000000"], "step {step}"),
             1 => assert_eq!(
                 accounts,
@@ -254,7 +255,7 @@ fn six_kills_at_random_moments_of_three_thousand_lines() {
     let mut arguments = vec!["apply", &file, "--yes", "--concurrency", "8"];
     for kill in 0..6_usize {
         let mut child = place.command(&arguments).spawn().unwrap();
-        // The moment is one of the run, not of the clock: after so many more writes.
+        // The moment of the kill is a number of further writes, not a time.
         let target = place.patches() + 150 + 97 * kill;
         let begun = std::time::Instant::now();
         while place.patches() < target && begun.elapsed() < Duration::from_secs(30) {
@@ -314,7 +315,7 @@ fn the_first_signal_stops_in_order_and_resume_finishes() {
     }
 }
 
-/// Also among the first writes of a run, of which few may be in flight.
+/// The swap is also completed among the first writes of a run, of which only few may be in flight.
 #[test]
 fn a_swap_in_progress_is_completed_after_a_signal() {
     for first_writes in [1, 2] {
@@ -453,7 +454,7 @@ fn a_token_that_dies_in_the_middle_stops_the_run_and_resume_finishes() {
     let tried = place.patches() - dead;
     assert_eq!(done.code, 4, "{}{}", done.out, done.err);
     assert!(done.out.contains("refuses the credentials"), "{}", done.out);
-    // No line is to blame.
+    // No line failed because of its own data.
     let verdicts = place.verdicts();
     let blamed = verdicts.iter().filter(|one| one.starts_with("failed"));
     assert_eq!(blamed.count(), 0, "{verdicts:?}");
@@ -465,7 +466,7 @@ fn a_token_that_dies_in_the_middle_stops_the_run_and_resume_finishes() {
     }
 }
 
-/// Where it dies at the very end, no later call shows it.
+/// If the token expires at the very end, no later call shows it.
 #[test]
 fn a_token_that_dies_at_the_last_line_blames_no_line() {
     for first_refused in [28, 29, 30] {

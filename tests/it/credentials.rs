@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-/// A profile `p` with these lines in its table for the token endpoint at this address.
+/// Writes a profile `p` with these lines in its table for the token endpoint at this address.
 fn profile(place: &Place, address: &str, lines: &str) {
     place.file(
         "idshift.toml",
@@ -37,7 +37,8 @@ fn mode(mode: u32) -> std::fs::Permissions {
     std::fs::Permissions::from_mode(mode)
 }
 
-/// In front of a stand-in; keeps header and body of each request for a token, and answers those of which `refuses` says so.
+/// Returns a front that keeps header and body of each request for a token, and refuses those for which `refuses`
+/// returns `true`.
 fn watched(
     place: &Place,
     refuses: impl Fn(&str) -> bool + Send + Sync + 'static,
@@ -222,7 +223,7 @@ fn a_command_that_gives_no_secret_ends_the_command_and_says_why() {
     assert!(place.sandbox.log().is_empty());
 }
 
-/// A file that lies in the working folder and that others may write to must not name a program of theirs.
+/// A file in the working folder that others may write must not make the program run theirs.
 #[test]
 fn programs_are_run_only_for_a_file_that_nobody_else_may_write() {
     let place = Place::plume();
@@ -242,7 +243,7 @@ fn programs_are_run_only_for_a_file_that_nobody_else_may_write() {
     }
 }
 
-/// The endpoint takes another secret from some time on, and the file gets it at that time or a little later.
+/// The endpoint accepts only another secret after some time, and the file contains it at that time or a little later.
 #[test]
 fn a_secret_that_is_rotated_during_a_run_costs_no_line() {
     for (lines, text) in [
@@ -272,7 +273,7 @@ fn a_secret_that_is_rotated_during_a_run_costs_no_line() {
         let refuses = move |sent: &str| {
             let is_first = count.fetch_add(1, Ordering::Relaxed) == 0;
             if !is_first {
-                // Replaced as programs do it.
+                // The file is replaced by renaming, as programs do it.
                 let next = path.with_extension("next");
                 std::fs::write(&next, format!("{text}{new}\n")).unwrap();
                 std::fs::set_permissions(&next, mode(0o600)).unwrap();
@@ -302,7 +303,7 @@ fn a_secret_that_is_rotated_during_a_run_costs_no_line() {
     }
 }
 
-/// The token itself, in a file that another program renews.
+/// The token itself is in a file that another program renews.
 #[test]
 fn a_token_file_that_is_renewed_during_a_run_costs_no_line() {
     let place = Place::new(Options {
@@ -314,7 +315,7 @@ fn a_token_file_that_is_renewed_during_a_run_costs_no_line() {
     let path = place.path().join("token");
     let honest = place.sandbox.base_url();
     let front = Front::new(move |asked: &Asked, stream| {
-        // The old one is refused from now on.
+        // The system refuses the old token from now on.
         if asked.header("authorization").as_deref() == Some("Bearer one") {
             std::fs::write(&path, "two\n").unwrap();
         }
@@ -328,7 +329,7 @@ fn a_token_file_that_is_renewed_during_a_run_costs_no_line() {
     assert_eq!(place.patches(), 20);
 }
 
-/// What a run says about who may read this file.
+/// Returns the warnings of a run about the permissions of this file.
 fn warnings(place: &Place, name: &str, credentials: Option<&Path>) -> String {
     profile(
         place,
@@ -348,13 +349,14 @@ fn a_credential_of_the_service_manager_is_found_by_its_name_and_draws_no_warning
     place.moves(1);
     let folder = place.path().join("credentials");
     std::fs::create_dir(&folder).unwrap();
-    // As systemd leaves it: an access list shows as the group's bits.
+    // As systemd creates it: an access list appears as the group's permissions.
     std::fs::write(folder.join("plume"), "Basic Yzpv\n").unwrap();
     std::fs::set_permissions(folder.join("plume"), mode(0o440)).unwrap();
     assert!(!warnings(&place, "plume", Some(&folder)).contains("others may read"));
     let whole = folder.join("plume").display().to_string();
     assert!(!warnings(&place, &whole, Some(&folder)).contains("others may read"));
-    // A file of the same name in the working folder is not meant; without the folder it is, and is looked at.
+    // With the folder of credentials, a file of the same name in the working folder is ignored; without that folder it
+    // is used and checked.
     place.file("plume", "not a header");
     assert!(!warnings(&place, "plume", Some(&folder)).contains("others may read"));
     place.file("plume", "Basic Yzpv\n");
@@ -364,7 +366,7 @@ fn a_credential_of_the_service_manager_is_found_by_its_name_and_draws_no_warning
     // A link in the folder of credentials does not make a public file private.
     symlink(place.path().join("plume"), folder.join("link")).unwrap();
     assert!(warnings(&place, "link", Some(&folder)).contains("others may read"));
-    // A name that is in neither place.
+    // This name is in neither folder.
     profile(
         &place,
         &place.sandbox.base_url(),
@@ -387,7 +389,7 @@ fn a_file_of_root_that_ones_own_group_may_read_draws_no_warning() {
     std::fs::write(&file, "Basic Yzpv\n").unwrap();
     symlink("..data/plume", secrets.join("plume")).unwrap();
     let mut said = String::new();
-    // Only root can make files of root.
+    // Only root can create files that belong to root.
     let is_root = chown(&file, Some(0), None).is_ok();
     for (bits, is_private) in [
         (0o440, is_root),

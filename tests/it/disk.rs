@@ -22,7 +22,7 @@ fn run_after(place: &Place, words: &str, arguments: &[&str]) -> Done {
     finish(after(place, words, arguments).spawn().unwrap())
 }
 
-/// Everything that the stand-in changed is in the ledger: read back by a resume that has room.
+/// Checks that a resume with enough room finds in the ledger everything that the stand-in changed.
 fn resume_finishes(place: &Place, what: &str) {
     let done = place.run(&["resume"]);
     assert_eq!(done.code, 0, "{what}: {}{}", done.out, done.err);
@@ -42,7 +42,7 @@ fn resume_finishes(place: &Place, what: &str) {
 #[test]
 fn a_disk_that_fills_up_at_any_size_stops_the_run_and_resume_finishes_it() {
     let (mut before_any, mut in_the_middle) = (0, 0);
-    // In blocks of 512 bytes: from too small for an empty ledger to enough for everything.
+    // Limits in blocks of 512 bytes: from too small for an empty ledger to enough for the whole run.
     for blocks in [
         8, 40, 100, 160, 200, 240, 300, 400, 520, 700, 1000, 1400, 4000, 64_000,
     ] {
@@ -66,7 +66,7 @@ fn a_disk_that_fills_up_at_any_size_stops_the_run_and_resume_finishes_it() {
                 );
                 return;
             }
-            // Nothing was begun that could be gone on with.
+            // No run was begun, so there is nothing to resume.
             2 => {
                 assert_eq!(place.patches(), 0, "{what}");
                 before_any += 1;
@@ -78,7 +78,7 @@ fn a_disk_that_fills_up_at_any_size_stops_the_run_and_resume_finishes_it() {
             }
             code => panic!("{code}: {what}"),
         }
-        // The path, and what to do.
+        // The message names the path, and what to do.
         assert!(
             said.contains("idshift-runs") || said.contains("state/idshift"),
             "{what}"
@@ -91,7 +91,7 @@ fn a_disk_that_fills_up_at_any_size_stops_the_run_and_resume_finishes_it() {
     panic!("a run never found enough room");
 }
 
-/// A real file system without room, for whoever may mount one.
+/// A real file system without room, where the user may mount one.
 #[test]
 fn a_file_system_without_room_stops_the_run_and_resume_finishes_it() {
     let place = Place::plume();
@@ -106,7 +106,7 @@ fn a_file_system_without_room_stops_the_run_and_resume_finishes_it() {
         "--runs-dir",
         "small",
     ]);
-    // What is inside is gone with the mount, so the run is copied out before it ends.
+    // The content disappears with the mount, so the run is copied before it ends.
     let script = "mount -t tmpfs -o size=420k,mode=700 none small; (\"$0\" \"$@\"); code=$?; \
          cp -a small idshift-runs; exit $code; true";
     let Some(mut shell) = in_a_namespace(&place, &command, script) else {
@@ -150,7 +150,7 @@ fn reports_that_cannot_be_written_are_said_and_drawn_again_when_there_is_room() 
     );
 }
 
-/// A run's folder, to be put back as it was.
+/// The saved content of a run's folder.
 struct Saved(Vec<(PathBuf, Vec<u8>)>);
 
 impl Saved {
@@ -224,7 +224,7 @@ fn a_damaged_ledger_is_refused_and_left_as_it_is() {
             assert!(said.contains("ledger.db"), "{what}, {arguments:?}: {said}");
             assert!(!said.contains("panicked"), "{what}, {arguments:?}: {said}");
         }
-        // A row is only looked at where it is needed, which is after the run was opened.
+        // A row is checked only when it is read, which is after the run was opened.
         assert!(
             what == "one byte of a row" || std::fs::read(&ledger).unwrap() == bytes,
             "{what}: left as it is"
@@ -278,7 +278,7 @@ fn a_bit_that_flips_anywhere_in_the_ledger_is_never_a_wrong_write() {
                 let account = &*world.plume[&*format!("C-{n}")].account_id;
                 let (old, new) = (format!("A-{n:06}"), format!("B-{n:06}"));
                 assert!(account == old || account == new, "byte {at}: {account}");
-                // What was not refused was done right.
+                // A command that was not refused did the right thing.
                 assert!(done.code != 0 || account == new, "byte {at}: {said}");
             }
         });
@@ -334,7 +334,7 @@ fn output_that_nobody_reads_any_more_ends_nothing_badly() {
         assert!(!done.err.contains("panicked"), "{command}: {}", done.err);
     }
     drop(shell);
-    // A run goes on to its end, whoever listens: its results are in files.
+    // A run continues without a reader of its output: its results are in files.
     let script = format!("{idshift} apply {file} --yes 2>&1 | true; sleep 0");
     finish(after(&place, &script, &["--version"]).spawn().unwrap());
     let full = format!("{idshift} verify > /dev/full");
@@ -355,13 +355,14 @@ fn a_lock_that_cannot_be_opened_stops_a_run_before_it_begins() {
         .find(|path| path.extension().is_some_and(|end| end == "lock"))
         .unwrap();
     std::fs::remove_file(&lock).unwrap();
-    // As another user's would, but for root, too.
+    // A folder cannot be opened as a lock, like another user's file, but root cannot open it either.
     std::fs::create_dir(&lock).unwrap();
     let done = place.run(&["apply", &file, "--yes"]).expect(2);
     assert!(done.err.contains(lock.to_str().unwrap()), "{}", done.err);
     assert!(done.err.contains("XDG_STATE_HOME"), "{}", done.err);
     assert_eq!(place.patches(), 0);
-    // Without a state database nothing is known of other runs, so nothing is written; a sandbox in the process needs none.
+    // Without a state database other runs are unknown, so nothing is written. A sandbox in the process needs no state
+    // database.
     for (arguments, code) in [
         (vec!["apply", &file, "--yes"], 2),
         (vec!["apply", &file, "--yes", "--sandbox"], 0),

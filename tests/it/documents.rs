@@ -35,7 +35,7 @@ const ORDER: [&str; 24] = [
 /// Where the tables of `docs/json.md` begin and end.
 const MARKS: [&str; 2] = ["<!-- made from schemas/ -->\n", "<!-- end -->\n"];
 
-/// Each is validated by `Done::json`.
+/// `Done::json` validates each document.
 #[test]
 fn every_command_prints_one_object_as_its_schema_describes_it() {
     let place = Place::plume();
@@ -230,7 +230,7 @@ fn the_documentation_says_what_the_schemas_say() {
     );
 }
 
-/// Which other keys a document has.
+/// Returns a sentence that says which other document's keys a document has.
 fn begins_with(schema: &Value) -> &'static str {
     match schema["allOf"][0]["$ref"].as_str() {
         None => "",
@@ -244,7 +244,7 @@ fn begins_with(schema: &Value) -> &'static str {
     }
 }
 
-/// The schema that is meant, with the description that stands beside the reference.
+/// Returns the schema behind a reference, with the description beside the reference.
 fn resolved<'a>(all: &'a BTreeMap<String, Value>, schema: &'a Value) -> (&'a Value, &'a str) {
     let said = schema["description"].as_str();
     let Some(reference) = schema["$ref"].as_str() else {
@@ -280,7 +280,7 @@ fn rows(all: &BTreeMap<String, Value>, before: &str, schema: &Value, made: &mut 
             .map_or(value, |choices| &choices[0]);
         let (inner, _) = resolved(all, inner);
         rows(all, &format!("{name}."), inner, made);
-        // What has a schema of its own has a section of its own.
+        // A document with its own schema has its own section.
         let items = &value["items"];
         let is_elsewhere = |reference: &str| reference.ends_with(".schema.json");
         if items["$ref"].as_str().is_some_and(is_elsewhere) {
@@ -296,7 +296,7 @@ fn rows(all: &BTreeMap<String, Value>, before: &str, schema: &Value, made: &mut 
     }
 }
 
-/// `text`, `integer or null`, one of several words.
+/// Returns the type in words: `text`, `integer or null`, or one of several words.
 fn kind(all: &BTreeMap<String, Value>, schema: &Value) -> String {
     if let Some(words) = schema["enum"].as_array() {
         let words = words.iter().map(|word| match word {

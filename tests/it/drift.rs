@@ -1,9 +1,9 @@
-//! Why a line of a scheduled run was not as the file has it.
+//! Why the system differed from a line of a scheduled run.
 
 use crate::support::{Place, named};
 use std::collections::HashMap;
 
-/// Cause and nights of each line with a drift, by account ID.
+/// Returns the cause and the number of nights of each line with a drift, by account ID.
 fn drift(place: &Place) -> HashMap<String, (String, String)> {
     let rows = place.rows("results.csv").into_iter();
     let rows = rows.filter(|row| !row["idshift_drift"].is_empty());
@@ -53,7 +53,7 @@ fn each_line_that_a_night_changed_says_why_it_had_drifted() {
             customer.locations[0].service_id = Some(service.into());
         });
     };
-    // A night between, so that the values were replaced in an older run than the last.
+    // One more night, so that the values were replaced in an older run than the last one.
     place.run(&night).expect(1);
     set("C-1", "old");
     set("C-2", "other");
@@ -151,7 +151,8 @@ fn known_drift_is_left_alone_until_its_date() {
     assert_eq!(place.patches(), 1);
 }
 
-/// What a night has set is known when of that night only the compact record is left, and a night that was stopped counts.
+/// The values that a night has set are known even if only its compact record remains. A night that was stopped counts
+/// as well.
 #[test]
 fn drift_is_explained_after_a_prune_and_its_nights_are_counted_over_stopped_ones() {
     let place = Place::plume();
@@ -205,7 +206,7 @@ fn a_suppression_without_a_line_is_named_and_a_second_one_for_an_account_is_refu
     let words = "line 3: the file has no line for A-00001";
     assert!(done.err.contains(words), "{}", done.err);
     assert!(!done.out.contains("nothing to do"), "{}", done.out);
-    // A night in which only suppressed lines are left is not called complete, and is not to be resumed.
+    // A night with only suppressed lines left is not reported as complete, and need not be resumed.
     let idle = place.run(&night).expect(0);
     assert!(!idle.out.contains("as wished"), "{}", idle.out);
     assert!(!idle.out.contains("resume"), "{}", idle.out);

@@ -12,14 +12,14 @@ pub(crate) fn at(place: &Place, front: &Front, arguments: &[&str]) -> Done {
     place.run_with(&[("BASE_URL", &base_url)], arguments)
 }
 
-/// An answer with these headers, each with its line end.
+/// Returns an answer with these headers, each with its line end.
 pub(crate) fn answer(status: u16, headers: &str, body: &[u8]) -> Vec<u8> {
     let length = body.len();
     let head = format!("HTTP/1.1 {status} X\r\n{headers}content-length: {length}\r\n\r\n");
     [head.as_bytes(), body].concat()
 }
 
-/// Head and body of an honest answer.
+/// Returns the head and the body of an honest answer.
 fn parted(honest: &[u8]) -> (String, Vec<u8>) {
     let end = honest
         .windows(4)
@@ -29,7 +29,7 @@ fn parted(honest: &[u8]) -> (String, Vec<u8>) {
     (head, honest[end + 4..].to_vec())
 }
 
-/// The status of an honest answer, its body changed.
+/// Returns an answer with the status of an honest one and a changed body.
 fn changed(honest: &[u8], headers: &str, change: impl Fn(&[u8]) -> Vec<u8>) -> Vec<u8> {
     let (head, body) = parted(honest);
     let status = head[9..12].parse().unwrap();
@@ -39,7 +39,7 @@ fn changed(honest: &[u8], headers: &str, change: impl Fn(&[u8]) -> Vec<u8>) -> V
 
 pub(crate) const HTML: &str = "content-type: text/html\r\n";
 
-/// What is permanently wrong, and the words that say so.
+/// Returns answers that show a permanent error of the address, and the words that report it.
 fn wrong_addresses() -> Vec<(&'static str, Vec<u8>, &'static str)> {
     let moved = |to: &str| answer(301, &format!("location: {to}\r\n"), b"");
     let portal = b"<html>please sign in</html>";
@@ -188,7 +188,7 @@ fn an_unknown_host_of_a_proxy_is_no_outage() {
     assert!(said.contains("name is not found"), "{said}");
 }
 
-/// Twelve customers whose IDs are digits, behind a front that does this to each answer.
+/// Makes twelve customers with IDs of digits, behind a front that changes each answer.
 fn behind(change: impl Fn(&[u8]) -> Vec<u8> + Send + Sync + 'static) -> (Place, Front, String) {
     let place = Place::plume();
     let mut text = String::from("accountId,newAccountId,locationId,serviceId\n");
@@ -207,7 +207,7 @@ fn behind(change: impl Fn(&[u8]) -> Vec<u8> + Send + Sync + 'static) -> (Place, 
     (place, front, file)
 }
 
-/// Every text of digits as a whole number.
+/// Replaces every text of digits by a whole number.
 fn with_numbers(value: &mut serde_json::Value) {
     match value {
         serde_json::Value::String(text) => {
@@ -394,7 +394,7 @@ fn why_no_write_takes_effect_is_shown_during_the_run_and_in_the_results() {
     let place = Place::plume();
     let file = place.moves(1);
     let honest = place.sandbox.base_url();
-    // Look-ups are answered; every write takes longer than the time-out, and is not processed.
+    // The front answers look-ups. Every write takes longer than the time-out and is not processed.
     let front = Front::new(move |asked: &Asked, stream: &mut TcpStream| {
         if asked.method == "PATCH" {
             crate::outage::wait_a(Duration::from_millis(700));

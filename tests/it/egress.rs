@@ -1,4 +1,5 @@
-//! Calls from several local addresses: a quota for each, one rate for all, and a block of one is not a block of all.
+//! Calls from several local addresses: each has its own quota, all share one rate, and a block of one address does not
+//! block all.
 
 use crate::support::{Done, Place, begun_by, finish};
 use idshift::sandbox::{Options, Seen};
@@ -13,7 +14,7 @@ fn apply(place: &Place, egress: &str, arguments: &[&str]) -> Done {
     place.run_with(&[("EGRESS", egress)], &all)
 }
 
-/// When the calls of each address came, in order.
+/// Returns when the calls of each address arrived, in order.
 fn by_address(log: &[Seen]) -> BTreeMap<IpAddr, Vec<Duration>> {
     let mut calls: BTreeMap<IpAddr, Vec<Duration>> = BTreeMap::new();
     for seen in log {
@@ -25,7 +26,7 @@ fn by_address(log: &[Seen]) -> BTreeMap<IpAddr, Vec<Duration>> {
     calls
 }
 
-/// The most calls in any time of this length.
+/// Returns the most calls in any window of this length.
 fn most_within(times: &[Duration], window: Duration) -> usize {
     let within = |(at, first): (usize, &Duration)| {
         let later = times[at..].iter();
@@ -52,7 +53,7 @@ fn each_address_has_a_quota_of_its_own_and_uses_it() {
     for (address, times) in calls {
         let most = most_within(&times, window);
         assert!(most <= quota as usize, "{address}: {most}");
-        // The fourth share of the quota is free three windows after the first.
+        // The fourth use of the quota is possible three windows after the first.
         let until = begun + window * 3 + window * 9 / 10;
         let used = times.iter().filter(|time| **time < until).count();
         assert!(used * 100 >= 4 * quota as usize * 98, "{address}: {used}");
@@ -85,7 +86,8 @@ fn an_address_that_a_firewall_blocks_does_not_hold_the_other() {
     assert_eq!(place.verdicts(), vec!["changed/"; 200]);
     let mut calls = by_address(&place.sandbox.log()).into_values();
     let (good, blocked) = (calls.next().unwrap(), calls.next().unwrap());
-    // One after the block began at most for each that was under way, and then one for each time that it is tried.
+    // After the block began, the address gets at most one call for each that was under way, and then one for each time
+    // that it is tried.
     assert!((1..10).contains(&blocked.len()), "{blocked:?}");
     let pause = good.windows(2).map(|pair| pair[1].abs_diff(pair[0])).max();
     assert!(pause < Some(Duration::from_secs(3)), "{pause:?}");
@@ -94,7 +96,7 @@ fn an_address_that_a_firewall_blocks_does_not_hold_the_other() {
 #[test]
 fn an_address_is_used_again_once_its_block_is_over() {
     let place = Place::new(Options {
-        // Each address may make 30 calls in eight seconds, and nothing of that is known here.
+        // The firewall allows 30 calls in eight seconds for each address, and the program does not know that.
         firewall: Some((30, Duration::from_secs(8))),
         ..Options::default()
     });
@@ -113,7 +115,7 @@ fn an_address_is_used_again_once_its_block_is_over() {
     assert!(refused < 30, "{refused}");
 }
 
-/// In a network of its own, whose addresses can be taken away.
+/// The program runs in its own network name space, in which the test can remove addresses.
 #[test]
 fn an_address_that_the_machine_loses_in_the_middle_is_passed_over() {
     let place = Place::plume();
@@ -153,7 +155,7 @@ fn a_wait_that_the_system_asks_for_holds_all_addresses() {
     place.judge_writes();
     let log = place.sandbox.log();
     let held = log.iter().find(|seen| seen.status == 429).unwrap().at;
-    // What was under way already is answered within that time.
+    // Calls that were already under way are answered within that time.
     let (from, until) = (
         held + Duration::from_millis(300),
         held + Duration::from_millis(1900),

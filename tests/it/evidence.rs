@@ -29,7 +29,7 @@ fn an_archive_of_a_run_is_verified_anywhere_and_a_flipped_bit_is_found() {
     ] {
         assert!(names.contains(&wanted), "{wanted}: {names:?}");
     }
-    // Elsewhere, without the run.
+    // The archive can be checked in another place, without the run.
     let elsewhere = Place::plume();
     let archive = elsewhere.path().join("run.tar.zst");
     std::fs::copy(place.path().join("run.tar.zst"), &archive).unwrap();
@@ -47,7 +47,7 @@ fn an_archive_of_a_run_is_verified_anywhere_and_a_flipped_bit_is_found() {
             .expect(3);
         assert!(done.err.contains("run.tar.zst"), "{}", done.err);
     }
-    // Not written over, and no secret in it.
+    // The archive is not overwritten, and contains no secret.
     place.run(&["evidence", &id, "-o", "run.tar.zst"]).expect(2);
     let tar = zstd::decode_all(&good[..]).unwrap();
     let has = |text: &str| {
@@ -57,7 +57,7 @@ fn an_archive_of_a_run_is_verified_anywhere_and_a_flipped_bit_is_found() {
     assert!(has("manifest.json") && has("B-000001") && !has("canary-token"));
 }
 
-/// A plan of three lines, its ID and its digest.
+/// Makes a plan of three lines; returns its ID and its digest.
 fn planned() -> (Place, String, String) {
     let place = Place::plume();
     let file = place.moves(3);
@@ -84,7 +84,7 @@ fn a_plan_is_carried_out_only_by_the_digest_that_was_approved() {
     assert_eq!(place.account_of("C-1"), "B-000001");
 }
 
-/// Who changes the run's own copy of the file after the approval carries out nothing.
+/// If the run's own copy of the file was changed after the approval, nothing is carried out.
 #[test]
 fn an_input_that_was_changed_after_the_approval_is_refused() {
     let (place, id, digest) = planned();

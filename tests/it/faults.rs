@@ -31,7 +31,7 @@ fn all_is_well_under(fault: &str, bulk: bool) {
     place.with_world(|mut world| (0..7).for_each(|n| world.add_plume(customer(n))));
     let mut faults = vec![fault.parse().unwrap()];
     if bulk && fault.starts_with("read:") {
-        // What was looked up in bulk is read only where a write is in doubt.
+        // A customer that was looked up in bulk is read only if a write is in doubt.
         faults.push("patch:500-after:every=3".parse().unwrap());
     }
     place.sandbox.set_faults(faults);
@@ -91,7 +91,7 @@ fn a_fault_of_a_bulk_look_up_costs_no_line() {
     all_is_well_under("bulk:500:always", true);
 }
 
-/// Everything that can happen to the second call of a kind, before and after it took effect.
+/// All faults of the second call of a kind, before and after it took effect.
 const TABLE: [&str; 26] = [
     "drip",
     "429=1",
@@ -121,14 +121,14 @@ const TABLE: [&str; 26] = [
     "hang-after=1500",
 ];
 
-/// Waiting is most of it, so several run at once.
+/// Most of the time is waiting, so several tests run in parallel.
 fn whole_table(call: &str, bulk: bool) {
     let next = AtomicUsize::new(0);
     std::thread::scope(|scope| {
         for _ in 0..6 {
             scope.spawn(|| {
                 while let Some(what) = TABLE.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    // A read that names a third account ID is somebody else's change: `stale`.
+                    // A read that shows a third account ID means another program's change: `stale`.
                     if *what != "old-value" || call.ends_with("patch") {
                         all_is_well_under(&format!("{call}:{what}:nth=2"), bulk);
                     }

@@ -14,7 +14,7 @@ fn to_find_out_what_an_undo_restores_takes_hardly_more_memory_than_to_check_the_
     place.run(&["apply", &file, "--yes"]).expect(0);
     let (checked, of_check) = watched(place.command(&["check", &file]));
     checked.expect(0);
-    // It counts what it would restore, and refuses.
+    // `undo` counts what it would restore, and refuses.
     let command = place.command(&["undo", "--yes", "--max-changes", "1"]);
     let (refused, of_undo) = watched(command);
     let refused = refused.expect(4);

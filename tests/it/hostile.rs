@@ -8,15 +8,15 @@ use std::time::{Duration, Instant};
 
 const CUSTOMERS: u32 = 12;
 
-/// Far above what a run of some lines needs, far below what these servers would like it to take.
+/// A limit far above the memory that a short run needs, and far below what these servers try to make it use.
 const MEMORY_KIB: u64 = 160 << 10;
 
-/// Writes the same again and again, until the other side has had enough of it.
+/// Writes the same bytes again and again, until the other side closes the connection.
 fn for_ever(stream: &mut TcpStream, what: &[u8], pause: Duration) {
     let begun = Instant::now();
     while stream.write_all(what).is_ok() && begun.elapsed() < Duration::from_secs(60) {
         if !pause.is_zero() {
-            // A pause between bytes is what a slow drip is.
+            // The time between two bytes of a slow answer.
             let _ = stream.set_read_timeout(Some(pause));
             let mut byte = [0];
             if let Ok(0) = stream.peek(&mut byte) {
@@ -69,7 +69,7 @@ fn a_list_of_texts_is_no_customer_and_no_location() {
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n";
 
-/// What a server may do to a client that believes it to be the API.
+/// What a hostile server does to a client.
 const DEEDS: [&str; 9] = [
     "endless headers",
     "one endless header",
@@ -84,7 +84,7 @@ const DEEDS: [&str; 9] = [
 
 fn be_hostile(deed: &str, stream: &mut TcpStream) {
     let now = Duration::ZERO;
-    // A client that hangs up is what is hoped for.
+    // The client should close the connection, so an error is ignored.
     let mut say = |what: &[u8]| drop(stream.write_all(what));
     match deed {
         "endless headers" => {
@@ -95,7 +95,7 @@ fn be_hostile(deed: &str, stream: &mut TcpStream) {
             say(b"HTTP/1.1 200 OK\r\nx-long: ");
             for_ever(stream, &[b'a'; 16 << 10], now);
         }
-        // Each is parsed and thrown away, which an unoptimised build does slowly.
+        // The client parses and discards each of them, slowly in an unoptimised build.
         "endless interim answers" => {
             for_ever(
                 stream,
@@ -164,7 +164,7 @@ fn a_hostile_server_costs_bounded_memory_and_time_and_is_believed_nothing() {
                 ]);
                 let (done, memory) = watched(command);
                 judge(deed, &done, memory, begun.elapsed());
-                // Nothing was written; what it is called depends on whether anything answered at all.
+                // Nothing was written. The exit code depends on whether there was any answer.
                 assert!(
                     matches!(done.code, 1 | 2 | 4),
                     "{deed}: {} {}{}",
@@ -222,7 +222,7 @@ fn an_answer_that_nobody_asked_for_is_not_taken_for_the_next_ones() {
     let honest = place.sandbox.base_url();
     let front = Front::new(move |asked: &Asked, stream: &mut TcpStream| {
         let answer = asked.honestly(&honest);
-        // Twice: the second would be the answer to whatever is asked next.
+        // The answer is sent twice: the second would be taken for the answer to the next request.
         stream
             .write_all(&[&answer[..], &answer[..]].concat())
             .is_ok()
@@ -264,7 +264,7 @@ fn ids_of_a_hostile_server_cannot_leave_the_path() {
             "{segments:?}"
         );
     }
-    // Those that cannot stand in a path at all are not asked about.
+    // IDs that a path cannot contain are not sent.
     assert_eq!(done.code, 1, "{}{}", done.out, done.err);
     assert_eq!(place.account_of(".."), "A-3");
     assert_eq!(place.account_of("."), "A-4");

@@ -12,19 +12,19 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_util::sync::CancellationToken;
 
-/// What is done to the third request of a kind.
+/// The fault of the third request of a kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fault {
     Nothing,
-    /// The stream is refused: not processed, says the protocol.
+    /// The stream is refused, which means that the request was not processed.
     Refused,
     /// The stream is reset, before or after the request took effect.
     Reset {
         after: bool,
     },
-    /// The server says that it will take no further streams, and finishes those that it has.
+    /// The server announces that it takes no further streams, and finishes those that it has.
     GoAway,
-    /// The server throws everybody out at once, before or after the request took effect.
+    /// The server closes all streams immediately, before or after the request took effect.
     ThrowOut {
         after: bool,
     },
@@ -32,7 +32,7 @@ enum Fault {
 
 type Body = Cursor<Vec<u8>>;
 
-/// Speaks HTTP/2 and nothing else, and asks the stand-in behind it.
+/// A server that speaks only HTTP/2, and forwards requests to the stand-in behind it.
 struct Http2 {
     serving: Serving,
     struck: Arc<AtomicUsize>,
@@ -70,7 +70,7 @@ impl Http2 {
         };
         let serving = Serving::start(move |outer| {
             let connection = server.clone().connection(acceptor.clone(), outer);
-            // That the client has gone is no news.
+            // A client may close the connection.
             async move { connection.await.unwrap_or_default() }
         });
         Self { serving, struck }
@@ -78,7 +78,7 @@ impl Http2 {
 }
 
 impl Server {
-    /// `None`: the client has gone, or was thrown out.
+    /// Serves a connection; `None`: the client or the server has closed it.
     async fn connection(self, acceptor: TlsAcceptor, outer: TcpStream) -> Option<()> {
         let outer = acceptor.accept(outer).await.ok()?;
         let mut connection = Builder::new()
@@ -148,7 +148,7 @@ async fn answer(
     Some(())
 }
 
-/// Status and body of an answer that came as HTTP/1.1.
+/// Returns the status and the body of an answer in HTTP/1.1.
 fn parsed(answer: &[u8]) -> (u16, Vec<u8>) {
     let mut headers = [httparse::EMPTY_HEADER; 32];
     let mut head = httparse::Response::new(&mut headers);

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 const SWAP: &str = "accountId,newAccountId\nA-000001,A-000002\nA-000002,A-000001\n";
 
-/// Two customers, C-1 and C-2.
+/// Makes two customers, C-1 and C-2.
 fn two() -> Place {
     let place = Place::plume();
     place.with_world(|mut world| {
@@ -23,7 +23,7 @@ fn assert_swapped(place: &Place) {
     assert_eq!(accounts(place), ["A-000002", "A-000001"]);
 }
 
-/// The same system at another address.
+/// Returns another address of the same system.
 fn another_name(place: &Place) -> Front {
     let honest = place.sandbox.base_url();
     Front::new(move |asked: &Asked, stream: &mut TcpStream| {
@@ -41,7 +41,7 @@ fn this_machine_has_one_name() {
     let file = place.file("swap.csv", SWAP);
     for host in ["127.0.0.1", "localhost", "LOCALHOST", "127.0.0.2"] {
         let address = place.sandbox.base_url().replace("127.0.0.1", host);
-        // The sandbox listens at one of them; under another a plan cannot look anything up, but it is the same target.
+        // The sandbox does not listen on 127.0.0.2, so nothing is applied there.
         let code = if host == "127.0.0.2" { continue } else { 0 };
         at(&place, &address, &["apply", &file, "--yes"]).expect(code);
         assert_swapped(&place);
@@ -62,7 +62,7 @@ fn a_swap_is_made_once_under_two_names_of_one_system() {
     }
     at(&place, &front.base_url(), &["reconcile", &file, "--yes"]).expect(0);
     assert_eq!(place.patches(), 3);
-    // And from there back to the first name.
+    // The second apply uses the first address again.
     place.run(&["apply", &file, "--yes"]).expect(0);
     assert_eq!(place.patches(), 3);
 }
@@ -87,7 +87,7 @@ fn two_runs_on_one_system_exclude_each_other_under_two_names() {
         ..Default::default()
     });
     let file = place.moves(200);
-    // Once there is a customer by which the system is recognised.
+    // A first run leaves a customer by which the system is recognised.
     let one = place.file("one.csv", "accountId,serviceId\nA-000000,S-1\n");
     place.run(&["apply", &one, "--yes"]).expect(0);
     let front = another_name(&place);
@@ -130,7 +130,7 @@ fn a_rehearsal_on_a_staging_system_says_nothing_about_production() {
         );
     }
     assert_eq!(production.patches(), 3);
-    // One read decided it.
+    // One read was enough to decide this.
     let reads = production.sandbox.log();
     let reads = reads.iter().filter(|seen| seen.path.contains("/C-"));
     assert_eq!(reads.count(), 1);
@@ -155,7 +155,7 @@ fn a_swap_is_made_once_from_two_working_directories() {
         .expect(0);
     assert_swapped(&place);
     assert_eq!(place.patches(), 3);
-    // From elsewhere the run is found as well.
+    // The run is also found from another folder.
     let mut command = place.command(&["undo", "--yes"]);
     let undone = finish(
         command
@@ -187,7 +187,7 @@ fn a_clock_that_was_set_back_makes_no_older_run_the_newest() {
     let first = place.newest_id();
     let mut command = place.command(&["apply", &b, "--yes"]);
     command.env("LD_PRELOAD", library).env("FAKETIME", "-2d");
-    // Whoever sets a clock back does not set back how long the machine has been running.
+    // A clock that is set back does not change how long the machine has been running.
     command.env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
     finish(command.spawn().unwrap()).expect(0);
     assert_eq!(place.newest_id(), first, "the clock was set back");
@@ -226,7 +226,7 @@ fn a_write_that_waited_when_the_process_was_killed_claims_nothing() {
         assert!(begun.elapsed() < Duration::from_secs(30));
         std::thread::yield_now();
     }
-    // The answer is on record soon; everything else waits for a minute.
+    // The answer is recorded soon; all other calls wait for a minute.
     let ledger = place.newest().join("ledger.db");
     let open = || -> i64 {
         let connection = rusqlite::Connection::open(&ledger).unwrap();
@@ -269,18 +269,18 @@ fn a_recycled_account_id_is_not_renamed_by_the_line_of_before() {
         }
     }
     assert_eq!(place.account_of("c11"), "OLD-0001");
-    // The one that was renamed has the new ID: unchanged, whoever has the old one.
+    // The customer that was renamed has the new ID, so the line is unchanged, whichever customer has the old ID.
     place.with_world(|mut world| world.rename_plume("c1", "CRM-0001"));
     place.run(&["apply", &file, "--yes"]).expect(0);
     assert_eq!(place.verdicts(), ["unchanged/already"]);
-    // Gone, and another customer has the old one.
+    // The customer is gone, and another one has its old ID.
     place.with_world(|mut world| {
         world.rename_plume("c1", "MOVED-01");
         world.plume.get_mut("c1").unwrap().hidden = true;
     });
     place.run(&["apply", &file, "--yes"]).expect(1);
     assert_eq!(place.verdicts(), ["failed/mismatch"]);
-    // `customerId` says which one is meant, and another new ID is another wish.
+    // `customerId` says which customer is meant, and another new ID is another request.
     let named = place.file("named.csv", "customerId,newAccountId\nc11,CRM-0011\n");
     place.run(&["apply", &named, "--yes"]).expect(0);
     assert_eq!(place.account_of("c11"), "CRM-0011");
@@ -320,7 +320,7 @@ fn a_run_folder_that_is_gone_keeps_swaps_from_being_made_again() {
         assert!(refused.err.contains("--without-history"), "{}", refused.err);
     }
     assert_eq!(place.patches(), 3);
-    // A line that stands alone, and lines that name their customers, rest on no history.
+    // A single line, and lines that name their customers, do not depend on earlier runs.
     let plain = place.file("plain.csv", "accountId,serviceId\nA-000001,S-1\n");
     place.run(&["apply", &plain, "--yes"]).expect(0);
     let text = "accountId,customerId,newAccountId\nA-000002,C-1,A-000001\nA-000001,C-2,A-000002\n";
@@ -342,7 +342,7 @@ fn a_run_folder_that_is_gone_keeps_swaps_from_being_made_again() {
         .expect(2);
     assert!(unknown.err.contains("not registered"), "{}", unknown.err);
     place.run(&["runs", "forget", "--gone"]).expect(0);
-    // The second line's wish was applied to C-1, which the first line has renamed meanwhile.
+    // The second line's new ID was given to C-1, which the first line has renamed meanwhile.
     place.run(&["apply", &third, "--yes"]).expect(1);
     assert_eq!(place.verdicts(), ["changed/", "failed/mismatch"]);
 }
@@ -376,7 +376,7 @@ fn a_command_without_a_run_says_which_one_it_takes() {
             done.err
         );
     }
-    // With runs on two targets and none of them given, the choice is the operator's.
+    // With runs on two targets, the operator must say which is meant.
     let other = Place::plume();
     other.moves(3);
     at(
@@ -393,7 +393,8 @@ fn a_command_without_a_run_says_which_one_it_takes() {
     }
 }
 
-/// The stand-in of `--sandbox` ends with its process: nobody probes its address, and no other run is taken for it.
+/// The stand-in of `--sandbox` ends with its process: no command probes its address, and no other run is treated as one
+/// of it.
 #[test]
 fn a_run_on_the_sandbox_is_taken_by_no_command_that_cannot_reach_it() {
     let place = Place::plume();
@@ -411,7 +412,7 @@ fn a_run_on_the_sandbox_is_taken_by_no_command_that_cannot_reach_it() {
     }
     place.run(&["verify", "--sandbox"]).expect(0);
     place.run(&["apply", &file, "--yes"]).expect(0);
-    // Where there is one real target, a run on the sandbox makes no command ask which is meant.
+    // With one real target, a run on the sandbox does not make a command ask which target is meant.
     place.run(&["verify"]).expect(0);
     place.run(&["undo", "--yes"]).expect(0);
     assert_eq!(place.account_of("C-0"), "A-000000");
@@ -438,7 +439,7 @@ fn a_plan_of_a_file_with_line_breaks_in_cells_is_resumed_to_its_last_line() {
     assert!(was_killed);
 }
 
-/// Not that a token is missing, which a stand-in does not need.
+/// The message must not say that a token is missing: a stand-in needs none.
 #[test]
 fn a_run_on_a_stand_in_that_has_ended_says_what_to_add() {
     let place = Place::plume();

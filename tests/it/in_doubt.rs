@@ -24,8 +24,8 @@ fn run(place: &Place, front: &Front, settings: &[(&str, &str)], arguments: &[&st
     place.run_with(&settings, arguments)
 }
 
-/// In front of the system: a write to this path takes effect, and nobody is told. From then on reads of the other path fail, as long
-/// as that is set.
+/// Returns a front: a write to the path `written` takes effect without an answer. From then on reads of the path `read`
+/// fail while the flag is set.
 fn unheard(place: &Place, written: &'static str, read: &'static str) -> (Front, Arc<AtomicBool>) {
     let honest = place.sandbox.base_url();
     let lost = AtomicBool::new(false);
@@ -96,7 +96,8 @@ fn a_list_of_before_does_not_say_what_became_of_a_write() {
     });
 }
 
-/// The free end of a chain is written, and nobody is told for a while: the lines behind it wait for it, and not for good.
+/// The first write of a chain takes effect, but its answer is lost, and reads fail for a while. The lines that depend
+/// on it wait, and are carried out later.
 #[test]
 fn lines_that_wait_for_a_write_in_doubt_are_carried_out_once_it_is_known() {
     let place = Place::plume();
@@ -384,7 +385,7 @@ fn a_system_that_takes_no_writes_is_an_outage_though_it_answers_all_else() {
         "{}",
         done.err
     );
-    // No line is to blame for that.
+    // No line failed because of its own data.
     assert_eq!(place.verdicts(), vec!["skipped/guard"; 300]);
     place.sandbox.set_faults(Vec::new());
     place.run(&["resume"]).expect(0);
@@ -419,10 +420,10 @@ fn a_token_that_may_read_and_not_write_is_no_lines_fault() {
         );
         assert_eq!(place.patches(), 100);
         assert_eq!(place.verdicts(), vec!["skipped/guard"; 120]);
-        // However often it is tried.
+        // A repeated resume ends in the same way.
         place.run(&["resume"]).expect(4);
         assert_eq!(place.verdicts(), vec!["skipped/guard"; 120]);
-        // Who is moved by somebody else before it goes on is still not as planned.
+        // A customer that another program renames before the resume is no longer as planned.
         place.with_world(|mut world| world.rename_plume("C-3", "ELSEWHERE"));
         place.sandbox.set_faults(Vec::new());
         place.run(&["resume"]).expect(1);
@@ -435,7 +436,7 @@ fn a_token_that_may_read_and_not_write_is_no_lines_fault() {
     }
 }
 
-/// Takes the first write to a customer without an answer and lets it take effect when `lands` is called.
+/// Holds the first write to a customer without an answer. It takes effect when `lands` is called.
 fn held_back(place: &Place, about: &'static str) -> (Front, impl Fn() + use<>) {
     let honest = place.sandbox.base_url();
     let late: Arc<Mutex<Option<Asked>>> = Arc::new(Mutex::new(None));
@@ -459,7 +460,8 @@ fn held_back(place: &Place, about: &'static str) -> (Front, impl Fn() + use<>) {
     (front, lands)
 }
 
-/// Carries a file out, whose first write to this customer or location lands after the run has given up, and goes on.
+/// Carries a file out: its first write to this customer or location takes effect only after the run has given up. Then
+/// resumes the run.
 fn landed_late(place: &Place, file: &str, about: &'static str) -> Front {
     let (front, lands) = held_back(place, about);
     let apply = ["apply", file, "--yes", "--give-up-after", "2s"];
@@ -499,7 +501,7 @@ fn a_customer_parked_late_is_never_restored_to_a_temporary_id() {
         "swap.csv",
         "accountId,newAccountId\nA-000000,A-000001\nA-000001,A-000000\n",
     );
-    // Whichever of the two steps aside.
+    // Either of the two may have been parked.
     for about in ["C-0", "C-1"] {
         let front = landed_late(&place, &file, about);
         assert_eq!(place.account_of("C-0"), "A-000001", "{about}");
@@ -533,7 +535,7 @@ fn a_temporary_id_of_another_run_is_not_taken_for_the_former_one() {
         place.run(&["apply", &file, "--yes"]).expect(1);
         assert_eq!(place.verdicts(), ["failed/mismatch"]);
         assert_eq!(place.patches(), writes);
-        // A line that names the temporary ID means it.
+        // A line that contains the temporary ID names this customer.
         let temporary = place.account_of(&format!("C-{parked}"));
         let text = format!("accountId,newAccountId\n{temporary},NEW-0001\n");
         let file = place.file("by-hand.csv", &text);

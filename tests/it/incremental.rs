@@ -1,10 +1,10 @@
-//! Nights that look at a part of their lines: what they say of the others, how much room they take, and what can be done with
-//! such a run.
+//! Scheduled runs that check only a part of their lines: what they report about the others, how much room they take,
+//! and what can be done with them.
 
 use crate::support::{Place, finish};
 use std::collections::HashMap;
 
-/// So few lines are looked at that a test can count on none.
+/// Such a small share of lines is checked that no line is in these tests.
 const NONE_TONIGHT: [&str; 2] = ["--audit", "1/1000000000"];
 
 fn night<'a>(file: &'a str, more: &[&'a str]) -> Vec<&'a str> {
@@ -12,7 +12,8 @@ fn night<'a>(file: &'a str, more: &[&'a str]) -> Vec<&'a str> {
     [&night[..], more].concat()
 }
 
-/// What a report says of each line but for how it was found out: status, customer and the values of its account ID.
+/// Returns what a report says about each line, except how it was found out: status, customer and the values of its
+/// account ID.
 fn told(place: &Place) -> Vec<Vec<String>> {
     let cells = [
         "accountId",
@@ -38,7 +39,7 @@ fn a_night_that_looks_at_no_line_reports_the_same_lines_as_one_that_looks_at_all
     place.run(&["reconcile", &file, "--yes"]).expect(0);
     let looked = told(&place);
     let calls = place.sandbox.log().len();
-    // Twice, so that the second one goes by a night that looked at nothing itself.
+    // The run is repeated, so that the second is based on a night that checked nothing itself.
     for _ in 0..2 {
         let done = place.run(&night(&file, &NONE_TONIGHT)).expect(0);
         assert!(done.out.contains("5,000 of them were"), "{}", done.out);
@@ -102,7 +103,7 @@ fn a_night_that_is_killed_at_any_step_is_resumed_to_its_last_line() {
     let mut text = std::fs::read_to_string(place.path().join(&file)).unwrap();
     let mut killed = 0;
     for step in 1.. {
-        // Another customer each night, whose line asks for something else than the night before.
+        // Each night the line of another customer is changed.
         let n = 2_000 + step;
         place
             .with_world(|mut world| world.rename_plume(&format!("C-{n}"), &format!("DRIFTED-{n}")));
@@ -157,7 +158,7 @@ fn the_night_that_others_go_by_may_be_pruned_or_gone() {
     assert!(!runs.contains(&newest.as_str()), "{pruned:#}");
     std::fs::remove_dir_all(first).unwrap();
     place.run(&["runs", "forget", "--gone"]).expect(0);
-    // It can be verified, drawn again, packed, and gone by.
+    // The run can be verified, its reports drawn again, its evidence collected, and a later night can be based on it.
     place.run(&["verify", &newest]).expect(0);
     std::fs::remove_file(place.newest().join("results.csv")).unwrap();
     place.run(&["report", &newest]).expect(0);
@@ -174,7 +175,7 @@ fn the_night_that_others_go_by_may_be_pruned_or_gone() {
     let calls = place.sandbox.log().len();
     place.run(&night(&file, &NONE_TONIGHT)).expect(0);
     assert_eq!(place.sandbox.log().len(), calls);
-    // `verify` sees that a line which no night has looked at since is no longer as it was.
+    // `verify` finds a change of a line that no night has checked since.
     place.with_world(|mut world| world.rename_plume("C-7", "ELSEWHERE"));
     let newest = place.newest_id();
     let differs = place.run(&["verify", &newest]).expect(3);

@@ -1,4 +1,4 @@
-//! Damaged files, met by the commands that would carry them out.
+//! Damaged files, and what the commands do that would carry them out.
 
 use crate::support::{Place, customer};
 use std::io::Write as _;
@@ -101,7 +101,7 @@ fn a_blocking_warning_is_passed_by_its_code_and_by_nothing_else() {
     );
 }
 
-/// Lines below a header with its columns in another order would be carried out the wrong way round.
+/// Lines below a header with its columns in another order would be carried out in the wrong direction.
 #[test]
 fn nothing_below_a_turned_header_is_carried_out() {
     let place = Place::plume();
@@ -134,7 +134,7 @@ fn a_turned_header_is_found_by_the_names_of_a_mapping() {
     assert_eq!(header.unwrap()["line"], 3, "{problems:?}");
 }
 
-/// What only the column decides leaves out each line, also beyond those that are listed.
+/// A problem that concerns the whole column leaves out each of its lines, also those beyond the listed ones.
 #[test]
 fn every_line_of_a_damaged_column_is_left_out_however_many_they_are() {
     let place = Place::plume();
@@ -307,7 +307,7 @@ fn a_report_that_was_corrected_by_hand_is_carried_out_and_says_so() {
     assert_eq!(place.account_of("C-1"), "00900002");
 }
 
-/// The run is gone, and with it the original values; the customer that it found is left.
+/// The run is gone, and so are the original values; only the customer in the report remains.
 #[test]
 fn where_the_run_is_gone_its_customer_still_guards_the_line() {
     let place = Place::plume();

@@ -45,7 +45,7 @@ fn new_ids_that_differ_only_in_case_are_named_with_each_other() {
         "{}",
         human.err
     );
-    // The same ID twice is no pair of twins, nor is an old ID that differs from a new one in case.
+    // The same ID twice is no pair that differs in case, nor are an old and a new ID that differ in case.
     place.file(
         "moves.csv",
         "accountId,newAccountId\nA-1,CRM-ABCDEF\nCRM-abcdef,CRM-000001\nA-2,CRM-000002\n",
@@ -75,7 +75,7 @@ fn all_columns_that_are_nearly_known_are_named_together() {
 #[test]
 fn what_is_left_out_is_not_counted_among_what_is_asked_for() {
     let place = Place::plume();
-    // Left out by itself, by its column, by another line, and below a header in another order.
+    // Lines are left out because of themselves, their column, another line, or a header in another order.
     let text = "accountId,newAccountId\nA-1,CRM-200001\nA-2,(blank)\nA-3,unbekannt\nA-4,CRM-200004\nA-5,CRM-200004\n\
                 A-6,\nnewAccountId,accountId\nCRM-200007,A-7\nCRM-200008,unknown\naccountId,newAccountId\nA-9,CRM-200009\n";
     place.file("moves.csv", text);
@@ -122,7 +122,7 @@ fn kinds_of_problems_come_by_their_first_lines() {
         "{}",
         human.err
     );
-    // Of a kind that lines and columns decide, the first lines are the examples.
+    // Where both lines and columns show a problem of one kind, the first lines are the examples.
     for line in 5..=6 {
         let place = format!("moves.csv:{line}, column newAccountId");
         assert!(human.err.contains(&place), "{}", human.err);
@@ -157,12 +157,13 @@ fn a_word_that_many_customers_would_get_in_a_numbered_column_is_no_id() {
         let errors = errors.map(|one| (one["line"].as_u64().unwrap(), one["code"].to_string()));
         errors.collect::<Vec<_>>()
     };
-    // In no list of words. Adobe lets two customers have one ID, so nothing else refuses the lines.
+    // These words are in no list of placeholders. Adobe allows two customers to have one ID, so no other rule refuses
+    // the lines.
     file("ukjent kunde");
     let expected = [6, 15, 24, 33].map(|line| (line, "\"placeholder\"".to_owned()));
     assert_eq!(errors(&[]), expected);
     assert_eq!(errors(&["--accept", "placeholder"]), []);
-    // Where account IDs are unique, it is a contradiction as well, which cannot be accepted.
+    // Where account IDs are unique, it is also a contradiction, which cannot be accepted.
     let (problems, counts) = found(&place, &[]);
     for code in ["placeholder", "duplicate_target"] {
         let lines = problems.iter().filter(|(_, found)| found == code);
@@ -172,10 +173,10 @@ fn a_word_that_many_customers_would_get_in_a_numbered_column_is_no_id() {
     let (_, accepted) = found(&place, &["--accept", "placeholder"]);
     assert_eq!(accepted["invalid"], 4);
     assert_eq!(counts["renames"], 36);
-    // An ID of the column's own kind is one, also of another length.
+    // A value with the form of the column's other IDs is an ID, even if its length differs.
     file("CRM-1234567");
     assert_eq!(errors(&[]), []);
-    // One customer of several lines has one new ID.
+    // Several lines of one customer have the same new ID.
     let lines: String = (0..20).fold(String::new(), |text, n| {
         text + &format!("A-{n:05},CRM-{n:06},,S-{n}\n")
     });

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 const JOB: [&str; 5] = ["apply", "moves.csv", "--yes", "--key", "nightly-2026-11-27"];
 
-/// A place with the file, with runs in files and then in a database.
+/// Runs a test twice: with runs in files, and with runs in a database.
 fn each_ledger(test: impl Fn(&Place)) {
     let Some(server) = Server::shared() else {
         return;
@@ -59,7 +59,7 @@ fn a_job_that_was_killed_goes_on_with_the_same_command_and_then_does_nothing() {
     });
 }
 
-/// Its end is its exit code, whoever asks again.
+/// A finished job has the same exit code each time that it is started again.
 #[test]
 fn a_job_that_has_finished_with_failures_ends_with_their_exit_code_again() {
     each_ledger(|place| {
@@ -75,7 +75,7 @@ fn a_job_that_has_finished_with_failures_ends_with_their_exit_code_again() {
     });
 }
 
-/// As where another program has changed its record.
+/// For example, another program has changed the run's record.
 #[test]
 fn a_job_of_which_it_is_not_known_how_it_ended_is_no_success() {
     let place = Place::plume();
@@ -126,7 +126,7 @@ fn another_file_command_target_or_reading_with_the_key_is_refused_and_both_are_n
     });
 }
 
-/// A guard of the run is not given anew by the command that goes on with it.
+/// A job that is started again continues the run with the counts of its guards.
 #[test]
 fn a_guard_does_not_count_anew_because_the_job_is_started_again() {
     each_ledger(|place| {
@@ -190,7 +190,7 @@ fn of_two_machines_that_start_a_job_at_the_same_time_one_begins_its_run() {
     };
     for _ in 0..4 {
         let place = with_file(server);
-        // The tables are there.
+        // Creates the tables.
         place.run(&["runs"]).expect(0);
         let machines = ["first", "second", "third"].map(|name| Machine::new(&place, name));
         let children = machines.each_ref().map(|machine| {
@@ -210,7 +210,7 @@ fn of_two_machines_that_start_a_job_at_the_same_time_one_begins_its_run() {
     }
 }
 
-/// Two targets do not share a key, also where both begin at the same time: the database decides.
+/// Two runs cannot have the same key, even if both begin at the same time: the database decides.
 #[test]
 fn an_imported_run_keeps_its_key_and_no_second_run_has_it() {
     let Some(server) = Server::shared() else {

@@ -1,4 +1,5 @@
-//! Limits that nobody announces, tokens that live shortly, secrets as they are kept, and the first writes.
+//! Limits that the system does not announce, tokens with a short lifetime, secret files in different forms, and the
+//! first writes.
 
 use crate::edges::{HTML, answer, at};
 use crate::support::{Asked, Done, Front, Place};
@@ -8,7 +9,8 @@ use std::net::TcpStream;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-/// Takes this many calls a second, as nginx does: with room for a few more at a time, and none for those it refuses.
+/// Accepts this many calls per second, as nginx does: it accepts a few more at a time, and does not count those that it
+/// refuses.
 struct Limit {
     per_second: f64,
     room: f64,
@@ -53,7 +55,7 @@ fn a_limit_that_is_not_announced_is_found_and_used() {
         });
         let begun = Instant::now();
         at(&place, &front, &["apply", &file, "--yes", "--rate", rate]).expect(0);
-        // Nine seconds of work; far from what the machine's load adds.
+        // The work takes nine seconds; a busy machine does not add so much.
         let took = begun.elapsed();
         assert!(
             took < Duration::from_secs(25),
@@ -178,7 +180,7 @@ fn the_first_write_goes_alone_and_each_that_took_effect_doubles_those_in_flight(
     let place = Place::plume();
     let file = place.moves(60);
     let honest = place.sandbox.base_url();
-    // In flight now, answered well so far; and the most that were seen beside each number of good answers.
+    // Writes in flight, writes answered successfully; and for each write the number of successes and of writes in flight.
     let state = std::sync::Arc::new(Mutex::new((0_u32, 0_u32, Vec::<(u32, u32)>::new())));
     let seen = std::sync::Arc::clone(&state);
     let front = Front::new(move |asked: &Asked, stream: &mut TcpStream| {
@@ -213,8 +215,8 @@ fn the_first_write_goes_alone_and_each_that_took_effect_doubles_those_in_flight(
     assert!(most > 8, "{most}");
 }
 
-/// A wave is read back customer by customer, and `verify` too where the system refuses to find many with one call: as many at the same
-/// time as units would be under way.
+/// A wave is read back customer by customer, and so does `verify` where the system refuses bulk look-ups: as many reads
+/// run at the same time as units would.
 #[test]
 fn customers_that_are_read_again_are_read_several_at_the_same_time() {
     let place = Place::new(Options {
@@ -223,7 +225,7 @@ fn customers_that_are_read_again_are_read_several_at_the_same_time() {
     });
     let file = place.moves(60);
     let honest = place.sandbox.base_url();
-    // Readings of customers in flight after the last write of the wave or of the run, and the most that were; writes.
+    // Reads in flight after the last write of the wave or of the run, the maximum of them, and the number of writes.
     let state = std::sync::Arc::new(Mutex::new((0_u32, 0_u32, 0_u32)));
     let seen = std::sync::Arc::clone(&state);
     let front = Front::new(move |asked: &Asked, stream: &mut TcpStream| {
@@ -255,7 +257,7 @@ fn customers_that_are_read_again_are_read_several_at_the_same_time() {
     assert!((8..=16).contains(&of_verify), "{of_verify}");
 }
 
-/// Time that has to pass because a clock is what is tested.
+/// Waits in real time, because the test is about time.
 #[expect(clippy::disallowed_methods, reason = "an answer that takes a while")]
 fn wait(time: Duration) {
     std::thread::sleep(time);

@@ -20,7 +20,7 @@ fn the_story_of_a_line_is_told_from_the_ledger_and_the_log() {
     ];
     place.run(&arguments).expect(0);
     let run = place.newest_id();
-    // From another folder: the run knows where its log is.
+    // The command is started in another folder: the run has recorded where its log is.
     let elsewhere = place.path().join("elsewhere");
     std::fs::create_dir(&elsewhere).unwrap();
     let mut command = place.command(&["log", &run, "--line", "3", "--format", "json"]);
@@ -48,7 +48,7 @@ fn the_story_of_a_line_is_told_from_the_ledger_and_the_log() {
         .collect();
     assert_eq!(kinds, ["find", "write", "read"]);
     assert_eq!(story["log_missing"], Value::Null);
-    // The same for a person, and without the log.
+    // The same as text, and then without the log.
     let person = place.run(&["log", &run, "--line=3"]).expect(0);
     for words in [
         "accountId A-000001, newAccountId B-000001",
@@ -73,7 +73,7 @@ fn the_story_of_a_line_is_told_from_the_ledger_and_the_log() {
     assert!(without["log_missing"].is_string() && without["calls"] == serde_json::json!([]));
 }
 
-/// As a person sees it, without what differs from run to run.
+/// The output as text, with placeholders for everything that differs from run to run.
 #[test]
 fn the_story_of_a_line_is_shown_like_this() {
     let place = Place::plume();
@@ -109,7 +109,7 @@ fn the_story_of_a_line_is_shown_like_this() {
     ");
 }
 
-/// Times, durations and correlation IDs are replaced.
+/// Replaces times, durations and correlation IDs.
 fn steady(text: &str) -> String {
     let word = |word: &str| {
         let (bare, end) = match word.strip_suffix(',') {
@@ -158,7 +158,7 @@ fn the_log_command_names_what_is_not_there() {
     assert!(unknown.err.contains("20200101"), "{}", unknown.err);
     let gone = place.run(&["log", &run, "--line=2", "--log", "gone.log"]);
     assert!(gone.expect(2).err.contains("gone.log"));
-    // A line that was not written to, and no log: what there is.
+    // This line was not written, and there is no log: the command shows the rest.
     let told = place.run(&["log", "--line=2", "--format=json"]).expect(0);
     assert!(told.json()["log_missing"].is_string());
 }

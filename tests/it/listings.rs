@@ -9,7 +9,7 @@ fn guid(n: u32) -> String {
     format!("00000000-0000-4000-8000-{n:012}")
 }
 
-/// A stand-in of one of the systems that list, with customers whose references are `REF-0` and so on.
+/// Makes a stand-in of a system that lists customers, with the references `REF-0` and so on.
 fn place(kind: Kind, customers: u32) -> Place {
     let place = Place::new(Options {
         kind,
@@ -48,7 +48,7 @@ fn run(place: &Place, kind: Kind, base_url: &str, arguments: &[&str]) -> Done {
     finish(command.spawn().unwrap())
 }
 
-/// The list of customers in the words of a system.
+/// Returns a list of customers in the form of a system.
 fn list_of(kind: Kind, items: &[Value], total: usize) -> Value {
     match kind {
         Kind::Adobe => json!({"totalCount": total, "count": items.len(), "accounts": items}),
@@ -66,7 +66,7 @@ fn items_of(kind: Kind, body: &Value) -> Vec<Value> {
     items.as_array().unwrap().clone()
 }
 
-/// Whether all customers are asked for, and not one.
+/// Returns whether a request asks for the list of all customers.
 fn lists(asked: &Asked) -> bool {
     let (path, _) = asked.path.split_once('?').unwrap_or((&asked.path, ""));
     asked.method == "GET"
@@ -74,7 +74,7 @@ fn lists(asked: &Asked) -> bool {
         && !asked.path.contains("searchValue")
 }
 
-/// An honest server but for its lists, which are turned into others.
+/// Returns a front that is honest except for its lists, which `turn` changes.
 fn front(
     place: &Place,
     kind: Kind,
@@ -151,7 +151,7 @@ fn a_customer_that_is_listed_twice_is_not_taken_for_another() {
 fn a_list_that_breaks_off_before_its_own_total_proves_nobody_absent() {
     for kind in [Kind::Adobe, Kind::CloudCockpit] {
         let place = place(kind, 4);
-        // The last customer carries the reference of the first: which of them is meant is not told.
+        // The last customer has the reference of the first, so it is ambiguous.
         place.with_world(|mut world| match kind {
             Kind::Adobe => {
                 world.adobe.get_mut(&guid(3)).unwrap().body["externalReferenceId"] = json!("REF-0");
@@ -183,13 +183,13 @@ fn a_list_that_breaks_off_before_its_own_total_proves_nobody_absent() {
         let done = run(&place, kind, &front.base_url(), &["apply", &file, "--yes"]).expect(1);
         let verdicts = place.verdicts();
         if kind == Kind::Adobe {
-            // There is no other way to find anybody.
+            // Adobe has no other way to find a customer.
             assert_eq!(verdicts, ["failed/bad_answer"; 3], "{}", done.err);
             assert_eq!(place.patches(), 0);
             let lists = place.sandbox.log().len();
             assert!(lists <= 12, "{lists} calls for a list that is broken");
         } else {
-            // Here each can be searched for.
+            // `CloudCockpit` can search each customer.
             assert_eq!(
                 verdicts,
                 ["failed/ambiguous", "failed/not_found", "changed/"],
@@ -259,7 +259,7 @@ fn a_plume_search_that_shows_few_at_a_time_is_read_to_its_end() {
             .split('&')
             .find_map(|part| part.strip_prefix("skip=")?.parse().ok())
             .unwrap_or(0);
-        // Never more than ten, whatever is asked for.
+        // The server returns at most ten customers, even if more are requested.
         let page: Vec<&Value> = all.iter().skip(skip).take(10).collect();
         stream
             .write_all(&good_answer(&json!(page).to_string()))
@@ -330,7 +330,7 @@ fn a_reseller_that_cloudcockpit_does_not_know_is_named() {
     assert_eq!(rows[0]["idshift_customer_id"], id);
 }
 
-/// The second page of a list of sixty, as it came the first time: how many lists were asked for, all told.
+/// Changes the second page of a list of sixty the first time that it is read. Returns how many list calls were made.
 fn lists_where(shifts: impl Fn(&mut Vec<Value>) + Send + Sync + 'static) -> usize {
     let kind = Kind::Adobe;
     let place = place(kind, 60);
@@ -362,22 +362,24 @@ fn lists_where(shifts: impl Fn(&mut Vec<Value>) + Send + Sync + 'static) -> usiz
 #[test]
 fn a_list_that_shifts_while_it_is_read_is_read_again() {
     let listed = |n: u32| json!({"customerId": guid(n), "externalReferenceId": format!("REF-{n}")});
-    // Somebody came in before: some of the first page come again, and the last of all not at all.
+    // A customer was added before the page: some customers of the first page appear again, and the last of all does not
+    // appear.
     let came_in = move |items: &mut Vec<Value>| {
         items.pop();
         items.insert(0, listed(48));
     };
-    // Two of the first page went, and two came at the end: as many as before, and one on neither page.
+    // Two customers of the first page were removed and two added at the end: the number is the same, and one customer
+    // is on neither page.
     let went = move |items: &mut Vec<Value>| {
         items.drain(..2);
         items.extend([listed(98), listed(99)]);
     };
-    // Two pages and three empty lists, once more two pages; the look after the run five.
+    // Two pages and three empty lists, two pages again, and five lists for the check after the run.
     assert_eq!(lists_where(came_in), 12);
     assert_eq!(lists_where(went), 12);
 }
 
-/// Somebody of the first page goes while the second is read, so that the next one in line is on neither.
+/// A customer of the first page is removed before the second page is read, so that another customer is on neither page.
 #[test]
 fn a_cloudcockpit_list_that_moves_up_is_read_again() {
     let kind = Kind::CloudCockpit;
@@ -394,7 +396,7 @@ fn a_cloudcockpit_list_that_moves_up_is_read_again() {
         let items = &all[from..(from + 2).min(6)];
         json!({"items": items, "totalCount": 6 - moved, "hasNextPage": from + 2 < 6})
     });
-    // The third customer has it, who is on no page at first.
+    // The third customer has this ID; at first this customer is on no page.
     let text = "accountId,newAccountId\nREF-1,REF-2\nREF-0,NEW-0\nREF-4,NEW-4\nREF-5,NEW-5\n";
     let file = place.file("moves.csv", text);
     run(&place, kind, &front.base_url(), &["apply", &file, "--yes"]).expect(1);

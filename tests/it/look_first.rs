@@ -2,7 +2,7 @@ use crate::question::on_a_terminal;
 use crate::support::{Done, Place, begun_by, finish};
 use std::time::{Duration, Instant};
 
-/// On a terminal on which `yes` is typed once `meanwhile` is done, which begins with the question.
+/// Runs a command on a terminal. When the question appears, runs `meanwhile`, then types `yes`.
 fn answered_after(place: &Place, arguments: &[&str], meanwhile: impl FnOnce()) -> Done {
     let asked = place.path().join("asked");
     let answer = place.path().join("answer");
@@ -49,7 +49,7 @@ fn on_a_terminal_a_person_sees_what_would_change_before_the_question() {
     let order = ["A-000000 →", "plan digest", "Type yes"].map(|words| refused.find(words));
     assert!(order.is_sorted(), "{refused}");
     assert_eq!(place.patches(), 0);
-    // What was looked up is a plan now.
+    // The result of the look-ups is now a plan.
     let run = place.newest_id();
     let carry_out = format!("idshift apply --run {run}");
     assert!(refused.contains(&carry_out), "{refused}");
@@ -107,11 +107,11 @@ fn where_looking_first_takes_long_it_is_said_and_the_question_comes_before() {
     assert!(place.sandbox.log().is_empty());
 }
 
-/// On a terminal on which Ctrl-C is typed as soon as the question stands.
+/// Runs a command on a terminal, and types Ctrl-C when the question appears.
 fn interrupted_at_the_question(place: &Place, arguments: &[&str]) -> Done {
     let asked = place.path().join("asked");
     let idshift = place.command(arguments);
-    // What is typed before Ctrl-C is no answer: the line is not ended.
+    // Text before Ctrl-C is no answer, because the line is not ended.
     let script = format!(
         "(while ! grep -q 'Type yes' {asked} 2>/dev/null; do sleep 0.1; done; printf '\\003'; sleep 5) \
          | script -qefc \"$0 $*\" /dev/null > {asked}; code=$?; cat {asked}; exit $code",
@@ -135,7 +135,7 @@ fn ctrl_c_at_the_question_ends_the_command_without_a_write() {
     assert_eq!(place.account_of("C-2"), "B-000002");
 }
 
-/// The question was never answered: what `resume` does is not what somebody has consented to.
+/// The question was never answered, so there is no consent to what `resume` would do.
 #[test]
 fn a_run_that_was_killed_before_the_consent_asks_for_it_again() {
     let place = Place::plume();

@@ -2,24 +2,24 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-/// A hermetic runner, and the judge of what the stand-in saw.
+/// A hermetic runner, and checks of the calls that the stand-in received.
 mod support;
 
 /// What an Adobe write sends back, and what stops a run that changes more.
 mod adobe;
-/// Systems that store an ID otherwise than it was written.
+/// Systems that store an ID in another form than it was written.
 mod altered;
-/// The log of calls: what is in it, and what never is.
+/// The log of calls: what it contains, and what it never contains.
 mod call_log;
-/// The file of the log of calls: private, rotated, never in the way of a run.
+/// The file of the log of calls: it is private and rotated, and never stops a run.
 mod call_log_file;
 /// Calls per kind of line, as the documents say.
 mod calls;
-/// What is printed is true: times and zones, counts, forecasts, documents.
+/// Printed information is true: times and zones, counts, forecasts, documents.
 mod claims;
 /// Exit codes, messages, secrets, permissions.
 mod cli;
-/// Certificates of this client.
+/// Client certificates.
 mod client_certificates;
 /// Failures common to all lines.
 mod common_failures;
@@ -27,7 +27,7 @@ mod common_failures;
 mod completion;
 /// Orders to a run in progress: pause, another rate, drain.
 mod control;
-/// The IDs by which a system recognises a repetition.
+/// The IDs by which a system recognises a repeated request.
 mod correlation;
 /// Kills at every step and at random; signals; two at once.
 mod crash;
@@ -35,11 +35,11 @@ mod crash;
 mod credentials;
 /// Full disks, lost folders, damaged ledgers, closed pipes.
 mod disk;
-/// The form of every JSON document.
+/// The schemas of all JSON documents.
 mod documents;
-/// Why a line of a scheduled run was not as the file has it.
+/// Why the system differed from a line of a scheduled run.
 mod drift;
-/// What stands between the program and the API: portals, redirects, proxies, gateways.
+/// Servers between the program and the API: portals, redirects, proxies, gateways.
 mod edges;
 /// Several local addresses: a quota for each, one rate for all.
 mod egress;
@@ -49,15 +49,15 @@ mod evidence;
 mod faults;
 /// Memory that does not grow with the lines.
 mod flat_memory;
-/// A server that is no honest one.
+/// A hostile server.
 mod hostile;
-/// Streams that are refused, reset, and thrown out.
+/// HTTP/2 streams that are refused, reset, and closed.
 mod http2;
 /// One system under several names, recycled IDs, clocks and folders: a change is made once.
 mod identity;
-/// Writes whose answer never came, answers that are about somebody else, and what is learnt of them later.
+/// Writes without an answer, answers about another customer, and what is learnt of such writes later.
 mod in_doubt;
-/// Nights that look at a part of their lines.
+/// Scheduled runs that check only a part of their lines.
 mod incremental;
 /// Damaged files, and what is accepted of them.
 mod input;
@@ -65,36 +65,36 @@ mod input;
 mod input_messages;
 /// `--key`: jobs that are started again.
 mod keyed;
-/// Limits that nobody announces, tokens that live shortly, and the first writes.
+/// Limits that the system does not announce, tokens with a short lifetime, and the first writes.
 mod limits;
 /// `idshift log`: the story of one line, and of a run.
 mod line_story;
-/// Lists of customers whose pages overlap, break off, or belong to nobody.
+/// Lists of customers with pages that overlap, end too early, or belong to another relationship.
 mod listings;
 /// `apply` at a terminal: everything is looked up and shown before the question.
 mod look_first;
 /// What the columns of a file mean: guesses that are shown, and what is saved.
 mod mapping;
-/// Whom a line means, where the system, another line or an earlier run leave that open.
+/// Which customer a line means, where the system, another line or an earlier run make that unclear.
 mod meant_customer;
 mod metrics;
-/// The same changes once more, with columns that name the customer otherwise.
+/// The same changes again, with other columns that name the customer.
 mod named_otherwise;
 /// Other spellings of account IDs that a plan did not find.
 mod near_misses;
 /// Runs that are resumed after newer ones have written to the same customers.
 mod newer_runs;
-/// What is printed as the next step, typed into a shell.
+/// The printed next steps, run in a shell.
 mod next_steps;
 /// Thirty scheduled runs in a row, and what happens to such runs.
 mod nights;
 /// Where the end of a run is reported.
 mod notifications;
-/// What an operator meets in scheduled runs and after failures.
+/// Problems of operators with scheduled runs and after failures.
 mod operations;
-/// Options that no other test is about.
+/// Options without another test.
 mod options;
-/// Whatever goes away for a while: servers, names, tokens, time.
+/// Outages: servers, names, tokens, time.
 mod outage;
 /// Runs that newer ones have overtaken.
 mod overtaken;
@@ -102,7 +102,7 @@ mod overtaken;
 mod pace;
 /// README and `docs/`: the command of the README, and links.
 mod pages;
-/// What a night takes over from the one before.
+/// What a night reuses from the previous one.
 mod plain_nights;
 /// Plans, order, guards, undo, verify, reconcile.
 mod plans;
@@ -110,31 +110,31 @@ mod plans;
 mod plume;
 /// A ledger in PostgreSQL: what `doctor` says of it.
 mod postgres;
-/// What earlier runs have done, and what a plan has seen.
+/// The effects of earlier runs and plans.
 mod prior_runs;
-/// What is shown of a run in progress, on terminals of any width, as JSON and by a signal; colours; the closing table.
+/// The display of a run in progress, on terminals of any width, as JSON and by a signal; colours; the closing table.
 mod progress;
-/// Proxies: SOCKS, and which host takes which.
+/// Proxies: SOCKS, and which host uses which proxy.
 mod proxies;
-/// What a person is asked on a terminal before something is written.
+/// The question on a terminal before something is written.
 mod question;
 /// Lines of which an earlier run knows the customer.
 mod recognition;
-/// What others fell into, one test each.
+/// Former faults, one test each.
 mod regressions;
 /// The page of a run: who and when, forecasts, lines.
 mod reports;
-/// Runs that were stopped, and what can go wrong with going on.
+/// Runs that were stopped, and what can go wrong when they are resumed.
 mod resume;
-/// What is kept of old runs.
+/// What remains of old runs.
 mod retention;
 /// The units and the `CronJob` in `samples/`.
 mod samples;
-/// What each command shows a person.
+/// The text output of each command.
 mod screens;
 /// Settings from the command line, the environment and profiles; what a run keeps of them; their help.
 mod settings;
-/// A share of a file after other shares, other machines and other runs.
+/// A shard of a file after other shards, other machines and other runs.
 mod shard_history;
 /// Several machines, each with a share of one file.
 mod shards;
@@ -148,20 +148,20 @@ mod shared_ledger_import;
 mod shared_ledger_outages;
 /// One rate for all processes whose runs are kept in PostgreSQL.
 mod shared_rate;
-/// What is too old to be written upon, and what takes effect late.
+/// Look-ups that are too old for a write, and writes that take effect late.
 mod stale_writes;
-/// Random wishes, faults and kills, against a model of the end.
+/// Random requests, faults and kills, compared with a model of the result.
 mod storm;
 /// Adobe VIP Marketplace and `CloudCockpit`.
 mod systems;
-/// What a person sees and is asked on a terminal while a run is in progress.
+/// The display and the questions on a terminal while a run is in progress.
 mod terminal;
 /// Certificates and proxies.
 mod tls;
 /// The pages with screens: `docs/tour.md` and the picture of the README.
 mod token_files;
 mod tour;
-/// Writes that may have taken effect, where another value is there afterwards.
+/// Writes that may have taken effect, after which the system has another value.
 mod uncertain;
 /// `--waves`: growing parts of a run, each read back before the next.
 mod waves;

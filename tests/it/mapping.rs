@@ -46,7 +46,7 @@ fn each_column_is_shown_with_its_meaning_and_three_values() {
     assert_eq!(json["map"]["newAccountId"], "New_Account_ID__c");
     assert_eq!(json["exit_code"], 0);
     assert!(place.sandbox.log().is_empty(), "it asks no system");
-    // A guess is used by no run.
+    // No run uses a guess.
     let refused = place.run(&["check", &file]).expect(2);
     assert!(
         refused.err.contains("is nearly newAccountId"),
@@ -67,7 +67,7 @@ fn what_is_saved_is_used_by_every_command_that_reads_a_file() {
         "{}",
         done.out
     );
-    // Each command names the next one with the profile, and without the columns that it has saved.
+    // Each command shows the next one with the profile, and without the saved columns.
     for (command, next) in [("map", "check"), ("check", "plan")] {
         let done = place.run(&[command, &file, "--profile", "night"]).expect(0);
         let next = format!("next: idshift {next} export.csv --profile night\n");
@@ -84,7 +84,7 @@ fn what_is_saved_is_used_by_every_command_that_reads_a_file() {
             .expect(0);
     }
     assert_eq!(place.account_of("C-3"), "N-10003");
-    // The run has its mapping with it: nothing has to be said again, and another mapping later changes nothing of it.
+    // The run keeps its mapping: it need not be given again, and a later change of the configuration does not affect the run.
     place.file(
         "idshift.toml",
         "[profiles.night.map]\naccountId = \"Other\"\n",
@@ -155,7 +155,7 @@ fn every_column_that_counts_can_be_named_in_the_file_of_settings() {
     place.run(&["check", &file]).expect(0);
 }
 
-/// Its run says how a report's columns are read, not the profile that holds now.
+/// The columns of a report are read as in its run, even if the profile has changed.
 #[test]
 fn a_report_is_read_as_its_run_was_though_the_profile_says_otherwise() {
     let (place, _) = place();
@@ -211,7 +211,7 @@ fn columns_that_may_mean_the_same_are_not_saved_until_a_person_decides() {
         saved()
     );
     place.run(&["check", &file, "--profile", "x"]).expect(0);
-    // Once it is said, it is not guessed at again.
+    // A column that was set is not guessed again.
     let again = place.run(&["map", &file, "--profile", "x"]).expect(0).out;
     assert!(again.contains("Kundennummer → accountId "), "{again}");
     assert!(
@@ -258,7 +258,7 @@ fn a_file_without_a_header_and_lines_above_one_are_recognised() {
         "{}",
         done.out
     );
-    // Names that say nothing are names all the same.
+    // Column names without a recognisable meaning are kept as names.
     let file = place.file("strange.csv", "foo,bar\n1001,5001\n1002,5002\n");
     let done = place.run(&["map", &file]).expect(0);
     assert!(done.out.contains("foo → carried through"), "{}", done.out);

@@ -50,7 +50,7 @@ fn service(place: &Place, id: &str) -> String {
     })
 }
 
-/// A chain that was carried out by hand: whoever has the second ID has it by the first line.
+/// A chain was carried out by hand: the customer that now has the second ID got it through the first line.
 #[test]
 fn who_was_renamed_by_another_line_before_is_not_renamed_on() {
     let place = of(Kind::Adobe);
@@ -76,7 +76,7 @@ fn who_was_renamed_by_another_line_before_is_not_renamed_on() {
     }
 }
 
-/// Two lines name one customer in two ways and contradict each other, and the first was fulfilled another night.
+/// Two lines name one customer in two ways and contradict each other; the first line was carried out in an earlier night.
 #[test]
 fn a_contradiction_is_one_also_when_half_of_it_was_done_before() {
     let place = Place::plume();
@@ -95,7 +95,7 @@ fn a_contradiction_is_one_also_when_half_of_it_was_done_before() {
     }
 }
 
-/// Failures fed back from another folder, when the ID that the line goes by is somebody else's.
+/// Failures are applied from another folder, after another customer has got the ID in their lines.
 #[test]
 fn failures_that_were_copied_mean_the_customers_that_their_run_has_found() {
     let place = Place::plume();
@@ -122,7 +122,7 @@ fn failures_that_were_copied_mean_the_customers_that_their_run_has_found() {
     assert_eq!(service(&place, "C-9"), "old");
 }
 
-/// What the next step says is to be typed must work.
+/// The command that is printed as the next step must work.
 #[test]
 fn failures_of_a_customer_who_was_renamed_can_be_tried_again() {
     let place = Place::plume();
@@ -143,7 +143,7 @@ fn failures_of_a_customer_who_was_renamed_can_be_tried_again() {
     assert_eq!(service(&place, "C-1"), "S-1");
 }
 
-/// What was there before is put back to the letter, also where no list may hold such values.
+/// The former value is restored exactly, even if no file may contain such a value.
 #[test]
 fn an_undo_restores_the_exact_former_value() {
     let place = Place::plume();
@@ -182,7 +182,7 @@ fn an_undo_restores_the_exact_former_value() {
     place.run(&["report"]).expect(0);
 }
 
-/// Whatever reseller a list is narrowed to, it shows the caller's own identifiers.
+/// Returns a front with lists that always show the caller's own identifiers, for each reseller.
 fn listing_its_own(place: &Place) -> Front {
     let honest = place.sandbox.base_url();
     Front::new(move |asked: &Asked, stream: &mut TcpStream| {
@@ -196,7 +196,7 @@ fn listing_its_own(place: &Place) -> Front {
     })
 }
 
-/// A list that is narrowed to a reseller and shows the caller's own identifiers.
+/// A list that is restricted to a reseller shows the caller's own identifiers.
 #[test]
 fn an_identifier_of_another_relationship_is_not_taken_for_the_one_that_is_meant() {
     let place = of(Kind::CloudCockpit);
@@ -236,7 +236,7 @@ fn an_identifier_of_another_relationship_is_not_taken_for_the_one_that_is_meant(
     });
 }
 
-/// Listed are the customers of one reseller; the line says who is meant.
+/// The list contains only the customers of one reseller; the line names a customer of another.
 #[test]
 fn a_customer_who_is_named_and_in_no_list_is_read() {
     let place = of(Kind::Adobe);
@@ -254,7 +254,7 @@ fn a_customer_who_is_named_and_in_no_list_is_read() {
     assert_eq!(reference(&place, "P6"), "REF-A");
 }
 
-/// The write has taken effect, nobody could be asked about it, and the list that is made anew shows it.
+/// The write has taken effect, but no read could show that; the new list shows it.
 #[test]
 fn whom_a_write_in_doubt_has_renamed_is_not_another_lines_customer() {
     let place = of(Kind::Adobe);
@@ -330,7 +330,7 @@ fn a_token_that_is_said_to_be_missing_is_renewed_too() {
     assert_eq!(place.verdicts(), vec!["changed/"; 10]);
 }
 
-/// The first write without the profile is compared also where its answer says nothing.
+/// The first write without the profile is checked even if its answer does not show the result.
 #[test]
 fn the_reference_alone_is_given_up_where_the_first_write_is_in_doubt_and_changed_more() {
     let place = of(Kind::Adobe);
@@ -367,7 +367,7 @@ fn the_reference_alone_is_given_up_where_the_first_write_is_in_doubt_and_changed
     assert_eq!(damaged, 1, "one customer showed it");
 }
 
-/// A run whose ledger is gone may be the one that has swapped these customers.
+/// A run with a lost ledger may have made the swap of these customers.
 #[test]
 fn a_swap_is_not_made_again_where_the_ledger_of_a_run_is_gone() {
     let place = Place::plume();
@@ -386,7 +386,7 @@ fn a_swap_is_not_made_again_where_the_ledger_of_a_run_is_gone() {
     assert_eq!(place.account_of("C-1"), "A-2");
 }
 
-/// Lines that restate a part of what others want of a location do not get into each other's way.
+/// Lines that repeat a part of other lines' values for a location are all carried out.
 #[test]
 fn lines_that_complete_each_other_at_a_location_are_both_carried_out() {
     for lookup in ["bulk", "each"] {
@@ -405,7 +405,7 @@ fn lines_that_complete_each_other_at_a_location_are_both_carried_out() {
     }
 }
 
-/// A line of a report whose account ID was altered means whoever has that ID, or nobody.
+/// A line of a report with a changed account ID names the customer that has this ID, or none.
 #[test]
 fn an_altered_line_of_a_report_does_not_mean_the_customer_of_before() {
     for lookup in ["bulk", "each"] {
@@ -437,7 +437,7 @@ fn an_altered_line_of_a_report_does_not_mean_the_customer_of_before() {
     }
 }
 
-/// Several customers with one reference, each of them named: so many lines are about so many customers.
+/// Several customers have one reference, and each line names its customer by ID, so each line concerns another customer.
 #[test]
 fn customers_with_one_reference_are_told_apart_by_their_names() {
     let place = of(Kind::Adobe);
@@ -457,7 +457,7 @@ fn customers_with_one_reference_are_told_apart_by_their_names() {
     }
 }
 
-/// Nobody has an identifier of the caller's own; the relationship's are not shown.
+/// No customer has an identifier in the caller's own relationship, and the list does not show those of the reseller's.
 #[test]
 fn a_list_without_identifiers_does_not_say_that_there_are_none() {
     let place = of(Kind::CloudCockpit);
@@ -489,7 +489,7 @@ fn a_list_without_identifiers_does_not_say_that_there_are_none() {
     });
 }
 
-/// Between Adobe's reading and its writing all calls are held, and somebody adds a contact.
+/// Between a read and a write to Adobe all calls are held, and another program adds a contact.
 #[test]
 fn a_profile_that_changed_while_calls_were_held_is_not_written_back() {
     let place = of(Kind::Adobe);
@@ -520,7 +520,7 @@ fn a_profile_that_changed_while_calls_were_held_is_not_written_back() {
     });
 }
 
-/// A service ID may be any text, also one that no line may ask for.
+/// The system may have any text as a service ID, even one that a line must not contain.
 #[test]
 fn an_odd_service_id_of_one_location_hides_no_other() {
     for lookup in ["bulk", "each"] {

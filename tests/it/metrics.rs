@@ -1,9 +1,9 @@
-//! The file of metrics: written whole, kept readable, and in place of nothing else.
+//! The file of metrics: it is written as a whole, stays readable, and replaces no other file.
 
 use crate::support::{Place, finish};
 use std::os::unix::fs::PermissionsExt;
 
-/// Name, labels and value of each sample, as a parser of the format reads them.
+/// Returns name, labels and value of each sample, as a parser of the format reads them.
 fn samples(text: &str) -> Vec<(String, String, f64)> {
     let lines = text.lines().map(|line| Ok(line.to_owned()));
     let read = prometheus_parse::Scrape::parse(lines).unwrap();
@@ -71,7 +71,7 @@ fn metrics_are_written_for_good_and_for_failed_runs() {
         of(&bad, "idshift_last_success_timestamp_seconds", ""),
         success
     );
-    // Where it cannot be written, the run's result stands.
+    // If the file cannot be written, the run's result is the same.
     let done = place.run(&[
         "reconcile",
         &file,
@@ -82,7 +82,7 @@ fn metrics_are_written_for_good_and_for_failed_runs() {
     assert!(done.expect(0).err.contains("warning: metrics_file"));
 }
 
-/// They are written by renaming, which would replace whatever is there.
+/// Metrics are written by renaming a file, which would replace any existing file.
 #[test]
 fn metrics_replace_nothing_but_metrics_and_never_end_a_run() {
     let place = Place::plume();
@@ -96,7 +96,7 @@ fn metrics_replace_nothing_but_metrics_and_never_end_a_run() {
         .status();
     assert!(pipe.unwrap().success());
     let before = std::fs::read(place.path().join(&file)).unwrap();
-    // A device without an end, one that takes anything, a pipe without a reader, a folder, and files of other kinds.
+    // A full device, the null device, a pipe without a reader, a folder, and files of other kinds.
     for (path, words) in [
         ("/dev/full", "it is no file"),
         ("/dev/null", "it is no file"),

@@ -1,6 +1,6 @@
 use crate::support::{Place, named};
 
-/// Customers `C-0` to `C-3` with the account IDs `A-0` to `A-3`.
+/// Makes customers `C-0` to `C-3` with the account IDs `A-0` to `A-3`.
 fn people() -> Place {
     let place = Place::plume();
     place.with_world(|mut world| {
@@ -22,7 +22,7 @@ const SWAP: &[(u8, &str)] = &[(0, "A-1"), (1, "A-0")];
 const RING: &[(u8, &str)] = &[(0, "A-1"), (1, "A-2"), (2, "A-0")];
 const CHAIN: &[(u8, &str)] = &[(0, "A-1"), (1, "A-2"), (2, "B-2")];
 
-/// The same changes with other columns.
+/// Returns a file with these changes, in these columns.
 fn file(columns: &str, changes: &[(u8, &str)]) -> String {
     let mut text = format!("{columns}\n");
     for (n, new) in changes {
@@ -48,7 +48,7 @@ const COLUMNS: [&str; 4] = [
 
 #[test]
 fn changes_that_name_their_customers_otherwise_are_not_made_a_second_time() {
-    // In place of the first file, and beside it.
+    // The second file replaces the first one, or has another name.
     let files = [
         (SWAP, "moves.csv"),
         (SWAP, "other.csv"),
@@ -82,7 +82,7 @@ fn changes_that_name_their_customers_otherwise_are_not_made_a_second_time() {
     }
 }
 
-/// The customer that the line names is not the one to which it was applied, or has another ID since.
+/// The named customer is another one than the earlier run wrote to, or has got another ID since.
 #[test]
 fn a_customer_that_is_named_and_has_not_got_the_new_id_by_the_line_is_a_mismatch() {
     let place = people();

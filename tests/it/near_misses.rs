@@ -3,7 +3,7 @@ use crate::support::{Place, customer, named};
 use idshift::sandbox::{Class, Kind, Options};
 use std::fmt::Write as _;
 
-/// The directory of a provider, and an export that has lost zeros, case, dashes and more: 5 lines of 25 are not found.
+/// Makes a provider's customers, and an export that has lost zeros, case, dashes and more: 5 lines of 25 are not found.
 fn damaged(bulk: bool) -> (Place, String) {
     let place = Place::new(Options {
         bulk,
@@ -30,7 +30,7 @@ fn damaged(bulk: bool) -> (Place, String) {
     (place, file)
 }
 
-/// Searches for spellings that do not stand in the file.
+/// Returns the number of searches for spellings that the file does not contain.
 fn other_spellings(place: &Place) -> usize {
     let log = place.sandbox.log();
     let others = [
@@ -75,7 +75,7 @@ fn a_plan_says_which_spellings_of_lines_that_were_not_found_exist() {
     let words = "not_found 7: 2 would be found with leading zeros (first: line 22), 1 without leading zeros (first: line 24)";
     assert!(done.out.contains(words), "{}", done.out);
     assert_eq!(place.patches(), 0);
-    // Bulk: the file's lines in one call or two, each of the seven singly, and few more.
+    // Bulk look-ups: one or two calls for the file's lines, and a few more for other spellings.
     let bulk = |seen: &&idshift::sandbox::Seen| seen.class == Class::Bulk;
     let calls = place.sandbox.log().iter().filter(bulk).count();
     assert!((2..=1 + 5).contains(&calls), "{calls}");
@@ -103,14 +103,14 @@ fn where_bulk_is_refused_no_more_single_searches_are_made_than_the_budget_allows
         let searched = other_spellings(&place);
         assert!((2..=5).contains(&searched), "{lookup}: {searched}");
         assert_eq!(json["near_misses"][0]["lines"], 2, "{lookup}");
-        // What it costs is counted, and is no part of what carrying it out takes.
+        // The calls for this are counted, but are not part of the forecast.
         let made =
             json["calls"]["find"].as_u64().unwrap() + json["calls"]["read"].as_u64().unwrap();
         assert_eq!(made, place.sandbox.log().len() as u64, "{lookup}");
     }
 }
 
-/// A spreadsheet has taken the zeros of the whole column: no line of the file shows how many there were.
+/// A spreadsheet has removed the zeros from the whole column: no line of the file shows how many there were.
 #[test]
 fn a_column_that_has_lost_all_its_zeros_is_recognised_though_the_plan_stops() {
     let place = Place::plume();
@@ -140,7 +140,7 @@ fn a_column_that_has_lost_all_its_zeros_is_recognised_though_the_plan_stops() {
         .count();
     assert!(told >= 200, "{told}");
     assert!(rows[0]["idshift_message"].contains("10000; 00010000 exists"));
-    // A person is told before the question whether the column is right.
+    // The user sees this before the question whether to continue.
     let other = place.file("other.csv", text.trim_end_matches("10299,B-0299\n"));
     let asked = on_a_terminal(&place, "no", &["plan", &other]).expect(4).out;
     let order = ["would be found with leading zeros", "Type yes"].map(|words| asked.find(words));
@@ -167,7 +167,7 @@ fn apply_at_a_terminal_shows_them_before_the_question_and_writes_none_of_them() 
     let rows = place.rows("failures.csv");
     assert_eq!(rows.len(), 7);
     assert!(rows[0]["idshift_message"].contains("12345; 0012345 exists"));
-    // Without a look first nothing is looked up beside what is written.
+    // Without a plan first, no other spellings are looked up.
     let (place, file) = damaged(true);
     place
         .run(&[
@@ -182,7 +182,7 @@ fn apply_at_a_terminal_shows_them_before_the_question_and_writes_none_of_them() 
     assert_eq!(other_spellings(&place), 0);
 }
 
-/// The line names the customer: another one with a similar ID is none of its.
+/// The line names its customer, so another customer with a similar ID is not suggested.
 #[test]
 fn a_spelling_of_another_customer_than_the_line_names_is_not_told() {
     let place = Place::plume();
@@ -207,7 +207,7 @@ fn a_spelling_of_another_customer_than_the_line_names_is_not_told() {
     );
 }
 
-/// Systems that list have told all customers already: no call is made for it.
+/// Systems that list have already returned all customers, so no further call is needed.
 #[test]
 fn where_customers_are_listed_other_spellings_cost_no_call() {
     let place = Place::new(Options {

@@ -6,14 +6,14 @@ use std::net::TcpStream;
 
 const LINES: u32 = 40;
 
-/// A file that sets the service ID of each customer, named by the system's own ID.
+/// Writes a file that sets the service ID of each customer, named by the system's own ID.
 fn services(place: &Place, name: &str, value: &str) -> String {
     let mut text = String::from("customerId,serviceId\n");
     (0..LINES).for_each(|n| writeln!(text, "C-{n},{value}-{n}").unwrap());
     place.file(name, &text)
 }
 
-/// What the service ID of each customer begins with.
+/// Returns the beginning of each customer's service ID.
 fn days(place: &Place) -> BTreeMap<String, String> {
     place.with_world(|world| {
         let day = |service: &str| service.split('-').next().unwrap().to_owned();
@@ -27,7 +27,7 @@ fn days(place: &Place) -> BTreeMap<String, String> {
     })
 }
 
-/// A command that is killed at this durable step; its run.
+/// Runs a command that is killed at this durable step; returns its run.
 fn killed(place: &Place, arguments: &[&str], at: u32) -> String {
     let slowly = [arguments, &["--concurrency", "1"]].concat();
     let mut command = place.command(&slowly);
@@ -37,8 +37,8 @@ fn killed(place: &Place, arguments: &[&str], at: u32) -> String {
     place.newest_id()
 }
 
-/// Of a run that was begun before this one and resumed after it, what it wrote before is older, and what it wrote after
-/// its resume is newer, whatever the clock says.
+/// A run was begun before this one and resumed after it. Its first writes are older, and its writes after the resume
+/// are newer, whatever the clock says.
 #[test]
 fn a_run_that_was_resumed_later_is_newer_only_in_what_it_wrote_since() {
     for clock_is_wrong in [false, true] {
@@ -52,7 +52,7 @@ fn a_run_that_was_resumed_later_is_newer_only_in_what_it_wrote_since() {
         let before = days(&place);
         let newer = killed(&place, &["apply", &second, "--yes"], 12);
         if clock_is_wrong {
-            // As if it had been begun while the clock was an hour ahead.
+            // The run looks as if it had begun while the clock was an hour ahead.
             let ledger = place.newest().join("ledger.db");
             let connection = rusqlite::Connection::open(ledger).unwrap();
             let moved = "UPDATE progress SET started_at_ms = started_at_ms + 3600000";
@@ -70,12 +70,12 @@ fn a_run_that_was_resumed_later_is_newer_only_in_what_it_wrote_since() {
                 overwritten += u32::from(day == "DAY2");
             }
         }
-        // Where the clock contradicts the order of the runs, all that the other run wrote counts as newer.
+        // If the clock contradicts the order of the runs, all writes of the other run count as newer.
         assert_eq!(overwritten > 2, !clock_is_wrong, "{after:?}");
     }
 }
 
-/// What was written and of which the run was killed before it had recorded an outcome.
+/// The newer run was killed after a write, before it recorded an outcome.
 #[test]
 fn what_a_newer_run_wrote_before_it_was_killed_is_not_overwritten() {
     for step in 8..16 {
@@ -95,7 +95,7 @@ fn what_a_newer_run_wrote_before_it_was_killed_is_not_overwritten() {
     }
 }
 
-/// A write of which the newer run could not learn whether it took effect.
+/// The newer run could not find out whether its write took effect.
 #[test]
 fn a_write_in_doubt_of_a_newer_run_is_not_overwritten() {
     let place = Place::plume();
@@ -107,7 +107,7 @@ fn a_write_in_doubt_of_a_newer_run_is_not_overwritten() {
     let front = Front::new(move |asked: &Asked, stream: &mut TcpStream| {
         let answer = asked.honestly(&honest);
         let is_write = asked.method == "PATCH";
-        // The write takes effect, and neither its answer nor a later look arrives.
+        // The write takes effect, but neither its answer nor a later read arrives.
         let shown = String::from_utf8_lossy(&answer).contains("DAY2");
         !is_write && !shown && stream.write_all(&answer).is_ok()
     });
@@ -120,7 +120,7 @@ fn a_write_in_doubt_of_a_newer_run_is_not_overwritten() {
     assert_eq!(days(&place)["C-39"], "DAY2");
 }
 
-/// The newer run gave the account ID, and then its line failed at the location.
+/// The newer run set the account ID, and then its line failed at the location.
 #[test]
 fn a_rename_of_a_newer_run_whose_line_failed_is_not_overwritten() {
     let place = Place::plume();
@@ -142,7 +142,7 @@ fn a_rename_of_a_newer_run_whose_line_failed_is_not_overwritten() {
     assert_eq!(place.account_of("C-38"), "DAY1-38");
 }
 
-/// A line of a newer run that changed nothing holds up no older run.
+/// A line of a newer run that changed nothing does not stop an older run.
 #[test]
 fn what_a_newer_run_did_not_change_is_written_by_an_older_one() {
     let place = Place::plume();
@@ -161,7 +161,7 @@ fn what_a_newer_run_did_not_change_is_written_by_an_older_one() {
     assert_eq!(days(&place)["C-39"], "DAY1");
 }
 
-/// A run that cannot be read and is older can have written nothing newer.
+/// An older run that cannot be read cannot have written newer values.
 #[test]
 fn an_older_run_that_is_gone_stops_no_resume() {
     let place = Place::plume();
@@ -178,7 +178,7 @@ fn an_older_run_that_is_gone_stops_no_resume() {
     assert!(days(&place).values().all(|day| day == "DAY2"));
 }
 
-/// Also where the system has stored another value than was written, so that the line of the newer run has failed.
+/// The rule also holds where the system stored another value than the written one, so that the line of the newer run failed.
 #[test]
 fn a_service_id_that_a_newer_run_wrote_and_the_system_altered_is_not_overwritten() {
     let place = Place::plume();
@@ -200,7 +200,7 @@ fn a_service_id_that_a_newer_run_wrote_and_the_system_altered_is_not_overwritten
     assert!(after.values().all(|day| day == "DAY2"), "{after:?}");
 }
 
-/// A run that is gone is newer if it was resumed since, though it was made before.
+/// A lost run that began earlier counts as newer if it was resumed since.
 #[test]
 fn a_run_that_was_resumed_later_and_is_gone_stops_the_other() {
     let place = Place::plume();

@@ -2,7 +2,7 @@ use crate::support::{Done, Place, begun_by, customer, finish};
 use idshift::sandbox::Options;
 use std::io::BufRead as _;
 
-/// The command of the last line, as a person would copy it.
+/// Returns the command of the last line, as a user would copy it.
 fn printed(done: &Done, command: &str) -> String {
     let last = done.out.trim_end().lines().last().unwrap_or_default();
     let last = last.strip_prefix("next: ").unwrap_or_else(|| {
@@ -16,10 +16,10 @@ fn printed(done: &Done, command: &str) -> String {
     rest[..end.unwrap_or(rest.len())].to_owned()
 }
 
-/// Where the shell finds the program.
+/// Adds the program's folder to the shell's path.
 const HERE: &str = "PATH=$(dirname \"$0\"):$PATH\n";
 
-/// Types the line into a shell.
+/// Runs the line in a shell.
 fn typed(place: &Place, line: &str) -> Done {
     let mut idshift = place.command(&[]);
     idshift.env("IDSHIFT_YES", "true");
@@ -27,7 +27,7 @@ fn typed(place: &Place, line: &str) -> Done {
     finish(begun_by(place, &idshift, &["sh"], &script).spawn().unwrap())
 }
 
-/// A file whose new IDs stand in a column of another name, beside one that is called as ours and means something else.
+/// Writes a file with the new IDs in a column of another name, and with a column `newAccountId` that means something else.
 fn mapped(place: &Place) -> String {
     place.with_world(|mut world| world.add_plume(customer(0)));
     place.file(
@@ -36,7 +36,7 @@ fn mapped(place: &Place) -> String {
     )
 }
 
-/// A run of that file, of which a line has failed, and the file that holds it.
+/// Runs that file so that a line fails; returns the file of the failures.
 fn with_mapped_failures() -> (Place, String) {
     let place = Place::plume();
     let file = mapped(&place);
@@ -91,11 +91,11 @@ fn a_report_of_a_mapped_file_is_read_as_the_file_was_though_nobody_says_so() {
     done.json();
     assert!(done.err.contains("is read as run"), "{}", done.err);
     assert_eq!(place.account_of("C-1"), "B-000001");
-    // Its own results are of the same kind.
+    // The results of that run can be read in the same way.
     let results = format!("{}/results.csv", place.newest().display());
     place.run(&["plan", &results]).expect(0);
     assert_eq!(place.verdicts(), ["unchanged/already"]);
-    // Whoever says how it is to be read is believed.
+    // An explicit mapping overrides this.
     let said = ["--map", "newAccountId=newAccountId"];
     place.run(&[&["plan", &results][..], &said].concat());
     assert_ne!(place.verdicts(), ["unchanged/already"]);
@@ -139,7 +139,7 @@ fn after_a_check_the_plan_reads_the_file_in_the_same_way() {
     let bare = [&["check", "my moves.csv"][..], &reading[..6]].concat();
     let done = place.run(&bare).expect(2);
     assert!(done.out.contains("--skip-invalid"), "{}", done.out);
-    // Of standard input nothing is left that could be named.
+    // Standard input has no file name that the next command could use.
     let mut check = place.command(&["check", "-"]);
     let input = std::fs::File::open(
         place
@@ -244,7 +244,7 @@ fn what_was_tried_on_a_stand_in_goes_on_there() {
 #[test]
 fn what_a_sandbox_offers_to_try_works() {
     let place = Place::plume();
-    // The same wish twice, and a location that only the second line asks something of.
+    // A repeated line, and a location that only the second line of a customer changes.
     place.file(
         "moves.csv",
         "accountId,newAccountId,serviceId\nA-000001,B-000001,S-1\nA-000001,B-000001,S-1\nA-000002,B-000002,\nA-000002,,S-2\n",

@@ -1,5 +1,5 @@
-//! Thirty scheduled runs in a row, each at its date: tokens that expire, drift both ways, a suppression that ends, a full disk, a
-//! killed night, pruning.
+//! Thirty scheduled runs in a row, each at its date: tokens that expire, drift in both directions, a suppression that
+//! ends, a full disk, a killed night, pruning.
 
 use crate::support::{Done, Place, begun_by, clock_library, customer, finish};
 use idshift::sandbox::Options;
@@ -21,7 +21,7 @@ struct Job {
 
 impl Job {
     fn new(clock: &'static str) -> Self {
-        // A token lasts for less than one night's calls.
+        // A token is valid for fewer calls than one night needs.
         let place = Place::new(Options {
             token_calls: Some(300),
             ..Options::default()
@@ -44,7 +44,7 @@ impl Job {
         Self { place, clock }
     }
 
-    /// The CRM's export of tonight.
+    /// Writes the CRM's export of tonight.
     fn export(&self, changed: &[(u32, &str)], more: &str) {
         let service = |n: u32| {
             let other = changed.iter().find(|(line, _)| *line == n);
@@ -85,7 +85,7 @@ impl Job {
         finish(self.command(night, more).spawn().unwrap())
     }
 
-    /// A night that ends with this code and has this drift: its summary and its messages.
+    /// Runs a night, checks its exit code and its drift, and returns its summary and its messages.
     fn expect(&self, night: u32, code: i32, causes: &[(&str, u64)]) -> (Value, String) {
         let done = self.night(night, &[]);
         assert_eq!(done.code, code, "night {night}: {}{}", done.out, done.err);
@@ -94,7 +94,7 @@ impl Job {
         (summary, done.err)
     }
 
-    /// Another system writes these customers' service ID.
+    /// Changes the service ID of these customers, as another program would.
     fn others_write(&self, customers: std::ops::Range<u32>, service: &str) {
         self.place.with_world(|mut world| {
             for n in customers {
@@ -115,7 +115,7 @@ impl Job {
     }
 }
 
-/// Lines by cause, without those that do not occur.
+/// Returns the number of lines by cause, without zeros.
 fn drift(summary: &Value) -> Vec<(String, u64)> {
     let causes = summary["drift"].as_object().unwrap().iter();
     causes
@@ -129,7 +129,7 @@ fn is(causes: &[(&str, u64)]) -> Vec<(String, u64)> {
     causes.map(|(cause, n)| ((*cause).to_owned(), *n)).collect()
 }
 
-/// Bytes on the disk below a folder; a file with several names counts once.
+/// Returns the size of a folder on the disk, in KiB; a file with several names counts once.
 fn disk(folder: &Path) -> u64 {
     let du = Command::new("du").arg("-sk").arg(folder).output().unwrap();
     let text = String::from_utf8(du.stdout).unwrap();
@@ -174,7 +174,7 @@ fn thirty_nights_look_after_themselves() {
     let read = |name: &str| std::fs::read_to_string(job.place.path().join(name)).unwrap();
     let finished = read("finished.log");
     let ends: Vec<&str> = finished.lines().collect();
-    // All but the killed one, and the resume.
+    // Each night except the killed one, and the resume.
     assert_eq!(ends.len(), 30, "{finished}");
     assert_eq!(ends.last(), Some(&"0 finished"));
     assert!(
@@ -273,7 +273,7 @@ fn later_nights(job: &Job, night: u32) {
             assert_eq!(drift(&done.json()), is(&[("reverted", 50)]));
         }
         18 => {
-            // The operator has looked at it, and goes on.
+            // The operator has checked the changes, and continues the run.
             let mut resume = job
                 .place
                 .command(&["resume", "--max-changes", "50", "--json"]);
@@ -297,7 +297,7 @@ fn expect_any(job: &Job, night: u32) -> (Value, String) {
     (done.json(), done.err)
 }
 
-/// No file may grow beyond a limit that the night needs.
+/// Runs a night with a limit for the size of files that is too small for it.
 fn full_disk(job: &Job, night: u32) {
     let command = job.command(night, &[]);
     let words = "trap '' XFSZ; ulimit -f 100; exec \"$0\" \"$@\"";

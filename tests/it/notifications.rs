@@ -6,7 +6,7 @@ use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::mpsc::{Receiver, channel};
 
-/// A server that answers everything with 200; each request as its first line and its body.
+/// Starts a server that answers every request with 200, and returns each request's first line and body.
 fn listener() -> (String, Receiver<(String, String)>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
@@ -42,7 +42,7 @@ fn listener() -> (String, Receiver<(String, String)>) {
     (address, heard)
 }
 
-/// A profile `night` with these lines.
+/// Writes a profile `night` with these lines.
 fn profile(place: &Place, lines: &str) {
     place.file("idshift.toml", &format!("[profiles.night]\n{lines}\n"));
 }
@@ -148,12 +148,12 @@ fn a_health_check_and_a_webhook_are_told_without_ids() {
         assert!(!body.contains(id), "{body}");
     }
     assert_eq!(next().0, "GET /ping/uuid/fail?x=1 HTTP/1.1");
-    // Neither address is kept with the run, nor shown.
+    // The URLs are neither kept with the run nor shown.
     let ledger = std::fs::read(place.newest().join("ledger.db")).unwrap();
     assert!(!ledger.windows(9).any(|bytes| bytes == b"ping/uuid"));
     let shown = place.run(&["config", "--profile", "night"]).expect(0);
     assert!(!shown.out.contains("uuid"), "{}", shown.out);
-    // A plan is no night.
+    // Neither URL is called for a plan.
     place.run(&["plan", &file, "--profile", "night"]).expect(1);
     place
         .run(&["reconcile", "nosuch.csv", "--yes", "--profile", "night"])
@@ -164,12 +164,12 @@ fn a_health_check_and_a_webhook_are_told_without_ids() {
     assert!(next().0.contains("/fail"));
 }
 
-/// The process whose ID is in this file has ended: it was sent SIGKILL before the command ended, and the kernel may take a
-/// moment.
+/// Checks that the process with the ID in this file ends: it was sent SIGKILL before the command ended, and the kernel
+/// may take a moment.
 fn assert_ended(place: &Place, name: &str) {
     let pid = std::fs::read_to_string(place.path().join(name)).unwrap();
     let began = std::time::Instant::now();
-    // A zombie waits for nothing but its parent.
+    // A zombie has ended; only its parent has not noticed it.
     while std::fs::read_to_string(format!("/proc/{}/stat", pid.trim()))
         .is_ok_and(|stat| !stat.contains(") Z "))
     {
@@ -223,13 +223,13 @@ fn a_program_and_what_it_has_started_end_after_thirty_seconds() {
     let place = Place::plume();
     let file = place.moves(2);
     let night = ["reconcile", &file, "--yes", "--profile", "night"];
-    // It ends, and leaves something behind.
+    // The program ends, but leaves a child process behind.
     let ends = script(&place, "sleep 300 & echo $! >behind");
     profile(&place, &format!("on_finish = [\"{ends}\"]"));
     let done = place.run(&night).expect(0);
     assert!(!done.err.contains("on_finish"), "{}", done.err);
     assert_ended(&place, "behind");
-    // It does not end. The clock of the command runs thirty times as fast.
+    // The program does not end. The clock of the command runs thirty times as fast.
     let waits = script(&place, "sleep 300 & echo $! >child\necho $$ >program\nwait");
     profile(&place, &format!("on_finish = [\"{waits}\"]"));
     let mut command = place.command(&night);
@@ -252,7 +252,7 @@ fn a_signal_ends_what_is_still_reported_and_leaves_the_result_of_the_run() {
     let waits = script(&place, "sleep 300 & echo $! >child\necho $$ >program\nwait");
     let night = ["reconcile", &file, "--yes", "--profile", "night"];
     let slowly = [&night[..], &["--rate", "20/s", "--concurrency", "1"]].concat();
-    // With a signal during the run or without one; then one while a program or a server is waited for.
+    // First a signal during the run, or none; then a signal while the command waits for a program or a server.
     for (during, then, code, reporter) in [
         (Some(Signal::INT), Signal::INT, 130, "on_finish"),
         (Some(Signal::TERM), Signal::INT, 143, "on_finish"),
@@ -282,7 +282,7 @@ fn a_signal_ends_what_is_still_reported_and_leaves_the_result_of_the_run() {
             }
             rustix::process::kill_process(pid, signal).unwrap();
         }
-        // The report has begun.
+        // Waits until the report has begun.
         let connection = match reporter {
             "on_finish" => {
                 while !place.path().join("program").exists() {
@@ -311,7 +311,7 @@ fn a_signal_ends_what_is_still_reported_and_leaves_the_result_of_the_run() {
 fn a_service_that_does_not_answer_only_warns_and_takes_a_bounded_time() {
     let place = Place::plume();
     let file = place.moves(2);
-    // It takes connections and answers nothing; nothing listens at the other.
+    // One server accepts connections and never answers; at the other address no server listens.
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let closed = TcpListener::bind("127.0.0.1:0")
         .unwrap()
@@ -337,7 +337,7 @@ fn a_service_that_does_not_answer_only_warns_and_takes_a_bounded_time() {
         );
     }
     assert!(!done.err.contains("secret"), "{}", done.err);
-    // An address that cannot be called is an error before anything is sent.
+    // A URL that must not be called is an error before any request is sent.
     profile(&place, "webhook_url = \"http://monitoring.example.com/x\"");
     let written = place.patches();
     place

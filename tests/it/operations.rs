@@ -1,7 +1,7 @@
 use crate::support::{Place, begun_by, finish, named};
 use idshift::sandbox::{Kind, Options};
 
-/// The system has moved; whoever types the new address writes there, and finds the way back from there.
+/// The system has moved. A command with the new address writes there, and the undo works there as well.
 #[test]
 fn a_run_that_goes_on_at_another_address_is_of_that_address() {
     let (place, other) = (Place::plume(), Place::plume());
@@ -72,7 +72,7 @@ fn a_run_that_could_not_begin_is_not_gone_on_with() {
     assert_eq!(place.patches(), 0);
 }
 
-/// Killed between its end and its reports: whoever resumes is told what has failed.
+/// The run was killed between its end and its reports: `resume` shows the failures.
 #[test]
 fn a_run_that_was_killed_before_its_reports_is_told_of_by_resume() {
     let place = Place::plume();
@@ -92,7 +92,7 @@ fn a_run_that_was_killed_before_its_reports_is_told_of_by_resume() {
     assert_eq!(place.patches(), before);
 }
 
-/// Killed twice: the reports of the first process are there, and the second one has carried the rest out.
+/// The run was killed twice: the reports of the first process exist, and the second process carried out the rest.
 #[test]
 fn reports_of_an_earlier_process_are_no_reports_of_the_end() {
     let place = Place::plume();
@@ -183,7 +183,7 @@ fn a_profile_without_a_file_says_where_one_was_looked_for() {
     assert!(done.err.contains("idshift init"), "{}", done.err);
 }
 
-/// A runs folder that cannot be written is found by whoever looks before the night.
+/// `doctor` finds a runs folder that cannot be written, before a night fails.
 #[test]
 fn doctor_tries_to_write_where_runs_are_kept() {
     let place = Place::plume();
@@ -198,7 +198,7 @@ fn doctor_tries_to_write_where_runs_are_kept() {
     assert!(done.out.contains("BAD   runs"), "{}{}", done.out, done.err);
 }
 
-/// A state database that cannot be used would refuse every run of the night.
+/// A state database that cannot be used would stop every run.
 #[test]
 fn doctor_opens_the_state_database() {
     let place = Place::plume();
@@ -211,7 +211,7 @@ fn doctor_opens_the_state_database() {
     assert!(done.out.contains("BAD   state"), "{}{}", done.out, done.err);
 }
 
-/// Only the lines that want one ID are told of each other.
+/// A conflict is reported only for the lines with the same new ID.
 #[test]
 fn a_line_is_not_told_of_a_clash_that_it_has_no_part_in() {
     let place = Place::plume();
@@ -234,7 +234,7 @@ fn a_line_is_not_told_of_a_clash_that_it_has_no_part_in() {
     }
 }
 
-/// A mistyped address loses neither the run nor what it knows.
+/// A mistyped address neither loses the run nor its records.
 #[test]
 fn a_run_does_not_move_to_an_address_that_does_not_answer() {
     let place = Place::plume();
@@ -262,7 +262,7 @@ fn a_run_does_not_move_to_an_address_that_does_not_answer() {
     assert_eq!(place.account_of("C-3"), "B-3");
 }
 
-/// Somebody else did what the run had tried to, and was refused each time.
+/// Another program made the changes that the run had tried, and that were refused each time.
 #[test]
 fn what_somebody_else_has_done_is_not_put_back() {
     let place = Place::plume();
@@ -276,7 +276,7 @@ fn what_somebody_else_has_done_is_not_put_back() {
     while place.patches() == 0 {
         std::thread::yield_now();
     }
-    // While all calls are held.
+    // The signal is sent while all calls are held.
     let stopped = std::process::Command::new("kill")
         .args(["-INT", &id])
         .status();
@@ -314,7 +314,7 @@ fn a_profile_in_another_spelling_is_the_same() {
     };
     run(&["apply", &file, "--profile", "prod", "--yes"]).expect(0);
     run(&["undo", "--profile", "prod", "--yes"]).expect(0);
-    // The environment counts more than the profile, in both.
+    // In both runs the environment overrides the profile.
     place
         .run(&["apply", &file, "--profile", "prod", "--yes"])
         .expect(0);

@@ -16,7 +16,7 @@ fn adobe_run(place: &Place, base_url: &str, arguments: &[&str]) -> Done {
     finish(command.env("IDSHIFT_BASE_URL", base_url).spawn().unwrap())
 }
 
-/// An installation that takes the reference alone, as the documents do not say.
+/// An installation that accepts the reference alone, which the documents do not mention.
 fn takes_references(place: &Place, spoils_the_rest: bool) -> Front {
     let (world, honest) = (place.sandbox.world(), place.sandbox.base_url());
     Front::new(move |asked: &Asked, stream: &mut TcpStream| {
@@ -92,7 +92,7 @@ fn the_reference_alone_is_given_up_where_it_changes_something_else_or_is_refused
             .count()
     });
     assert_eq!(changed, 1, "one customer showed it");
-    // The stand-in itself is as the documents say: it wants the profile.
+    // The stand-in behaves as the documents say: it requires the profile.
     let place = Place::adobe(20);
     let base = place.sandbox.base_url();
     let done = adobe_run(
@@ -126,7 +126,7 @@ fn a_value_that_did_not_last_is_told_after_the_run() {
     let front = Front::new(move |asked: &Asked, stream: &mut TcpStream| {
         let answer = asked.honestly(&honest);
         if asked.method == "PATCH" && asked.path.ends_with("P3") {
-            // Answered as asked, and forgotten.
+            // The answer shows the new value, but the value does not persist.
             world.lock().unwrap().adobe.get_mut("P3").unwrap().body["externalReferenceId"] =
                 "REF-3".into();
         }
@@ -160,7 +160,8 @@ fn nobody_outside_of_the_fence_is_written_to() {
         "moves.csv",
         "accountId,newAccountId,customerId,serviceId\nA-000000,B-000000,,\nA-000004,B-000004,,S-4\n,B-000004,C-4,\nA-000005,B-000005,,S-5\n",
     );
-    // The third names by its own ID whom the second names by account ID: one of them at a time.
+    // The third line names by its own ID the customer that the second line names by account ID: they are carried out
+    // one after the other.
     let file = place.file(
         &file,
         &std::fs::read_to_string(place.path().join(&file))
@@ -222,7 +223,7 @@ fn nothing_is_begun_after_the_time_that_was_set() {
     );
     assert!((30..200).contains(&written), "{written}");
     assert_eq!(written + skipped, 300);
-    // A time of day is the next one of that name, here or tomorrow: three minutes from now.
+    // A time of day means its next occurrence, today or tomorrow: here in three minutes.
     let soon = std::process::Command::new("date")
         .args(["-d", "+3 minutes", "+%H:%M"])
         .output()
@@ -236,7 +237,7 @@ fn nothing_is_begun_after_the_time_that_was_set() {
     }
 }
 
-/// A stand-in behind a server whose clock is so many seconds from ours.
+/// Returns a front with a clock that differs from this machine's by this many seconds.
 fn clock_off_by(place: &Place, seconds: i64) -> Front {
     let honest = place.sandbox.base_url();
     Front::new(move |asked: &Asked, stream: &mut TcpStream| {
@@ -281,7 +282,7 @@ fn the_doctor_compares_the_clocks_and_names_the_tenant() {
         let front = clock_off_by(&place, seconds);
         let (warned, said) = clock(&["--base-url", &front.base_url()]);
         assert_eq!(warned, warning, "{seconds}: {said}");
-        // Half a second of blur may show 7,200 seconds as a little less or as all of them.
+        // An inaccuracy of half a second may show 7,200 seconds or slightly less.
         let said = said.replace("2 h behind", "1 h 59 min behind");
         assert!(said.contains(words), "{seconds}: {said}");
         assert_eq!(said.contains("--until"), warning, "{said}");
@@ -307,7 +308,7 @@ fn the_doctor_compares_the_clocks_and_names_the_tenant() {
     assert!(done.out.contains("ok    clock "), "{}", done.out);
 }
 
-/// Where `mandoc` is not installed there is nothing to check with; the script that runs all tests installs it.
+/// Without `mandoc` this test checks nothing; the script that runs all tests installs it.
 #[test]
 fn the_manual_pages_are_clean_for_whoever_checks_manual_pages() {
     let place = Place::plume();

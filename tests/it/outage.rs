@@ -40,7 +40,7 @@ fn wait_for(what: &str, condition: impl Fn() -> bool) {
 fn a_server_that_refuses_connections_is_probed_and_the_run_goes_on_when_it_is_back() {
     let place = Place::plume();
     let file = place.moves(200);
-    // What answers at this port goes away in the middle and comes back.
+    // The server at this port disappears during the run and comes back.
     let (port, behind) = (free_port(), place.sandbox.base_url());
     let up = Relay::start(port, &behind);
     let mut command = place.command(&["apply", &file, "--yes", "--rate", "200/s"]);
@@ -68,7 +68,7 @@ fn a_server_that_refuses_connections_is_probed_and_the_run_goes_on_when_it_is_ba
     all_is_as_wished(&place, 200);
 }
 
-/// Time that has to pass because a clock is what is tested.
+/// Waits in real time, because the test is about time.
 #[expect(
     clippy::disallowed_methods,
     reason = "the test is about time that passes"
@@ -82,7 +82,7 @@ fn free_port() -> u16 {
     listener.local_addr().unwrap().port()
 }
 
-/// Passes bytes on to the stand-in; where it is gone, so are its port and its connections.
+/// Forwards bytes to the stand-in. When the relay is dropped, its port and its connections are closed.
 struct Relay {
     stop: tokio_util::sync::CancellationToken,
     thread: Option<std::thread::JoinHandle<()>>,
@@ -159,7 +159,7 @@ fn an_unknown_firewall_is_waited_out_with_a_handful_of_probes() {
         .iter()
         .filter(|seen| seen.status == 403)
         .count();
-    // Those that were under way when it began, and then one at a time.
+    // Calls that were under way when the block began, and then one at a time.
     assert!((1..=20).contains(&refused), "{refused} calls were refused");
     assert!(done.err.contains("firewall"), "{}", done.err);
 }
@@ -185,7 +185,7 @@ fn a_process_that_was_suspended_neither_bursts_nor_blames() {
         .unwrap();
     wait_for("the first writes", || place.patches() > 30);
     signal(&child, "-STOP");
-    // Longer than a call may take.
+    // This is longer than a call may take.
     wait_a(Duration::from_secs(3));
     signal(&child, "-CONT");
     let done = finish(child);
@@ -234,7 +234,7 @@ fn a_clock_that_jumps_changes_neither_pace_nor_outcome() {
             begun.elapsed()
         );
         all_is_as_wished(&place, 300);
-        // It did jump: stamps say so.
+        // The time stamps show that the clock jumped.
         let stamps: Vec<String> = place
             .rows("results.csv")
             .iter()
@@ -264,7 +264,7 @@ fn a_name_that_cannot_be_found_for_a_while_is_an_outage_and_no_more() {
     let child = command.spawn().unwrap();
     wait_for("the first writes", || place.patches() > 20);
     std::fs::write(&hosts, "").unwrap();
-    // Connections that are open go on; so each is closed once it was used.
+    // Open connections would continue to work, so each is closed after its use.
     place
         .sandbox
         .set_faults(vec!["any:close:every=2".parse().unwrap()]);
@@ -279,7 +279,8 @@ fn a_name_that_cannot_be_found_for_a_while_is_an_outage_and_no_more() {
 
 const OAUTH: &str = "[profiles.p]\nsystem = \"plume\"\n[profiles.p.oauth2]\nclient_id = \"c\"\nclient_secret_env = \"SECRET\"\ntoken_url = ";
 
-/// A token endpoint that does this, before a stand-in whose tokens die; with how often it was asked.
+/// Runs with a token endpoint that has this fault and a stand-in with short-lived tokens; also returns how often a
+/// token was requested.
 fn with_tokens(what: &'static str, lives: u64) -> (i32, Place, usize, String) {
     let place = Place::new(Options {
         token_calls: Some(60),
@@ -368,7 +369,7 @@ fn a_token_endpoint_in_trouble_costs_time_but_no_line_and_no_storm() {
         let (code, place, asked, said) = with_tokens(what, lives);
         assert_eq!(code, 0, "{what}: {said}");
         all_is_as_wished(&place, 100);
-        // Four tokens are needed for two hundred calls; what failed is asked again.
+        // Two hundred calls need four tokens; failed requests for tokens are repeated.
         assert!((4..=40).contains(&asked), "{what}: asked {asked} times");
     }
 }
@@ -382,7 +383,7 @@ fn a_write_that_takes_effect_long_after_it_was_given_up_does_no_harm() {
     let late = Arc::new(std::sync::Mutex::new(Vec::new()));
     let later = Arc::clone(&late);
     let first = AtomicBool::new(true);
-    // The first write waits in a queue that its client knows nothing of.
+    // The first write waits in a queue that the client does not see.
     let front = Front::new(move |asked: &Asked, stream: &mut std::net::TcpStream| {
         if asked.method == "PATCH" && first.swap(false, Ordering::Relaxed) {
             let (copy, honest) = (asked.clone(), honest.clone());
@@ -438,7 +439,7 @@ fn the_lock_of_a_killed_process_holds_nobody_up() {
         .spawn()
         .unwrap();
     wait_for("the first writes", || place.patches() > 3);
-    // Held while it lives, also for a resume and an undo of the same run.
+    // The target is locked as long as the process runs, also for a resume and an undo of the same run.
     for arguments in [
         vec!["resume"],
         vec!["undo", "--yes"],

@@ -1,7 +1,7 @@
 use crate::support::{Place, finish};
 use std::fmt::Write as _;
 
-/// A run of this file that was killed at its first writes.
+/// Starts a run that is killed at this durable step; returns its ID.
 fn killed(place: &Place, arguments: &[&str], at: &str) -> String {
     let mut command = place.command(arguments);
     let done = finish(command.env("IDSHIFT_CRASH_AT", at).spawn().unwrap());
@@ -124,7 +124,7 @@ fn whoever_was_at_work_at_the_locations_holds_up_no_rename() {
         let old = if planned {
             let plan = place.run(&["plan", &file, "--json"]).expect(0).json();
             let plan = plan["run"].as_str().unwrap().to_owned();
-            // Before the plan is carried out, so that its wish is the newer one.
+            // This happens before the plan is carried out, so that the plan's run is the newer one.
             place.run(&["apply", &file, "--yes"]).expect(0);
             place.run(&["undo", "--yes"]).expect(0);
             let apply = ["apply", "--run", &plan];
@@ -207,7 +207,7 @@ fn a_swap_with_a_parked_customer_is_finished_whatever_ran_in_between() {
         let old = place.newest_id();
         let is_aside = |n: u32| place.account_of(&format!("C-{n}")).starts_with("IDS");
         aside += usize::from((0..3).any(is_aside));
-        // Whether it writes or finds everything as wished.
+        // The newer runs write, or find everything in place.
         place.run(&["apply", &other, "--yes"]).expect(0);
         place.run(&["reconcile", &other, "--yes"]).expect(0);
         place.run(&["resume", &old]).expect(0);
@@ -245,7 +245,7 @@ fn a_run_that_goes_on_at_another_address_overwrites_nothing_that_was_wanted_ther
     });
 }
 
-/// A run whose writes came to nothing, and another that has made them: what is there is the other's.
+/// The writes of a run had no effect, and another run made the changes: the values belong to the other run.
 #[test]
 fn what_a_newer_run_has_written_is_not_claimed_nor_put_back() {
     let place = Place::plume();
@@ -276,7 +276,7 @@ fn what_a_newer_run_has_written_is_not_claimed_nor_put_back() {
     assert_eq!(place.account_of("C-3"), "A-000003");
 }
 
-/// A run that was put back, and made again by another: its way back is used up.
+/// A run was undone, and another run made its changes again: the first run has nothing left to undo.
 #[test]
 fn the_undo_of_a_run_does_not_overwrite_a_newer_one() {
     let place = Place::plume();
@@ -289,7 +289,7 @@ fn the_undo_of_a_run_does_not_overwrite_a_newer_one() {
     place.run(&["undo", &first, "--yes"]).expect(1);
     assert_eq!(place.verdicts(), vec!["failed/stale"; 5]);
     place.run(&["verify", &second]).expect(0);
-    // In the order in which they were made, all of them can be put back.
+    // In the reverse order of the runs, all of them can be undone.
     place.run(&["undo", &second, "--yes"]).expect(0);
     assert_eq!(place.account_of("C-3"), "A-000003");
 }
@@ -310,7 +310,7 @@ fn runs_are_put_back_one_after_the_other() {
     assert_eq!(place.account_of("C-3"), "A-000003");
 }
 
-/// A run that looks at everything before it writes, killed in the look, and overtaken by another.
+/// A run that looks everything up before it writes is killed during this, and a newer run changes the same customers.
 #[test]
 fn a_run_that_was_killed_while_it_looked_overwrites_nothing_newer_either() {
     let place = Place::plume();
@@ -352,7 +352,7 @@ fn a_run_that_was_killed_while_it_looked_overwrites_nothing_newer_either() {
     });
 }
 
-/// Which of two runs is the newer is not the clock's to say.
+/// The clock does not decide which of two runs is newer.
 #[test]
 fn a_clock_that_is_put_back_does_not_make_a_newer_run_older() {
     let place = Place::plume();
@@ -366,7 +366,7 @@ fn a_clock_that_is_put_back_does_not_make_a_newer_run_older() {
     let done = finish(command.env("IDSHIFT_CRASH_AT", "30").spawn().unwrap());
     assert_eq!(done.code, -1, "{}{}", done.out, done.err);
     let (old, ledger) = (place.newest_id(), place.newest().join("ledger.db"));
-    // As if it had been begun while the clock was an hour ahead.
+    // The run looks as if it had begun while the clock was an hour ahead.
     let connection = rusqlite::Connection::open(ledger).unwrap();
     let moved = "UPDATE progress SET started_at_ms = started_at_ms + 3600000";
     assert_eq!(connection.execute(moved, ()).unwrap(), 1);
@@ -381,7 +381,7 @@ fn a_clock_that_is_put_back_does_not_make_a_newer_run_older() {
     });
 }
 
-/// Epochs go on above those of the ledgers where the state database is lost.
+/// If the state database is lost, new epochs are higher than those of the ledgers.
 #[test]
 fn a_state_database_that_was_lost_makes_no_run_newer() {
     let place = Place::plume();
@@ -398,8 +398,8 @@ fn a_state_database_that_was_lost_makes_no_run_newer() {
     assert_eq!(place.verdicts(), vec!["changed/"; 60]);
 }
 
-/// Customers whose first rename was repeated by a newer run, after somebody had changed them in between, and of which the undo
-/// of the newer run could restore only some.
+/// A newer run repeated the first rename of customers that another program had changed in between. The undo of the
+/// newer run could restore only some of them.
 #[test]
 fn an_undo_restores_nothing_that_the_undo_of_a_newer_run_could_not() {
     let place = Place::plume();
@@ -418,7 +418,7 @@ fn an_undo_restores_nothing_that_the_undo_of_a_newer_run_could_not() {
     let again = place.file("again.csv", &text);
     place.run(&["apply", &again, "--yes"]).expect(0);
     let newer = place.newest_id();
-    // Of these, the undo restores nothing, since they are not as the run left them.
+    // The undo leaves these customers, because they are not as the run left them.
     (0..3).for_each(|n| set(n, &format!("Y-{n}")));
     place.run(&["undo", &newer, "--yes"]).expect(1);
     (0..3).for_each(|n| set(n, &format!("B-{n:06}")));
@@ -429,7 +429,7 @@ fn an_undo_restores_nothing_that_the_undo_of_a_newer_run_could_not() {
     (3..6).for_each(|n| assert_eq!(place.account_of(&format!("C-{n}")), format!("A-{n:06}")));
 }
 
-/// The undo of a newer run that was itself undone has restored nothing.
+/// The undo of a newer run was itself undone, so it has restored nothing.
 #[test]
 fn an_undo_restores_nothing_of_a_newer_run_whose_undo_was_undone() {
     let place = Place::plume();
@@ -445,8 +445,8 @@ fn an_undo_restores_nothing_of_a_newer_run_whose_undo_was_undone() {
     (0..4).for_each(|n| assert_eq!(place.account_of(&format!("C-{n}")), format!("B-{n:06}")));
 }
 
-/// Customers that one run has renamed, of which a newer one has renamed the second half to the same again, since somebody had
-/// changed it in between; and the older run, whose undo was killed while it restored the first half.
+/// One run renamed customers. Another program changed the second half, and a newer run renamed that half to the same
+/// IDs again. The undo of the older run was killed while it restored the first half.
 fn half_renamed_again(place: &Place, file: &str) -> String {
     place.run(&["apply", file, "--yes"]).expect(0);
     let older = place.newest_id();
@@ -483,7 +483,7 @@ fn an_undo_that_is_resumed_overwrites_nothing_that_is_newer_than_the_run_it_undo
     }
 }
 
-/// What an undo has restored is undone by its undo; whoever undoes the first run anew has written it once more.
+/// The undo of an undo reverses what it restored. A new undo of the first run then writes these values again.
 #[test]
 fn an_undo_of_an_undo_overwrites_nothing_that_a_newer_undo_wrote() {
     let place = Place::plume();

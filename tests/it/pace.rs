@@ -2,7 +2,7 @@ use crate::support::Place;
 use idshift::sandbox::Options;
 use std::time::Duration;
 
-/// The most calls that arrived within any stretch of this length.
+/// Returns the most calls that arrived within any window of this length.
 fn most_within(place: &Place, window: Duration) -> usize {
     let mut at: Vec<Duration> = place.sandbox.log().iter().map(|seen| seen.at).collect();
     at.sort();
@@ -29,7 +29,7 @@ fn the_rate_is_never_exceeded_and_nearly_reached() {
             "unlimited",
         ])
         .expect(0);
-    // One more for the clocks of two processes.
+    // One more call is allowed, because the clocks of two processes differ slightly.
     assert!(most_within(&place, Duration::from_secs(1)) <= 102);
     let log = place.sandbox.log();
     let took = log.last().unwrap().at.abs_diff(log[0].at);
@@ -74,7 +74,7 @@ fn a_retry_after_holds_every_worker() {
             .find(|seen| matches!(seen.status, 429 | 503))
             .unwrap()
             .at;
-        // Those that were under way when the answer came back are not called back.
+        // Calls that were under way when the answer arrived cannot be stopped.
         let early = log
             .iter()
             .filter(|seen| seen.at > struck + Duration::from_millis(60))
@@ -84,7 +84,7 @@ fn a_retry_after_holds_every_worker() {
     }
 }
 
-/// A quota that some dozens of lines use up at once.
+/// Adds a quota that a few dozen lines use up immediately.
 fn with<'a>(arguments: &[&'a str]) -> Vec<&'a str> {
     [arguments, &["--quota", "40/2s"]].concat()
 }
@@ -97,7 +97,7 @@ fn a_verify_counts_with_the_runs_before_and_beside_it_and_keeps_none_from_starti
         .run(&with(&["apply", &file, "--yes", "--lookup", "each"]))
         .expect(0);
     let run = place.newest_id();
-    // So that verify has many calls to make, and takes a while over them.
+    // Without bulk look-ups `verify` makes many calls, which take a while.
     place
         .sandbox
         .set_faults(vec!["bulk:403:always".parse().unwrap()]);

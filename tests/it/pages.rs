@@ -1,4 +1,4 @@
-//! README and `docs/`: the command of the README does what the README says, and links lead somewhere.
+//! README and `docs/`: the command of the README works as the README says, and all links have a target.
 
 use crate::support::{Place, finish};
 use std::collections::BTreeSet;
@@ -8,7 +8,7 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The documents that name each other.
+/// Returns the documents that link to each other.
 fn pages() -> Vec<PathBuf> {
     let docs = std::fs::read_dir(root().join("docs")).unwrap();
     let docs = docs.map(|entry| entry.unwrap().path());
@@ -18,7 +18,7 @@ fn pages() -> Vec<PathBuf> {
         .collect()
 }
 
-/// The names by which the headings of a page are linked.
+/// Returns the anchors of a page's headings.
 fn anchors(page: &Path) -> BTreeSet<String> {
     let text = std::fs::read_to_string(page).unwrap();
     let headings = text.lines().filter_map(|line| {
@@ -79,7 +79,7 @@ fn the_command_of_the_readme_ends_with_a_report() {
     let words: Vec<&str> = words.split(' ').collect();
     let place = Place::plume();
     let mut idshift = place.command(&words);
-    // As after a clone: nothing is set.
+    // No settings are in the environment, as after a clone.
     for name in ["TOKEN", "BASE_URL", "SYSTEM", "RATE", "TIMEOUT"] {
         idshift.env_remove(format!("IDSHIFT_{name}"));
     }

@@ -1,11 +1,11 @@
-//! Nights after the first one take from it that nothing was to be told of the file, and that no account ID went from one customer
-//! to another: only as long as that holds.
+//! Later nights reuse two results of the first one: that there was nothing to report about the file, and that no
+//! account ID went from one customer to another. They reuse them only as long as both are still true.
 
 use crate::support::{Place, customer};
 
 const NIGHT: [&str; 4] = ["reconcile", "moves.csv", "--yes", "--incremental"];
 
-/// Twenty customers that two nights have renamed.
+/// Makes twenty customers that two nights have renamed.
 fn after_two_nights() -> Place {
     let place = Place::plume();
     place.moves(20);
@@ -62,7 +62,7 @@ fn a_file_that_is_read_otherwise_is_planned_again() {
     place.run(&NIGHT).expect(0);
 }
 
-/// Between the nights, an ID goes from one customer to another.
+/// Between the nights, an ID moves from one customer to another.
 #[test]
 fn an_id_that_changed_hands_since_the_last_night_is_no_ones() {
     let place = Place::plume();
@@ -78,7 +78,7 @@ fn an_id_that_changed_hands_since_the_last_night_is_no_ones() {
     file("A-000001,A-000000\n");
     place.run(&NIGHT).expect(0);
     assert_eq!(accounts(), ["B-000000", "A-000000"]);
-    // The night before has compared fewer runs.
+    // The previous night compared fewer runs.
     file("A-000000,D-000000\n");
     place.run(&NIGHT).expect(1);
     assert_eq!(place.verdicts(), ["failed/mismatch"]);

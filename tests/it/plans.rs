@@ -18,7 +18,7 @@ fn world(place: &Place, customers: u32) {
     place.with_world(|mut world| (0..customers).for_each(|n| world.add_plume(customer(n))));
 }
 
-/// A chain of 500, 200 swaps and a cycle of 100.
+/// Writes a chain of 500, 200 swaps and a cycle of 100.
 fn tangle() -> String {
     let mut text = String::from("accountId,newAccountId\n");
     let mut line = |from: u32, to: u32| writeln!(text, "A-{from:06},A-{to:06}").unwrap();
@@ -116,7 +116,7 @@ fn an_undo_leaves_alone_whoever_was_changed_since() {
     assert_eq!(place.account_of("C-1"), "ELSEWHERE");
     let mut verdicts = place.verdicts();
     verdicts.sort();
-    // One line for the account ID and one for the location, of each.
+    // Each customer has one line for the account ID and one for the location.
     let expected = ["changed/", "changed/", "failed/stale", "failed/stale"];
     assert_eq!(verdicts, expected);
     place.with_world(|world| {
@@ -131,7 +131,7 @@ fn an_undo_leaves_alone_whoever_was_changed_since() {
 fn a_swap_whose_second_half_is_refused_leaves_both_as_they_were() {
     let place = Place::plume();
     world(&place, 2);
-    // The parked customer is the first; the second move is the other one's.
+    // The first write parks the first customer; the second write renames the other one.
     place
         .sandbox
         .set_faults(vec!["customer-patch:422:nth=2".parse().unwrap()]);
@@ -166,7 +166,7 @@ fn a_swap_of_which_one_customer_refuses_everything_leaves_both_as_they_were() {
         assert_eq!(verdicts[refused], "failed/rejected", "{id}");
         assert_eq!(verdicts[1 - refused], "failed/blocked", "{id}");
         place.judge_writes();
-        // What was refused is granted later: the failures as they are.
+        // The system no longer refuses the writes: the failures are applied unchanged.
         place.sandbox.set_faults(Vec::new());
         let failures = format!("{}/failures.csv", place.newest().display());
         place.run(&["apply", &failures, "--yes"]).expect(0);
@@ -185,7 +185,7 @@ fn a_ring_of_which_any_move_is_refused_leaves_all_as_they_were() {
         let before = accounts(&place);
         let faults = [
             format!("customer-patch:422:nth={refused}"),
-            // The way back is not smooth either.
+            // The rollback meets faults, too.
             format!("customer-patch:500:nth={}", refused + 1),
             format!("customer-patch:reset-after:nth={}", refused + 1),
         ];
@@ -288,7 +288,7 @@ fn guards_stop_a_run_before_or_in_the_middle_of_it() {
         .run(&["apply", &file, "--yes", "--canary", "3"])
         .expect(4);
     assert_eq!(place.rows("failures.csv").len(), 300);
-    // Refused alike, the run would stop for that.
+    // If all writes were refused in the same way, the run would stop because of that.
     place
         .sandbox
         .set_faults(vec!["customer-patch:422:every=2".parse().unwrap()]);
@@ -385,7 +385,7 @@ fn a_write_of_a_plan_that_is_in_doubt_is_settled_by_resume() {
 #[test]
 fn a_run_beside_one_that_was_killed_says_so() {
     let file = "swap.csv";
-    // At which step a customer has a temporary ID depends on how the writes of the ledger are grouped.
+    // The step at which a customer has a temporary ID depends on how the ledger groups its writes.
     let killed = (6..20).find_map(|step| {
         let place = Place::plume();
         world(&place, 2);
@@ -414,8 +414,8 @@ fn a_run_beside_one_that_was_killed_says_so() {
     assert_eq!(place.account_of("C-0"), "A-000001");
 }
 
-/// Some lines name the customer by its account ID, others by its own ID; that they mean the same one only the system
-/// can tell.
+/// Some lines name the customer by its account ID, others by its own ID; only the system can show that they mean the
+/// same customer.
 #[test]
 fn one_customer_named_in_two_ways_cannot_get_two_wishes() {
     let text = "accountId,customerId,newAccountId,locationId,serviceId\n\
@@ -439,7 +439,7 @@ fn one_customer_named_in_two_ways_cannot_get_two_wishes() {
         });
         world(&place, 8);
         let file = place.file("moves.csv", text);
-        // Refused, for the line that is named: swaps and lines of both kinds too.
+        // Each of these lines is refused because of the other one, swaps and lines of both kinds included.
         let refused = [(2, 3), (3, 2), (6, 7), (7, 6), (10, 12), (11, 12), (12, 11)];
         for arguments in [&["plan", &file][..], &["apply", &file, "--yes"]] {
             place
@@ -482,7 +482,7 @@ fn one_customer_named_in_two_ways_cannot_get_two_wishes() {
     }
 }
 
-/// On all three systems, with swaps and a duplicate, looked up at once and singly.
+/// The rule holds on all three systems, with swaps and a duplicate, with bulk and single look-ups.
 #[test]
 fn what_a_plan_forecasts_is_what_carrying_it_out_takes() {
     let place = Place::plume();
@@ -513,7 +513,7 @@ fn what_a_plan_forecasts_is_what_carrying_it_out_takes() {
         assert_eq!(forecast["temporary_writes"], temporary, "{forecast}");
         let run = planned["run"].as_str().unwrap();
         let done = all(&["apply", "--run", run, "--yes"]).expect(0).json();
-        // The run's numbers are those of the plan and of what came after it.
+        // The run's numbers include those of the plan.
         let took = |kind: &str| {
             done["calls"][kind].as_u64().unwrap() - planned["calls"][kind].as_u64().unwrap()
         };
@@ -576,7 +576,7 @@ fn no_pace_is_told_that_was_never_reached() {
     let done = run(&["apply", "--run", &id, "--yes"]);
     // A busy machine makes fewer calls; it never makes more.
     assert!((5.0..=101.0).contains(&told(&done)), "{done}");
-    // Under another limit, what was made under the first tells nothing.
+    // Calls that were made under the first limit say nothing about another limit.
     let slow = ["undo", &id, "--yes", "--rate", "20/s", "--json"];
     let done = place.run(&slow).expect(0).json();
     assert!(told(&done) <= 20.2, "{done}");
@@ -594,7 +594,7 @@ fn a_plan_that_was_gone_on_with_forecasts_all_of_it() {
     assert_eq!(done["forecast"]["writes"], 100, "{done}");
 }
 
-/// One customer by its new name in one line, by its location in another.
+/// Lines that concern one customer: one changes the account ID, another one the location.
 const TWO_LINES: &str = "accountId,customerId,newAccountId,locationId,serviceId,profile\n\
                          A-000001,,NEW-100001,,,\nA-000002,,,L-2,S-2,\nA-000000,,NEW-100000,,,\n\
                          ,C-1,,L-1,S-1,\n,C-2,,L-2,,smallbusiness\n";
@@ -629,7 +629,7 @@ fn what_a_run_left_is_its_last_word_on_a_customer_and_not_on_a_line() {
 
 #[test]
 fn the_canary_looks_as_verify_does() {
-    // Where customers cannot be read singly, the search and the location's own address tell.
+    // If customers cannot be read one by one, the search and the location's own URL are used.
     let place = Place::plume();
     let file = place.moves(6);
     place
@@ -640,12 +640,12 @@ fn the_canary_looks_as_verify_does() {
         .expect(0);
     place.run(&["verify"]).expect(0);
     place.sandbox.set_faults(Vec::new());
-    // Both look at profiles, too.
+    // Both also check profiles.
     let honest = place.sandbox.base_url();
     let front = Front::new(move |asked: &Asked, stream: &mut TcpStream| {
         let answer = String::from_utf8(asked.honestly(&honest)).unwrap();
         let answer = if asked.method == "GET" {
-            // As long as the true one, so that the length is still right.
+            // It is as long as the true value, so that the content length stays right.
             answer.replace("\"smallbusiness\"", "\"auto\"         ")
         } else {
             answer
@@ -679,7 +679,7 @@ fn verify_says_what_a_run_that_was_killed_did_not_come_to() {
     assert!(left > 50, "{done}");
     let doubted = number(&done["unfinished"]["in_doubt"]);
     assert_eq!(number(&done["checked"]) + left + doubted, 100, "{done}");
-    // The list of runs says the same of it.
+    // The list of runs shows the same numbers.
     let runs = place.run(&["runs", "--json"]).expect(0).json();
     let counts = &runs["runs"][0]["counts"];
     assert_eq!(number(&counts["in_doubt"]), doubted, "{runs}");

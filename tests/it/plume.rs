@@ -2,7 +2,7 @@ use crate::support::{Place, customer, named};
 use idshift::sandbox::Options;
 use std::fmt::Write;
 
-/// Renames, service IDs and profiles in turn; the last column is the customer's own.
+/// Writes renames, service IDs and profiles in turn; the last column is not one of idshift's.
 fn thousand() -> String {
     let mut text = String::from("Account ID;new_account_id;locationId;serviceId;profile;note\n");
     for n in 0..1000 {
@@ -179,7 +179,7 @@ fn an_awkward_file_gets_exactly_the_statuses_it_deserves() {
         let unauthorized = &place.rows("results.csv")[4];
         assert_eq!(unauthorized["idshift_http_status"], "401");
         place.judge_writes();
-        // Mended outside, the failures are fed back as they are.
+        // Another program has solved the conflict; the failures are applied unchanged.
         place.with_world(|mut world| world.rename_plume("T", "TAKEN-2"));
         let failures = format!("{}/failures.csv", place.newest().display());
         place.run(&["apply", &failures, "--yes"]).expect(1);

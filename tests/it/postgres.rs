@@ -12,7 +12,7 @@ fn doctor(place: &Place, address: &str) -> Done {
     place.run(&["doctor", "--ledger", address])
 }
 
-/// The address is refused with these words, and no password is shown.
+/// Checks that the address is refused with these words, and that no password is shown.
 fn refused(place: &Place, address: &str, words: &str) {
     let done = doctor(place, address).expect(2);
     assert!(done.out.contains(words), "{address}: {}", done.out);
@@ -60,7 +60,7 @@ fn doctor_says_which_server_answers_and_whether_it_can_keep_a_ledger() {
         "0",
         "a diagnosis changes nothing"
     );
-    // In the environment and in a profile, too.
+    // The address may also be in the environment or in a profile.
     let file = format!(
         "[profiles.p]\nledger = \"{}\"\n",
         server.address(ADMIN, &database)
@@ -114,7 +114,7 @@ fn what_cannot_keep_a_ledger_is_named_with_the_next_step() {
         server.port
     );
     refused(&place, &several, "127.0.0.1:9: no server listens");
-    // A server that speaks something else.
+    // This server speaks another protocol.
     let http = place.sandbox.base_url().replace("http://", "postgres://u@") + "/d";
     refused(&place, &http, "is it a PostgreSQL server");
     let alter =
@@ -159,7 +159,7 @@ fn the_password_comes_from_the_environment_a_file_or_a_program_and_is_never_show
     };
     let (place, database) = (Place::plume(), server.database());
     let role = format!("asked_{database}");
-    // Roles whose names begin like this are asked for a password on the port.
+    // The server asks members of this role for a password on the TCP port.
     server.psql(
         &database,
         &format!("CREATE ROLE {role} LOGIN PASSWORD 'hunter2'; GRANT asked TO {role}"),
@@ -273,7 +273,7 @@ fn the_certificate_and_its_name_are_verified() {
         "{}",
         other.out
     );
-    // On this machine, without the parameter: no TLS.
+    // A connection within this machine uses no TLS without the parameter.
     let plain = doctor(&place, &server.tcp_address(ADMIN, "postgres")).expect(0);
     assert!(!plain.out.contains("by TLS"), "{}", plain.out);
     let garbage = place.file("garbage.pem", "none\n");

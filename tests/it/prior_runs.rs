@@ -45,13 +45,13 @@ fn a_swap_that_its_failures_file_has_made_is_not_made_again_by_the_file_itself()
     assert_eq!(accounts(&place, 3), swapped);
     place.run(&["apply", &file, "--yes"]).expect(0);
     assert_eq!(accounts(&place, 3), swapped);
-    // And the other way round: the failures of an older run, once the file itself has made it.
+    // The reverse order: the failures of an older run, after the file itself has made the changes.
     let failures = failures.to_str().unwrap();
     place.run(&["apply", failures, "--yes"]).expect(0);
     assert_eq!(accounts(&place, 3), swapped);
 }
 
-/// A chain is carried out; then its last line is mended. Whom that line means now, nobody can tell.
+/// A chain is carried out, and then its last line is corrected. It is not known which customer that line means now.
 #[test]
 fn a_corrected_line_of_a_chain_does_not_move_its_neighbour() {
     for command in ["apply", "reconcile"] {
@@ -65,7 +65,7 @@ fn a_corrected_line_of_a_chain_does_not_move_its_neighbour() {
         place.run(&[command, &file, "--yes"]).expect(1);
         assert_eq!(place.verdicts(), ["unchanged/already", "failed/mismatch"]);
         assert_eq!(accounts(&place, 2), chained, "nobody was moved");
-        // Nor where the other line is gone from the file.
+        // The same holds if the other line was removed from the file.
         place.file("moves.csv", "accountId,newAccountId\nA-000001,D-000001\n");
         place.run(&[command, &file, "--yes"]).expect(1);
         assert_eq!(place.verdicts(), ["failed/mismatch"]);
@@ -73,7 +73,7 @@ fn a_corrected_line_of_a_chain_does_not_move_its_neighbour() {
         // An unaltered line is still known by what it asks for.
         place.file("moves.csv", "accountId,newAccountId\nA-000001,B-000001\n");
         place.run(&[command, &file, "--yes"]).expect(0);
-        // And whoever names the customer is believed.
+        // A line that names the customer by ID is carried out.
         let named = "accountId,newAccountId,customerId\nA-000001,D-000001,C-0\n";
         place.file("moves.csv", named);
         place.run(&[command, &file, "--yes"]).expect(0);
@@ -170,7 +170,7 @@ fn a_night_that_saves_looks_does_not_believe_what_other_runs_have_changed() {
     let night = ["reconcile", &file, "--yes", "--incremental"];
     place.run(&night).expect(1);
     assert_eq!(place.verdicts()[2], "failed/not_found");
-    // Nor what a night has changed that was killed, with a line that has gone back since.
+    // The same holds for changes of a killed night, with a line that was changed back since.
     let killed = (6..20).find_map(|step| {
         let place = Place::plume();
         let file = place.moves(3);
@@ -190,7 +190,7 @@ fn a_night_that_saves_looks_does_not_believe_what_other_runs_have_changed() {
     assert_ne!(place.verdicts()[1], "unchanged/already", "{}", done.out);
 }
 
-/// What a night takes over from the one before, it takes over with the customers.
+/// A night that reuses the outcomes of the previous one reuses their customers too.
 #[test]
 fn a_swap_stays_made_where_only_nights_without_looks_remember_it() {
     let place = people(2);
@@ -230,7 +230,7 @@ fn a_plan_means_the_locations_that_it_has_seen() {
     assert_eq!(place.patches(), 0);
 }
 
-/// A customer who has not the location that the line names is probably not the one that the line means.
+/// A customer without the location in the line is probably not the customer that the line means.
 #[test]
 fn nobody_is_renamed_for_a_line_whose_location_is_not_theirs() {
     for lookup in ["auto", "each"] {
@@ -258,7 +258,7 @@ fn nobody_is_renamed_for_a_line_whose_location_is_not_theirs() {
     }
 }
 
-/// An ID is of one relationship: what became of it in another says nothing.
+/// An ID belongs to one relationship: what happened to it in another relationship does not matter.
 #[test]
 fn what_happened_in_one_relationship_says_nothing_of_another() {
     let place = Place::new(Options {
@@ -284,10 +284,10 @@ fn what_happened_in_one_relationship_says_nothing_of_another() {
     };
     let chain = "A-0,Z-0,own\nB-0,A-0,own\n";
     assert_eq!(apply(chain, 0), ["changed/"; 2]);
-    // There, the ID has always been the other one's.
+    // In that relationship, the other customer has always had the ID.
     let there = format!("A-0,Y-0,{reseller}\n");
     assert_eq!(apply(&format!("{chain}{there}"), 0)[2], "changed/");
-    // Here, it went from one to the other.
+    // In this relationship, the ID moved from one customer to the other.
     assert_eq!(apply("A-0,Q-0,own\n", 1), ["failed/mismatch"]);
 }
 
@@ -301,7 +301,7 @@ fn what_failed_in_a_plan_holds_up_nobody_when_it_is_carried_out() {
     let plan = place.newest_id();
     place.run(&["apply", "--run", &plan, "--yes"]).expect(1);
     assert_eq!(accounts(&place, 2), ["A-000001", "A-000000"]);
-    // The same with a chain, which is interrupted behind its first rename.
+    // The same with a chain that is interrupted after its first rename.
     let text = "accountId,newAccountId,locationId,serviceId\n\
                 A-000002,B-000002,,\nA-000002,B-000002,gone,S\nA-000000,A-000002,,\n";
     for step in 1..12 {
@@ -320,7 +320,7 @@ fn what_failed_in_a_plan_holds_up_nobody_when_it_is_carried_out() {
     }
 }
 
-/// Who stands right already holds up nobody, whatever is wrong with a location.
+/// A customer that already has its ID does not stop the others, even if its location fails.
 #[test]
 fn a_chain_goes_on_behind_whoever_has_the_id_already() {
     let place = Place::plume();
@@ -355,7 +355,7 @@ fn account_ids_are_put_back_whatever_became_of_the_locations() {
     });
     let undone = place.run(&["undo", "--yes"]).expect(1);
     assert_eq!(accounts(&place, 3), ["A-000000", "A-000001", "A-000002"]);
-    // What was protected is not offered to be overwritten.
+    // The output does not suggest a command that would overwrite the protected value.
     assert!(!undone.out.contains("idshift apply"), "{}", undone.out);
     let service = place.with_world(|world| world.plume["C-0"].locations[0].service_id.clone());
     assert_eq!(service.as_deref(), Some("SOMEBODY"));
@@ -376,7 +376,7 @@ fn a_night_does_not_believe_a_plan_that_was_carried_out_since() {
     assert_eq!(place.verdicts()[1], "failed/not_found");
 }
 
-/// The failures of a file are of that file, and not of any other.
+/// Failures belong to the file that they come from, and to no other.
 #[test]
 fn a_failures_file_is_tried_again_whatever_other_files_did() {
     let place = people(3);
@@ -396,7 +396,7 @@ fn a_failures_file_is_tried_again_whatever_other_files_did() {
     assert_eq!(accounts(&place, 3), ["A-000000", "B-000001", "C-000001"]);
 }
 
-/// The one who had the ID before is named by the system's own, beside lines that an earlier run has carried out.
+/// The line names the former owner of the ID by the system's own ID, beside lines that an earlier run has carried out.
 #[test]
 fn the_customer_of_a_corrected_line_can_be_named() {
     let place = people(3);
@@ -429,7 +429,7 @@ fn a_ledger_that_cannot_be_read_stops_only_what_may_rest_on_it() {
     );
 }
 
-/// By whatever way the file is named, and whatever a mended copy of it is called.
+/// The swap is recognised whatever path the file has, and whatever name a corrected copy has.
 #[test]
 fn a_swap_is_known_again_in_whatever_file_it_comes() {
     let place = people(4);
@@ -444,7 +444,7 @@ fn a_swap_is_known_again_in_whatever_file_it_comes() {
     assert_eq!(accounts(&place, 4), moved);
 }
 
-/// The CRM has given an old ID to another customer: the line still refers to the one that it was applied to.
+/// The CRM has given an old ID to another customer: the line still means the customer that it was applied to.
 #[test]
 fn a_customer_that_was_given_an_old_id_is_not_renamed_by_the_same_line() {
     let place = people(2);

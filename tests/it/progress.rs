@@ -4,12 +4,12 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// What the display begins and ends a frame with.
+/// The sequence at the beginning and at the end of each frame.
 const ERASE: &str = "\r\u{1b}[J";
 
-/// Runs on a terminal that changes its width each second, and marks where in the output it does so; then the run is
-/// interrupted. A terminal that becomes wider is told late, and one that becomes narrower early, so that no frame is
-/// wider than the terminal.
+/// Runs on a terminal that changes its width each second, marks these places in the output, and interrupts the run at
+/// the end. The program learns late of a wider terminal, and early of a narrower one, so that no frame is wider than
+/// the terminal.
 const RESIZING: &str = r#"
 stty cols 60 rows 24
 {
@@ -27,12 +27,12 @@ stty cols 60 rows 24
 exec "$@"
 "#;
 
-/// The output of a run of this many lines on a terminal that is resized again and again.
+/// Returns the output of a run with this many lines on a terminal that is resized repeatedly.
 fn resized(lines: u32) -> String {
     let place = Place::plume();
     let file = place.moves(lines);
     let script = place.file("resizing.sh", RESIZING);
-    // Slow enough to go on until it is interrupted.
+    // The rate is low enough that the run continues until it is interrupted.
     let apply = ["apply", &file, "--yes", "--rate", "500/s"];
     let mut idshift = place.command(&apply);
     idshift.env("TERM", "xterm").env("TZ", "Europe/Berlin");
@@ -41,19 +41,19 @@ fn resized(lines: u32) -> String {
     finish(command.spawn().unwrap()).expect(130).out
 }
 
-/// No row but those of the display shows any of it, nor does anything that stays.
+/// Returns whether a row shows a part of the display, which no other row may contain.
 fn is_fragment(row: &str) -> bool {
     let parts = ["█", "░", " %", "calls/s", "ends ", "changed ", "ended yet"];
     parts.iter().any(|part| row.contains(part))
 }
 
-/// Plays the output to a terminal, and looks at it after each frame; says how many there were at each width.
+/// Plays the output to a terminal and checks the screen after each frame. Returns the number of frames at each width.
 fn play(output: &str, on_resize: OnResize) -> Vec<(u16, usize)> {
     let mut screen = Screen::new(on_resize, 60);
     let mut frames = vec![(60, 0)];
     let (display, closing) = output.rsplit_once(ERASE).unwrap();
     for piece in display.split_inclusive(ERASE) {
-        // What is written between two frames: the frame, and now and then the mark of a resize.
+        // Between two of these sequences there is one frame, and sometimes the mark of a resize.
         let mut rest = piece;
         while let Some((before, mark)) = rest.split_once("\u{1b}]2;") {
             let (columns, after) = mark.split_once('\u{7}').unwrap();
@@ -101,7 +101,7 @@ fn a_long_run_leaves_no_wrapped_line_and_no_fragment_on_a_terminal_that_is_resiz
     let output = resized(20_000);
     for on_resize in [OnResize::Cut, OnResize::Reflow] {
         let frames = play(&output, on_resize);
-        // Each width was drawn at, and for a while; before the first one ends, the run may not have begun.
+        // There were several frames at each width, except perhaps the first, because the run may not have begun.
         assert_eq!(frames.len(), 7, "{frames:?}");
         let (_, drawn): (Vec<u16>, Vec<usize>) = frames.iter().copied().unzip();
         assert!(drawn[1..].iter().all(|drawn| *drawn >= 2), "{frames:?}");
@@ -154,7 +154,7 @@ fn progress_as_json_is_an_object_a_second_and_one_for_each_event() {
         .iter()
         .map(|one| one["elapsed_s"].as_f64().unwrap())
         .collect();
-    // The last one comes with the end.
+    // The last event comes at the end of the run.
     for two in times[..times.len() - 1].windows(2) {
         assert!(two[1] - two[0] >= 0.9, "{times:?}");
     }
@@ -173,11 +173,11 @@ fn progress_as_json_is_an_object_a_second_and_one_for_each_event() {
     assert_eq!(last["reasons"][0]["first_line"], 42);
     assert!(last["calls"].as_u64().unwrap() >= 41, "{last}");
     assert_eq!(last["limit_per_s"], 20.0);
-    // What is for a person only is not said as well.
+    // The lines for a user are not printed as well.
     assert!(!done.err.contains("apply: "), "{}", done.err);
 }
 
-/// Sends SIGUSR1 to a run once it has written something, and lets it come to its end.
+/// Sends SIGUSR1 to a run after its first write, and waits for its end.
 fn asked_for_its_state(more: &[&str]) -> (Done, String) {
     let place = Place::plume();
     let file = place.moves(60);
@@ -212,7 +212,7 @@ fn sigusr1_prints_the_state_and_the_run_goes_on() {
     }
 }
 
-/// While it reads its file there is nothing to print yet; by default the signal would end it.
+/// While the run reads its file, it has nothing to print; without a handler the signal would end the process.
 #[test]
 fn sigusr1_before_a_run_has_begun_does_not_end_it() {
     let place = Place::plume();
@@ -284,7 +284,7 @@ fn colours_are_shown_where_they_are_asked_for_and_nowhere_else() {
             let json = with(&place, &[], &json);
             assert!(!json.out.contains('\u{1b}'), "{command:?}: {}", json.out);
         }
-        // The words are the same.
+        // Without colours the text is the same.
         let words = |done: &Done| anstream::adapter::strip_str(&done.err).to_string();
         let without = with(&place, &[], command);
         let first = |text: String| text.lines().next().map(str::to_owned);
@@ -303,7 +303,7 @@ fn a_quiet_plan_names_its_run_and_nothing_else() {
         .run(&["apply", "--run", &run, "--yes", "-q"])
         .expect(0);
     assert_eq!(place.patches(), 3);
-    // A plan of which some lines fail is one, too; why they fail is for a person.
+    // A plan with failed lines prints one document, too; the reasons are only in the text for the user.
     let file = place.file(
         "two.csv",
         "accountId,newAccountId\nB-000001,C-000001\nX-000002,C-000002\n",

@@ -3,14 +3,15 @@ use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// A SOCKS5 proxy (RFC 1928, RFC 1929) that leads all connections to a stand-in, and notes where they were to go.
+/// A SOCKS5 proxy (RFC 1928, RFC 1929) that connects all clients to a stand-in, and records their destinations.
 struct Socks {
     serving: Serving,
     asked: Arc<Mutex<Vec<String>>>,
 }
 
 impl Socks {
-    /// `login`: user and password that it asks for. `reply`: what it answers to a request; 0: it connects.
+    /// Starts the proxy. `login`: the user and password that it requires. `reply`: its answer to a request; 0 connects
+    /// the client.
     fn before(place: &Place, login: Option<(&'static str, &'static str)>, reply: u8) -> Self {
         let to = place.sandbox.base_url().replace("http://", "");
         let asked = Arc::new(Mutex::new(Vec::new()));
@@ -18,7 +19,7 @@ impl Socks {
         let serving = Serving::start(move |mut outer| {
             let (to, noted) = (to.clone(), Arc::clone(&noted));
             async move {
-                // A client that goes away ends its connection.
+                // The connection ends when the client disconnects.
                 let Some(destination) = greet(&mut outer, login).await else {
                     return;
                 };
@@ -47,7 +48,7 @@ impl Socks {
     }
 }
 
-/// The greeting, the login and the request; where to, as `host:port`.
+/// Handles the greeting, the login and the request; returns the destination as `host:port`.
 async fn greet(stream: &mut TcpStream, login: Option<(&str, &str)>) -> Option<String> {
     let head: [u8; 2] = read(stream).await?;
     let mut methods = vec![0; usize::from(head[1])];
@@ -130,7 +131,7 @@ fn calls_and_tokens_come_through_a_socks_proxy_that_resolves_names() {
     assert_eq!(place.patches(), 5);
 }
 
-/// `socks5` looks names up on this machine, so that the proxy sees addresses.
+/// With `socks5` this machine resolves names, so the proxy gets addresses.
 #[test]
 fn a_socks_proxy_that_takes_addresses_is_given_addresses() {
     let place = Place::plume();
@@ -142,7 +143,7 @@ fn a_socks_proxy_that_takes_addresses_is_given_addresses() {
         .env("IDSHIFT_BASE_URL", "http://203.0.113.7");
     finish(command.spawn().unwrap()).expect(0);
     assert_eq!(socks.asked(), ["203.0.113.7:80"]);
-    // A name that this machine does not know is a mistyped address, as without a proxy.
+    // A name that this machine cannot resolve is a mistyped address, as without a proxy.
     let proxy = [("ALL_PROXY", &*socks.address("socks5"))];
     let done = run(&place, &proxy, &["doctor"]).expect(2);
     assert!(

@@ -1,12 +1,12 @@
 use crate::claims::without_services;
 use crate::support::{Done, Place, begun_by, finish};
 
-/// In Tokyo, on a terminal of its own, on which `answer` is typed.
+/// Runs a command in Tokyo's time zone on a terminal, and types `answer`.
 pub(crate) fn on_a_terminal(place: &Place, answer: &str, arguments: &[&str]) -> Done {
     on_a_terminal_with(place, &[], answer, arguments)
 }
 
-/// The same, with more variables in the environment.
+/// Does the same with more variables in the environment.
 pub(crate) fn on_a_terminal_with(
     place: &Place,
     variables: &[(&str, &str)],
@@ -44,7 +44,7 @@ fn resume_asks_on_a_terminal_and_elsewhere_the_first_consent_holds() {
         assert!(asked.out.contains(words), "{words}: {}", asked.out);
     }
     assert_eq!(place.patches(), written);
-    // Where the consent is given with the command, or there is no terminal, nobody is asked.
+    // With consent in the command, or with `--no-input`, no question is asked.
     for words in [&["--yes"][..], &["--no-input"]] {
         let resume = [&["resume", "--until", "1s"], words].concat();
         let done = on_a_terminal(&place, "no", &resume).expect(4);
@@ -53,7 +53,7 @@ fn resume_asks_on_a_terminal_and_elsewhere_the_first_consent_holds() {
     place.run(&["resume", "--until", "1s"]).expect(4);
     on_a_terminal(&place, "yes", &["resume", "--rate", "50/s"]).expect(0);
     assert_eq!(place.account_of("C-29"), "B-000029");
-    // Nothing is left to consent to.
+    // No lines are left, so no question is asked.
     let done = on_a_terminal(&place, "no", &["resume", &run]).expect(0);
     assert!(!done.out.contains("Type yes"), "{}", done.out);
 }
@@ -93,7 +93,7 @@ fn resume_asks_with_what_a_plan_has_found_and_not_for_a_plan() {
     assert!(asked.contains("plan digest"), "{asked}");
 }
 
-/// The announcement of a run that was not named would say what the question says.
+/// The question already contains what the announcement of an unnamed run would say.
 #[test]
 fn a_run_has_one_header() {
     let (place, file) = without_services(12);

@@ -6,7 +6,7 @@ const HEAD: &str = "accountId,newAccountId\n";
 const SWAP: &str = "A-0,A-1\nA-1,A-0\n";
 const CHAIN: &str = "A-0,A-1\nA-1,B-1\n";
 
-/// Customers C-0, C-1, … with the account IDs A-0, A-1, …
+/// Makes customers C-0, C-1, … with the account IDs A-0, A-1, …
 fn people(customers: u32) -> Place {
     let place = Place::plume();
     place.with_world(|mut world| {
@@ -39,7 +39,7 @@ fn refuse_writes(place: &Place, fault: &str) {
     place.sandbox.set_faults(vec![fault.parse().unwrap()]);
 }
 
-/// In another file the IDs that changed hands do not count; the lines that are recognised do.
+/// In another file, IDs that moved between customers do not matter, but recognised lines do.
 #[test]
 fn a_corrected_line_in_another_file_does_not_rename_the_customer_of_its_neighbour() {
     for lines in [CHAIN, SWAP] {
@@ -52,7 +52,7 @@ fn a_corrected_line_in_another_file_does_not_rename_the_customer_of_its_neighbou
     }
 }
 
-/// Two lines go by one account ID, and one of them names another customer than an earlier run found by the other.
+/// Two lines have the same account ID, and one of them names another customer than an earlier run found for this ID.
 #[test]
 fn a_line_that_names_its_customer_is_not_written_to_the_customer_of_an_earlier_run() {
     let place = people(2);
@@ -78,7 +78,7 @@ fn a_line_that_renames_no_customer_refers_to_whoever_has_the_id() {
     );
 }
 
-/// An ID that went back, or on to a customer that no run gave it to, has not changed hands.
+/// An ID that went back, or that another program gave to a third customer, does not count as moved between customers.
 #[test]
 fn an_id_that_no_run_of_the_file_gave_away_for_good_is_looked_up_afresh() {
     let place = people(2);
@@ -86,17 +86,17 @@ fn an_id_that_no_run_of_the_file_gave_away_for_good_is_looked_up_afresh() {
     place.run(&["undo", "--yes"]).expect(0);
     apply(&place, "moves.csv", "A-0,A-1\nA-1,D-1\n").expect(0);
     assert_eq!(accounts(&place, 2), ["A-1", "D-1"]);
-    // Given back by lines that name their customers.
+    // The IDs are given back by lines that name their customers.
     let text = "customerId,accountId,newAccountId\nC-0,,A-0\nC-1,,A-1\n";
     place.file("moves.csv", text);
     for _ in 0..2 {
-        // The second one waits for the first.
+        // The second line depends on the first.
         place.run(&["apply", "moves.csv", "--yes"]);
     }
     assert_eq!(accounts(&place, 2), ["A-0", "A-1"]);
     apply(&place, "moves.csv", "A-1,E-1\n").expect(0);
     assert_eq!(accounts(&place, 2), ["A-0", "E-1"]);
-    // Another client gave it to a customer of its own.
+    // Another client gave the ID to another customer.
     let place = people(2);
     apply(&place, "moves.csv", CHAIN).expect(0);
     place.with_world(|mut world| {
@@ -129,7 +129,7 @@ fn the_old_id_of_a_customer_that_is_gone_is_not_renamed_for_it() {
     }
 }
 
-/// The file again, in place of `resume`, wherever its first run was killed.
+/// The file is applied again instead of a `resume`, at each step at which its first run was killed.
 #[test]
 fn a_run_that_was_killed_does_not_make_its_file_move_customers_twice() {
     for lines in [SWAP, CHAIN] {
@@ -162,7 +162,7 @@ fn a_run_that_was_killed_does_not_make_its_file_move_customers_twice() {
     }
 }
 
-/// A customer of a run that was killed is known to be parked, also where the system spells its temporary ID in its own way.
+/// A parked customer of a killed run is recognised even if the system spells its temporary ID in its own way.
 #[test]
 fn a_temporary_id_in_another_spelling_is_recognised_by_its_customer() {
     let killed = (6..20).find_map(|step| {
@@ -185,7 +185,7 @@ fn a_temporary_id_in_another_spelling_is_recognised_by_its_customer() {
     assert_eq!(place.account_of(&id), spelt);
 }
 
-/// Wherever a run was killed, its undo restores everything, or says that the run has to be resumed first.
+/// At whatever step a run was killed, its undo restores everything, or says that the run must be resumed first.
 #[test]
 fn an_undo_of_a_run_that_was_killed_leaves_no_customer_in_between() {
     let mut refused = 0;
@@ -207,7 +207,7 @@ fn an_undo_of_a_run_that_was_killed_leaves_no_customer_in_between() {
     assert!(refused > 0);
 }
 
-/// The line of a report was made to name another customer, for which a second line asks for something else.
+/// A line of a report was edited to name another customer, for which a second line has another request.
 #[test]
 fn a_report_line_that_names_another_customer_counts_as_a_line_of_that_one() {
     let place = people(3);
@@ -228,7 +228,7 @@ fn a_report_line_that_names_another_customer_counts_as_a_line_of_that_one() {
     assert_eq!(place.account_of("C-2"), "A-2", "{text}");
 }
 
-/// What a report says was found counts more than what a newer run of other lines found.
+/// The customer that a report names overrides what a newer run of other lines found.
 #[test]
 fn a_report_means_the_customers_that_its_own_run_found() {
     let place = people(4);
@@ -249,7 +249,7 @@ fn a_report_means_the_customers_that_its_own_run_found() {
     assert_eq!(place.verdicts(), ["failed/mismatch"; 2]);
 }
 
-/// What failed was applied to no customer: the line is looked up afresh.
+/// A failed line was applied to no customer, so it is looked up again.
 #[test]
 fn a_swap_that_was_refused_is_made_for_the_customers_that_have_the_ids_now() {
     let place = people(4);
@@ -264,10 +264,10 @@ fn a_swap_that_was_refused_is_made_for_the_customers_that_have_the_ids_now() {
     assert_eq!(accounts(&place, 3), ["X-0", "A-0", "A-1"]);
 }
 
-/// The run that made the swap is gone, and a later run has found it made.
+/// The run that made the swap is gone, and a later run has found the swap in place.
 #[test]
 fn a_swap_that_a_later_run_found_made_is_not_made_again() {
-    // Whether the later run writes anything or not.
+    // The later run writes something, or nothing.
     for more in ["", "A-2,B-2\n"] {
         let place = people(3);
         apply(&place, "moves.csv", SWAP).expect(0);
@@ -280,7 +280,7 @@ fn a_swap_that_a_later_run_found_made_is_not_made_again() {
     }
 }
 
-/// The same where the system does not say that an account ID has one customer.
+/// The same on a system where an account ID may have several customers.
 #[test]
 fn a_chain_of_references_that_a_later_run_found_made_is_not_made_again() {
     let place = Place::adobe(4);
@@ -309,7 +309,7 @@ fn a_chain_of_references_that_a_later_run_found_made_is_not_made_again() {
     assert_eq!(reference("P2"), "\"REF-X\"");
 }
 
-/// Nor where the run that made the chain is gone, and no other one knows its lines.
+/// The run that made the chain is gone, and no other run knows its lines.
 #[test]
 fn a_chain_of_references_whose_run_is_gone_is_not_made_again() {
     let place = Place::adobe(3);
@@ -340,7 +340,7 @@ fn a_line_whose_new_id_another_client_gave_to_another_customer_is_done() {
     assert_eq!(place.verdicts(), ["unchanged/already"]);
 }
 
-/// The plan found the customer; that another line's customer was moved since says nothing about it.
+/// The plan found the customer; the move of another line's customer does not matter.
 #[test]
 fn a_planned_line_is_not_doubted_for_what_became_of_another_one() {
     let place = people(2);
@@ -354,7 +354,7 @@ fn a_planned_line_is_not_doubted_for_what_became_of_another_one() {
     assert_eq!(accounts(&place, 2), ["X-0", "D-1"]);
 }
 
-/// Only a run that may have renamed customers stops chains and swaps when it is gone, and only those.
+/// A lost run stops only chains and swaps, and only if it may have renamed customers.
 #[test]
 fn a_run_that_is_gone_stops_only_what_may_be_done_twice() {
     let place = people(4);
@@ -368,7 +368,7 @@ fn a_run_that_is_gone_stops_only_what_may_be_done_twice() {
     let text = "accountId,newAccountId,serviceId\nA-2,B-2,\nA-2,,S-2\n";
     let file = place.file("two.csv", text);
     place.run(&["apply", &file, "--yes"]).expect(0);
-    // Nor is a line without a new account ID made twice, where those that rename name their customers.
+    // Lines without a new account ID are safe, if the lines that rename name their customers.
     let text = "accountId,customerId,newAccountId,serviceId\n\
                 A-1,C-0,A-0,\nA-0,C-1,A-1,\nA-1,,,S-1\n";
     let file = place.file("named.csv", text);
@@ -376,7 +376,7 @@ fn a_run_that_is_gone_stops_only_what_may_be_done_twice() {
     assert_eq!(accounts(&place, 2), ["A-0", "A-1"]);
 }
 
-/// Lines that an earlier run knows are made twice by no run, whichever other run is gone.
+/// No run repeats lines that an earlier run knows, whichever other run is lost.
 #[test]
 fn a_run_that_is_gone_stops_no_lines_that_are_recognised() {
     let place = people(3);
@@ -389,7 +389,7 @@ fn a_run_that_is_gone_stops_no_lines_that_are_recognised() {
     assert_eq!(accounts(&place, 2), ["A-1", "A-0"]);
 }
 
-/// A shard that was only planned, or that is of another file, stops no other one.
+/// A shard that was only planned, or that belongs to another file, stops no other shard.
 #[test]
 fn a_shard_that_carried_out_nothing_of_the_file_stops_no_other_machine() {
     let place = people(4);
@@ -425,7 +425,7 @@ fn a_copy_of_a_file_of_which_a_shard_was_carried_out_is_that_file() {
     assert!(refused > 0);
 }
 
-/// The failures of a file are of that file, also where their customers were not found.
+/// Failures belong to the file that they come from, even if their customers were not found.
 #[test]
 fn failures_of_a_line_whose_customer_is_not_known_rename_no_neighbour() {
     let place = people(2);
@@ -438,7 +438,7 @@ fn failures_of_a_line_whose_customer_is_not_known_rename_no_neighbour() {
     assert_eq!(accounts(&place, 2), ["A-1", "B-1"]);
 }
 
-/// A report is compared with the input of the run in whose folder it lies, wherever that is.
+/// A report is compared with the input of the run that its folder belongs to.
 #[test]
 fn a_report_in_another_runs_folder_is_compared_with_its_input() {
     let place = people(1);
@@ -458,7 +458,7 @@ fn a_report_in_another_runs_folder_is_compared_with_its_input() {
     refused.expect(2);
 }
 
-/// An undo is no line of a file: what it restored is the wish of no line.
+/// An undo carries out no line of a file, so no line has asked for the values that it restored.
 #[test]
 fn what_an_undo_restored_is_not_taken_for_what_a_line_asks_for() {
     let place = people(1);
@@ -469,7 +469,7 @@ fn what_an_undo_restored_is_not_taken_for_what_a_line_asks_for() {
     assert_eq!(place.verdicts(), ["failed/conflict"]);
 }
 
-/// A run at another address, of which only the register still tells a customer.
+/// Only the register still names a customer of this run at another address.
 #[test]
 fn a_run_at_another_address_counts_also_when_its_folder_is_gone() {
     let place = people(2);

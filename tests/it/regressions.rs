@@ -25,7 +25,7 @@ fn a_read_that_failed_is_not_an_absence() {
 fn waiting_for_the_limit_is_neither_a_time_out_nor_a_way_around_it() {
     let place = Place::plume();
     let file = place.moves(12);
-    // Most calls wait far longer for their turn than a call may take.
+    // Most calls wait much longer for their turn than the time-out of a call.
     place
         .run(&[
             "apply",
@@ -89,7 +89,7 @@ fn one_success_does_not_end_a_wait_that_others_were_told_to_keep() {
                         )
                         .is_ok();
                 }
-                // Those that were under way are answered well, a moment later.
+                // Calls that were under way are answered successfully a moment later.
                 Some(at)
                     if now - at > Duration::from_millis(300)
                         && now - at < Duration::from_millis(1900) =>
@@ -260,7 +260,7 @@ fn results_stand_beside_the_lines_they_are_about_and_failures_are_those_that_fai
     random.shuffle(&mut order);
     let mut text = String::from("note,accountId,newAccountId,row\n");
     for (row, n) in order.iter().enumerate() {
-        // Blank lines and line breaks in cells move the numbers of lines.
+        // Blank lines and line breaks in cells change the line numbers.
         let note = if n % 7 == 0 { "\"two\nlines\"" } else { "x" };
         writeln!(
             text,

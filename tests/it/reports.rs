@@ -1,4 +1,4 @@
-//! The page of a run, made by the program: who and when, the forecast beside what happened, the lines.
+//! The HTML report of a run: who and when, the forecast beside the result, and the lines.
 
 use crate::support::{Done, Place, finish};
 
@@ -12,14 +12,14 @@ fn page(place: &Place) -> String {
     std::fs::read_to_string(place.newest().join("report.html")).unwrap()
 }
 
-/// What the page says of this fact.
+/// Returns the value of a fact on the page.
 fn fact(page: &str, name: &str) -> String {
     let after = page.split(&format!("<dt>{name}</dt><dd>")).nth(1);
     let value = after.unwrap_or_else(|| panic!("no {name}: {page}"));
     value.split("</dd>").next().unwrap().to_owned()
 }
 
-/// The row of the comparison: forecast, and what happened.
+/// Returns a row of the comparison: the forecast, and the result.
 fn compared(page: &str, name: &str) -> Vec<u64> {
     let after = page.split(&format!("<th scope=\"row\">{name}</th>")).nth(1);
     let row = after.unwrap_or_else(|| panic!("no {name}: {page}"));
@@ -59,7 +59,7 @@ fn a_plan_shows_its_forecast_and_carried_out_what_happened_beside_it() {
     place.run(&["apply", "--run", &run, "--yes"]).expect(0);
     let done = page(&place);
     assert!(done.contains("<h1>Finished: 7 of 7 lines changed</h1>"));
-    // The calls of the plan are not among those of carrying it out.
+    // The result does not include the calls of the plan.
     assert_eq!(compared(&done, "Calls to write"), [7, 7]);
     let calls = place.sandbox.log().len();
     let all = compared(&done, "All calls");

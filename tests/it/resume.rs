@@ -2,7 +2,7 @@ use crate::support::{Asked, Front, Place, customer, finish, good_answer};
 use std::io::Write as _;
 use std::net::TcpStream;
 
-/// A run of two hundred lines that was stopped after some of them.
+/// Makes a run of two hundred lines that was stopped after some of them.
 fn stopped(more: &[&str]) -> (Place, String) {
     let place = Place::plume();
     let file = place.moves(200);
@@ -53,7 +53,7 @@ fn a_variable_does_not_carry_a_run_to_another_system() {
         }
     }
     assert!(elsewhere.sandbox.log().is_empty(), "nothing was sent there");
-    // Typed, it is meant.
+    // An address on the command line is used.
     place.run(&["verify", &id, "--base-url", &there]).expect(3);
     assert!(!elsewhere.sandbox.log().is_empty());
 }
@@ -67,7 +67,7 @@ fn accounts(place: &Place, customers: u32) -> Vec<String> {
 const SWAP: &str =
     "accountId,newAccountId\nA-000003,B-000003\nA-000000,A-000001\nA-000001,A-000000\n";
 
-/// The swap is in its place, and stays there.
+/// Applies the file again, and checks that the swap stays in place.
 fn stays_swapped(place: &Place, file: &str, verdicts: &[&str]) {
     place.run(&["apply", file, "--yes"]).expect(0);
     assert_eq!(place.verdicts(), verdicts);
@@ -80,7 +80,7 @@ fn a_swap_is_not_made_twice_whatever_came_in_between() {
     place.moves(5);
     let file = place.file("swap.csv", SWAP);
     place.run(&["apply", &file, "--yes"]).expect(0);
-    // A plain line drifts, and a run that mends it is stopped before it comes to the swap.
+    // A single line drifts, and a run that corrects it is stopped before it reaches the swap.
     place.with_world(|mut world| world.rename_plume("C-3", "A-000003"));
     place.sandbox.set_faults(
         [
@@ -114,7 +114,7 @@ fn a_swap_is_not_made_twice_whatever_came_in_between() {
         &file,
         &["changed/", "unchanged/already", "unchanged/already"],
     );
-    // Nor where another line of the file was mended meanwhile.
+    // The same holds if another line of the file was corrected meanwhile.
     let mended = SWAP
         .replace("B-000003", "D-000003")
         .replace("A-000003", "B-000003");
@@ -124,15 +124,16 @@ fn a_swap_is_not_made_twice_whatever_came_in_between() {
         &file,
         &["changed/", "unchanged/already", "unchanged/already"],
     );
-    // Nor where another client renamed one of the two: its line says so, and the other one's ID is not taken for it.
+    // The same holds if another client renamed one of the two: its line reports that, and the other customer's ID is
+    // not taken for it.
     place.with_world(|mut world| world.rename_plume("C-0", "Z-000000"));
     place.run(&["apply", &file, "--yes"]).expect(1);
     assert_eq!(place.verdicts()[1], "failed/mismatch");
     assert_eq!(accounts(&place, 2), ["Z-000000", "A-000000"]);
 }
 
-/// References need not be unique there, so nothing is ordered; but they mean other customers all the same once they
-/// are carried out.
+/// Adobe's references need not be unique, so nothing is ordered. But after the run the references in the lines belong
+/// to other customers.
 #[test]
 fn adobes_references_are_not_moved_on_either() {
     let place = Place::new(idshift::sandbox::Options {
@@ -161,7 +162,7 @@ fn adobes_references_are_not_moved_on_either() {
     ];
     let run = |arguments: &[&str]| place.run_with(&settings, arguments);
     let moved = ["REF-1", "REF-0", "REF-3", "NEW-3", "REF-4", "REF-5"];
-    // Stopped in the middle, and with each look seeing what this very run has moved.
+    // The run is stopped in the middle, and each look-up sees the customers that this run has already moved.
     let slowly = ["--rate", "10/s", "--concurrency", "1", "--max-age", "10ms"];
     let arguments = ["apply", &file, "--yes", "--until", "1s"];
     run(&[&arguments[..], &slowly].concat()).expect(4);
@@ -179,7 +180,7 @@ fn adobes_references_are_not_moved_on_either() {
     );
 }
 
-/// This system takes an identifier that another customer has, so a swap asks first, at every step.
+/// This system accepts an identifier that another customer has, so a swap checks that before each step.
 #[test]
 fn a_swap_does_not_give_out_an_identifier_that_somebody_else_has() {
     let place = Place::new(idshift::sandbox::Options {
@@ -217,8 +218,8 @@ fn a_swap_does_not_give_out_an_identifier_that_somebody_else_has() {
     }
 }
 
-/// Killed around each step of the ledger, and then nobody can complete the swap any more: everybody is where they
-/// were, and the way back says so instead of refusing for ever.
+/// The run is killed around each step of the ledger, and then the swap can no longer be completed: each customer has
+/// its former ID, and the undo says that there is nothing to undo instead of refusing for ever.
 #[test]
 fn a_swap_that_was_killed_and_given_up_leaves_nothing_to_put_back() {
     for step in 1..12 {
@@ -240,7 +241,7 @@ fn a_swap_that_was_killed_and_given_up_leaves_nothing_to_put_back() {
         assert_eq!(resumed.code, 1, "{step}: {}{}", resumed.out, resumed.err);
         assert_eq!(place.account_of("C-0"), "A-000000", "{step}");
         let undone = place.run(&["undo", "--yes"]);
-        // One whose write was about to be sent may have been moved before somebody else moved her.
+        // A customer with a recorded but unsent write may have been moved before another program moved it.
         let stale = undone.code == 1 && place.verdicts() == ["failed/stale"];
         let said = [undone.out, undone.err].concat();
         let nothing = undone.code == 2 && said.contains("no run that wrote something");
@@ -252,7 +253,7 @@ fn a_swap_that_was_killed_and_given_up_leaves_nothing_to_put_back() {
     }
 }
 
-/// As the documents have it: the answers of this server never show a profile.
+/// As in the documents, the answers of this server never show a profile.
 #[test]
 fn a_profile_that_is_never_shown_is_put_back_all_the_same() {
     let place = Place::plume();
@@ -339,7 +340,7 @@ fn answers_without_sense_are_an_outage_and_no_line_is_to_blame() {
     }
 }
 
-/// What was given when a plan was carried out holds when that is gone on with, the fence first of all.
+/// The settings with which a plan was carried out hold for its resume, above all the fence.
 #[test]
 fn what_a_plan_was_carried_out_with_is_kept_on_the_way() {
     let place = Place::plume();
@@ -351,7 +352,7 @@ fn what_a_plan_was_carried_out_with_is_kept_on_the_way() {
     place.run(&[&arguments[..], &fenced].concat());
     place.run(&["resume", &plan]);
     assert_eq!(place.patches(), 0, "nobody inside of the fence");
-    // Given anew, it holds from then on.
+    // A new value holds from then on.
     place.run(&[
         "resume",
         &plan,
@@ -390,7 +391,7 @@ fn more_changes_than_allowed_are_refused_by_a_plan_and_by_undo() {
     assert_eq!(place.patches(), 78);
 }
 
-/// The canary has failed; whoever goes on wants to know whether it is all right now.
+/// After a failed canary, a resume checks a canary again.
 #[test]
 fn a_canary_goes_first_again() {
     let place = Place::plume();
@@ -398,7 +399,7 @@ fn a_canary_goes_first_again() {
     let honest = place.sandbox.base_url();
     let lying = Front::new(move |asked: &Asked, stream: &mut TcpStream| {
         if asked.method == "PATCH" {
-            // Says yes, and does nothing.
+            // The front answers with success and changes nothing.
             let id = asked.path.rsplit('/').next().unwrap();
             let n = id.trim_start_matches("C-").parse::<u32>().unwrap();
             let body = serde_json::json!({"id": id, "accountId": format!("B-{n:06}")});
@@ -412,14 +413,14 @@ fn a_canary_goes_first_again() {
     let told = |place: &Place| place.verdicts().iter().filter(|v| *v == "changed/").count();
     let first = told(&place);
     assert!(first <= 6, "{first}");
-    // What did not last has failed, whoever goes on.
+    // A value that did not persist stays a failure after a resume.
     assert_eq!(place.verdicts()[0], "failed/bad_answer");
     let after = &place.rows("results.csv")[0]["idshift_account_id_after"];
     assert_eq!(after, "A-000000", "as it is");
     place.run(&[&["resume"][..], &elsewhere].concat()).expect(4);
     assert!(told(&place) < 20, "a second canary");
     let honest = place.sandbox.base_url();
-    // On another target than the run's, it has to be named.
+    // A resume on another target than the run's must name the run.
     let run = place.newest_id();
     let unnamed = place.run(&["resume", "--base-url", &honest]).expect(2);
     assert!(unnamed.err.contains(&run), "{}", unnamed.err);
@@ -443,7 +444,7 @@ fn a_run_that_was_never_begun_is_in_nobodys_way() {
         assert!(done.err.contains("IDSHIFT_TOKEN"), "{}", done.err);
         assert_eq!(place.newest_id(), good, "no run was made");
     }
-    // One whose settings are found to be wrong later.
+    // This run ends before it begins, because a setting is found to be wrong.
     let mut command = place.command(&["apply", &file, "--yes", "--ca-cert", "no-such.pem"]);
     finish(command.spawn().unwrap()).expect(2);
     place.run(&["undo", "--yes"]).expect(0);
@@ -517,8 +518,8 @@ fn a_run_that_was_put_back_is_not_gone_on_with() {
     assert_eq!(place.patches(), written);
 }
 
-/// The first of a chain moves and then fails at its location; whoever waits for its ID moves up all the same, also
-/// where the run was stopped in between.
+/// The first line of a chain is renamed and then fails at its location. The line that waits for its old ID is carried
+/// out anyway, also if the run was stopped in between.
 #[test]
 fn a_chain_goes_on_behind_a_line_that_failed_after_it_had_moved() {
     let place = Place::plume();
@@ -526,7 +527,7 @@ fn a_chain_goes_on_behind_a_line_that_failed_after_it_had_moved() {
     let text = "accountId,newAccountId,locationId,serviceId\n\
         A-000000,A-000001,,\nA-000001,B-000001,,S-1\n";
     let file = place.file("chain.csv", text);
-    // The second write never gets through, and the run gives up.
+    // The second write is refused all the time, and the run gives up.
     place.sandbox.set_faults(
         ["customer-patch:503=60:nth=2", "location-patch:403"]
             .map(|fault| fault.parse().unwrap())
@@ -549,7 +550,7 @@ fn a_chain_goes_on_behind_a_line_that_failed_after_it_had_moved() {
     assert_eq!(accounts(&place, 2), ["A-000001", "B-000001"]);
 }
 
-/// Each write was answered, and always with "not now": nothing of it is in doubt.
+/// Each write was answered with "not now", so no line is in doubt.
 #[test]
 fn what_was_never_processed_is_not_in_doubt() {
     let place = Place::plume();
@@ -570,7 +571,7 @@ fn what_was_never_processed_is_not_in_doubt() {
     assert_eq!(accounts(&place, 2), ["B-000000", "B-000001"]);
 }
 
-/// The time comes while the last lines are under way: they are finished, and nothing is left to go on with.
+/// The time is reached while the last lines are under way: they are finished, and no line is left to resume.
 #[test]
 fn a_time_that_comes_when_everything_is_begun_stops_nothing() {
     let place = Place::new(idshift::sandbox::Options {
@@ -583,7 +584,7 @@ fn a_time_that_comes_when_everything_is_begun_stops_nothing() {
     assert!(place.verdicts().iter().all(|verdict| verdict == "changed/"));
 }
 
-/// Killed in the moment between its ledger and what it must find there.
+/// The undo is killed after its ledger was made, before it was begun.
 #[test]
 fn an_undo_that_was_never_begun_is_begun_anew() {
     let place = Place::plume();
@@ -604,12 +605,12 @@ fn an_undo_that_was_never_begun_is_begun_anew() {
     assert!(refused.err.contains(&begin), "{}", refused.err);
     place.run(&["undo", &applied, "--yes"]).expect(0);
     assert_eq!(accounts(&place, 2), ["A-000000", "A-000001"]);
-    // And nobody comes upon it who goes on with what is unfinished.
+    // A `resume` without a run does not choose this undo as an unfinished run.
     let nothing = place.run(&["resume"]).expect(2);
     assert!(nothing.err.contains("no unfinished run"), "{}", nothing.err);
 }
 
-/// The variable was there from the beginning, and had lost against what was typed.
+/// The variable was set from the beginning, and the command line overrode it.
 #[test]
 fn a_run_keeps_its_pace_whatever_a_variable_says() {
     let (place, id) = stopped(&[]);

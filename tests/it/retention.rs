@@ -1,10 +1,10 @@
-//! What is kept of old runs, and how much of the disk a night takes.
+//! What remains of old runs, and how much disk space a night takes.
 
 use crate::support::{Place, named};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// The files of a run's folder, by name.
+/// Returns the names of the files in a run's folder.
 fn files(run: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(run).unwrap();
     let mut names: Vec<String> = entries
@@ -14,7 +14,7 @@ fn files(run: &Path) -> Vec<String> {
     names
 }
 
-/// A file that swaps the IDs of two customers, and carries personal data.
+/// Makes a file that swaps the IDs of two customers and contains personal data.
 fn swap(place: &Place) -> String {
     place.with_world(|mut world| {
         world.add_plume(named("C-1", "ONE-01", &["L-1"]));
@@ -65,7 +65,7 @@ fn a_pruned_run_leaves_its_renames_and_nothing_personal() {
     place.run(&["apply", &other, "--yes"]).expect(0);
     assert_eq!(place.patches(), before);
     assert_eq!(place.account_of("C-1"), "TWO-02");
-    // Its failures can be fed back.
+    // Its failures can be applied again.
     place.run(&["apply", "failures.csv", "--yes"]).expect(1);
 }
 
@@ -139,7 +139,7 @@ fn size(folder: &Path) -> u64 {
     for run in std::fs::read_dir(folder).unwrap() {
         for file in std::fs::read_dir(run.unwrap().path()).unwrap() {
             let meta = file.unwrap().metadata().unwrap();
-            // One file with two names is one file.
+            // A file with two names counts once.
             if seen.insert(meta.ino()) {
                 all += meta.len();
             }
@@ -166,7 +166,7 @@ fn nights_without_a_change_take_no_room() {
         "{now} after eight nights, {first} after the first"
     );
     assert_eq!(place.rows("results.csv").len(), 400);
-    // An earlier one has its summary, and the digests of its files.
+    // An earlier run keeps its summary, and the digests of its files.
     let listed = place.run(&["runs", "--json"]).expect(0).json();
     let idle = &listed["runs"][1];
     assert!(idle["pruned_at"].is_string(), "{listed:#}");
@@ -176,13 +176,13 @@ fn nights_without_a_change_take_no_room() {
         files(&folder),
         ["ledger.db", "ledger.seal", "run.lock", "summary.json"]
     );
-    // What was changed can still be undone.
+    // The changes can still be undone.
     place.run(&["undo", &changed, "--yes"]).expect(0);
     assert_eq!(place.account_of("C-7"), "A-000007");
 }
 
-/// A plan is carried out as it was found, whatever a night has found before that: so nothing of the night is kept for it, also
-/// where the newest night does not have its lines.
+/// A plan is carried out with its own results, whatever an earlier night found. So nothing of that night is kept for
+/// the plan, even if the newest night does not have its lines.
 #[test]
 fn nights_beside_a_plan_that_waits_take_no_room_either() {
     let place = Place::plume();
@@ -229,7 +229,7 @@ fn a_prune_that_is_killed_at_any_moment_is_completed_by_the_next() {
         child.kill().unwrap();
         child.wait().unwrap();
         killed += 1;
-        // Whatever was done of it, the run can be read and tells its counts.
+        // The run can be read and shows its counts, however far the pruning came.
         let shown = place.run(&["runs", "show", &id, "--json"]).expect(0).json();
         assert_eq!(
             shown["counts"]["changed"], 2002,
@@ -244,7 +244,7 @@ fn a_prune_that_is_killed_at_any_moment_is_completed_by_the_next() {
     assert_eq!(place.account_of("S-1"), "TWO-02");
 }
 
-/// What a newer run has found as wished, an older one must not overwrite when it is resumed, pruned or not.
+/// An older run that is resumed must not overwrite values that a newer run found in place, pruned or not.
 #[test]
 fn what_a_pruned_run_has_found_is_still_protected_from_an_older_run_that_is_resumed() {
     let place = Place::plume();
@@ -281,7 +281,7 @@ fn a_profile_prunes_at_the_end_of_each_of_its_runs() {
         .run(&["reconcile", &file, "--yes", "--profile", "night"])
         .expect(0);
     assert_eq!(files(&first), ["ledger.db", "ledger.seal", "run.lock"]);
-    // The newest good reconcile is kept whole.
+    // The newest successful reconcile is not pruned.
     assert!(place.newest().join("results.csv").exists());
     place.run(&["resume"]).expect(2);
     assert_eq!(place.run(&["runs", "show", &id]).expect(0).err, "");

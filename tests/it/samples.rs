@@ -19,7 +19,7 @@ fn yaml(name: &str) -> Yaml {
     documents.remove(0)
 }
 
-/// The value at a path such as `spec.schedule`.
+/// Returns the value at a path such as `spec.schedule`.
 fn at<'a>(yaml: &'a Yaml, path: &str) -> &'a Yaml {
     path.split('.').fold(yaml, |yaml, key| &yaml[key])
 }
@@ -30,13 +30,13 @@ fn text<'a>(yaml: &'a Yaml, path: &str) -> &'a str {
         .unwrap_or_else(|| panic!("{path} is a text"))
 }
 
-/// A pod of the sample, with its folders below one of the test.
+/// A pod of the sample, with its folders below the test's folder.
 struct Pod {
     place: Place,
     args: Vec<String>,
     env: Vec<(String, String)>,
     mounts: Vec<(String, PathBuf)>,
-    /// The user that it runs as, where the test may choose; with the program, which that user must be able to read.
+    /// The user and group that it runs as, if the test may choose them; and a copy of the program that this user can read.
     user: Option<(u32, u32, PathBuf)>,
 }
 
@@ -75,7 +75,7 @@ impl Pod {
         let number =
             |name: &str| u32::try_from(pod["securityContext"][name].as_i64().unwrap()).unwrap();
         let (user, group) = (number("runAsUser"), number("fsGroup"));
-        // Only root can be somebody else.
+        // Only root can run a process as another user.
         let is_root = place.path().metadata().unwrap().uid() == 0;
         let user = is_root.then(|| {
             let program = place.path().join("idshift");
@@ -98,7 +98,7 @@ impl Pod {
         self.place.path().join("volumes").join(name)
     }
 
-    /// Where a path of the pod is.
+    /// Returns where a path of the pod is in the test's folder.
     fn outside(&self, value: &str) -> String {
         let found = self.mounts.iter().find_map(|(mount, folder)| {
             let rest = value.strip_prefix(mount.as_str())?;
@@ -108,8 +108,9 @@ impl Pod {
         found.unwrap_or_else(|| value.to_owned())
     }
 
-    /// What the kubelet does to a volume when it is mounted (`SetVolumeOwnership`): the group is that of the pod and may
-    /// write, and new files get it. With the policy `Always` that is done to all files again at each start.
+    /// Does what the kubelet does to a volume when it is mounted (`SetVolumeOwnership`): the pod's group owns it and
+    /// may write, and new files inherit the group. With the policy `Always`, this is repeated for all files at each
+    /// start.
     fn mount(&self, name: &str) {
         self.own(&self.volume(name));
     }
@@ -128,7 +129,7 @@ impl Pod {
         }
     }
 
-    /// The pod of this job.
+    /// Runs the pod of this job.
     fn run(&self, job: &str) -> Done {
         let usual = PathBuf::from(env!("CARGO_BIN_EXE_idshift"));
         let mut command =
@@ -156,7 +157,7 @@ impl Pod {
     }
 }
 
-/// A file of 200 lines, all but these of which are in place already: as in most nights.
+/// Makes a file of 200 lines. All except the first `open` are already in place, as in most nights.
 fn mostly_done(place: &Place, open: u32) -> String {
     let file = place.moves(200);
     place.with_world(|mut world| {
@@ -165,7 +166,7 @@ fn mostly_done(place: &Place, open: u32) -> String {
     file
 }
 
-/// The file of the `ConfigMap`, with the addresses of a stand-in and the pod's paths as they are here.
+/// Writes the file of the `ConfigMap`, with the stand-in's address and the pod's paths in the test's folder.
 fn configure(pod: &Pod) {
     let map = yaml("kubernetes/configmap.yaml");
     let token_url = format!("{}/oauth2/token", pod.place.sandbox.base_url());
@@ -228,7 +229,7 @@ fn the_night_of_the_cron_job_succeeds_again_with_the_modes_that_the_kubelet_leav
     let runs = pod.volume("runs").join("idshift-runs");
     let before = std::fs::read_dir(&runs).unwrap().count();
     assert!(before >= 3);
-    // A pod that is replaced goes on with the run of its job, which has finished.
+    // A replacement pod continues the run of its job, which has finished.
     let again = pod.run("idshift-reconcile-3");
     assert_eq!(again.code, 0, "{}{}", again.out, again.err);
     assert!(again.err.contains("nothing is done"), "{}", again.err);
@@ -329,7 +330,7 @@ fn the_profiles_of_both_samples_are_read_by_the_program_and_use_oauth2_with_file
     }
 }
 
-/// `systemd-analyze`, on the units with the program of this build; `None`: it is not installed.
+/// Runs `systemd-analyze` on the units with the program of this build; `None`: it is not installed.
 fn analyzed(place: &Place, arguments: &[&str]) -> Option<(bool, String)> {
     let folder = place.path().join("units");
     std::fs::create_dir_all(&folder).unwrap();
@@ -367,7 +368,7 @@ fn the_units_are_what_systemd_takes_and_leave_little_open() {
         "idshift-reconcile.timer",
         "idshift-failed@.service",
     ];
-    // .ci/run says that this was not run.
+    // In this case .ci/run reports that the check did not run.
     let Some((is_good, said)) = analyzed(&place, &verify) else {
         return;
     };
@@ -388,7 +389,7 @@ fn the_units_are_what_systemd_takes_and_leave_little_open() {
     assert!(level <= 2.0, "{level}");
 }
 
-/// The settings of a unit.
+/// Returns the values of a setting of a unit.
 fn settings<'a>(unit: &'a str, name: &str) -> Vec<&'a str> {
     unit.lines()
         .filter_map(|line| line.strip_prefix(name)?.strip_prefix('='))
@@ -415,7 +416,7 @@ fn the_service_hands_over_what_its_configuration_names() {
         .map(|one| one.split(':').next().unwrap())
         .collect();
     assert_eq!(handed_over, [named]);
-    // What it runs is understood: everything but the file is there.
+    // The program accepts the command; only the input file is missing.
     let command = settings(&unit, "ExecStart")[0].replace("%%", "%");
     let place = Place::plume();
     place.file("idshift.toml", &sample("systemd/idshift.toml"));
@@ -426,7 +427,7 @@ fn the_service_hands_over_what_its_configuration_names() {
     assert_eq!(place.patches(), 2);
 }
 
-/// A folder that others may write to is refused, by a message with the cause and what may be done.
+/// A folder that others may write to is refused; the message names the cause and what to do.
 #[test]
 fn a_folder_that_others_may_write_to_is_refused_with_the_cause_and_the_setting() {
     let place = Place::plume();

@@ -1,6 +1,6 @@
 use crate::support::{Place, customer};
 
-/// What is different in each run: IDs, times, addresses, folders, how long something took.
+/// The parts that differ in each run: IDs, times, addresses, folders, durations.
 const VARYING: [(&str, &str); 10] = [
     (r"\d{8}-\d{6}-[a-z0-9]{4}", "[RUN]"),
     (r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z", "[TIME]"),
@@ -14,7 +14,7 @@ const VARYING: [(&str, &str); 10] = [
     (r"[\d.,]+ calls/s", "[RATE]"),
 ];
 
-/// A run of which one line failed, with a customer that was changed afterwards.
+/// Makes a run with one failed line, and a customer that was changed afterwards.
 fn place() -> (Place, String) {
     let place = Place::plume();
     place.moves(4);

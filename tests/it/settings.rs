@@ -1,6 +1,6 @@
 use crate::support::{Place, customer, finish, named};
 
-/// Three customers, in a file that calls its columns otherwise and has a title above the header.
+/// Makes three customers, and a file with other column names and a title above the header.
 fn renamed_columns(place: &Place) -> String {
     place.with_world(|mut world| (0..3).for_each(|n| world.add_plume(customer(n))));
     place.file(
@@ -24,7 +24,7 @@ fn guards_of_a_profile_hold_and_a_plan_keeps_them() {
     let done = place.run(&["apply", "--run", &plan, "--yes"]).expect(4);
     assert!(done.err.contains("--max-changes 50%"), "{}", done.err);
     assert_eq!(place.patches(), 0);
-    // What is typed overrides all others, also the environment.
+    // The command line overrides all other values, also the environment.
     let settings = [("MAX_CHANGES", "1")];
     let done = place.run_with(&settings, &["apply", "--run", &plan, "--yes"]);
     assert_eq!(
@@ -123,7 +123,7 @@ fn a_profile_says_what_the_columns_of_a_file_are_called() {
     place.file("idshift.toml", map);
     place.run(&["plan", &file, "--profile", "night"]).expect(0);
     let plan = place.newest_id();
-    // A run reads its file as it was begun, whatever the profile says since.
+    // A run reads its file with its first settings, even if the profile has changed since.
     let other = map
         .replace("accountId", "x")
         .replace("newAccountId", "accountId");
@@ -133,7 +133,7 @@ fn a_profile_says_what_the_columns_of_a_file_are_called() {
     place.run(&["verify", &plan]).expect(0);
     place.run(&["undo", &plan, "--yes"]).expect(0);
     assert_eq!(place.account_of("C-2"), "A-000002");
-    // What is typed overrides the profile's, column by column.
+    // The command line overrides the profile, column by column.
     let typed = [
         "--map",
         "accountId=Account Number",
@@ -185,7 +185,7 @@ fn how_the_file_of_a_run_is_read_is_not_changed_by_what_is_said_later() {
         .expect(0);
     place.run(&["verify", &plan]).expect(0);
     assert_eq!(place.verdicts(), ["changed/", "changed/", "changed/"]);
-    // The file of an undo is written by the program.
+    // The program writes the file of an undo, with its own column names.
     place.run_with(&later, &["undo", &plan, "--yes"]).expect(0);
     assert_eq!(place.account_of("C-0"), "A-000000");
 }
@@ -220,7 +220,7 @@ fn reports_are_read_as_they_are_written_whatever_a_profile_says_of_files() {
     let apply = |file: &str| place.run(&[&["apply", file], &night[..]].concat());
     apply("export.csv").expect(1);
     assert_eq!(place.account_of("C-0"), "B-000000");
-    // In its folder, and copied elsewhere.
+    // The failures are read in the run's folder, and as a copy elsewhere.
     let failures = place.newest().join("failures.csv");
     std::fs::copy(&failures, place.path().join("again.csv")).unwrap();
     place.with_world(|mut world| world.add_plume(named("C-1", "M\u{fc}ller", &[])));
@@ -234,7 +234,7 @@ fn reports_are_read_as_they_are_written_whatever_a_profile_says_of_files() {
     assert_eq!(place.account_of("C-1"), "B-000001");
 }
 
-/// A canary is one wave: of both, the one that was given nearer counts.
+/// A canary is one wave. If both are set, the value with the higher precedence is used.
 #[test]
 fn waves_on_the_command_line_replace_the_canary_of_a_profile_and_of_the_run() {
     let place = Place::plume();
@@ -260,7 +260,7 @@ fn waves_on_the_command_line_replace_the_canary_of_a_profile_and_of_the_run() {
     let guards = shown(&["--canary", "4"]);
     assert_eq!(guards["canary"], "4");
     assert!(guards.get("waves").is_none(), "{guards}");
-    // In one place, it is not said which is meant.
+    // If both are set in the same place, it is not known which is meant.
     place.file(
         "idshift.toml",
         "[profiles.night]\nwaves = \"2\"\ncanary = 3\n",
@@ -366,7 +366,7 @@ fn the_help_of_a_command_shows_what_it_uses_and_accepts_what_is_shared() {
         ];
         place.run(&[other, &shared].concat()).expect(0);
     }
-    // A guard that a command does not keep is no option of it.
+    // A command has no option for a guard that it does not use.
     place.run(&["check", &file, "--canary", "5"]).expect(2);
     place.run(&["verify", "--until", "06:00"]).expect(2);
 }
@@ -422,7 +422,7 @@ fn doctor_and_config_name_the_file_and_its_profiles() {
     let doctor = place.run(&["doctor", "--profile", "fiber"]).expect(0).out;
     let in_use = format!("{words}; profile fiber is in use");
     assert!(doctor.contains(&in_use), "{doctor}");
-    // Also where it can go no further.
+    // The line is also printed if `doctor` cannot continue.
     let mut command = place.command(&["doctor"]);
     command.env_remove("IDSHIFT_SYSTEM");
     let missing = finish(command.spawn().unwrap()).expect(2);

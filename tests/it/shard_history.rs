@@ -1,4 +1,4 @@
-//! What a shard owes to other machines and to earlier runs: nothing is carried out twice, and nothing is left out.
+//! Shards, other machines and earlier runs: no change is made twice, and none is left out.
 
 use crate::shards::{SHARD, accounts, mixed, results, run_on, runs_of};
 use crate::support::Place;
@@ -26,7 +26,7 @@ fn swaps_are_not_carried_out_by_a_machine_that_had_another_shard() {
     let done = run_on(&place, 1, &whole).expect(2);
     assert!(done.err.contains("now the whole file"), "{}", done.err);
     assert_eq!((place.patches(), accounts(&place)), (patches, after));
-    // Files without chains and swaps are safe, whoever carries them out.
+    // A file without chains and swaps is safe on every machine.
     let place = Place::plume();
     place.moves(20);
     let shard = |shard| {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::process::Command;
 
-/// A command on a machine: with a state folder and a runs folder of its own.
+/// Returns a command on a machine: with its own state folder and runs folder.
 fn on(place: &Place, machine: u32, arguments: &[&str]) -> Command {
     let mut command = place.command(arguments);
     let folder = place.path().join(format!("machine-{machine}"));
@@ -30,7 +30,7 @@ pub(crate) fn runs_of(place: &Place, machine: u32) -> Vec<std::path::PathBuf> {
     runs
 }
 
-/// The rows of results.csv of the newest run of a machine, by line.
+/// Returns the rows of results.csv of a machine's newest run, by line.
 pub(crate) fn results(place: &Place, machine: u32) -> BTreeMap<u32, BTreeMap<String, String>> {
     let newest = runs_of(place, machine).pop().unwrap();
     let mut reader = csv::Reader::from_path(newest.join("results.csv")).unwrap();
@@ -40,8 +40,8 @@ pub(crate) fn results(place: &Place, machine: u32) -> BTreeMap<u32, BTreeMap<Str
         .collect()
 }
 
-/// Customers 0 to 59: swaps of two, chains of three, lines that come twice, and single lines; with blank lines in
-/// between and a line that cannot be read. What each customer is to have, and the lines that belong together.
+/// A file for the customers 0 to 59, with swaps, chains of three, repeated lines, single lines, blank lines and an
+/// invalid line; the IDs that the customers should get; and the lines that belong together.
 pub(crate) struct Mixed {
     text: String,
     pub(crate) goal: BTreeMap<String, String>,
@@ -124,7 +124,7 @@ fn machines_at_the_same_time_carry_out_each_line_once_and_undo_only_their_own() 
         .into_iter()
         .map(|child| finish(child).code)
         .collect();
-    // One of them has the line that cannot be read.
+    // The shard with the invalid line ends with 1.
     assert_eq!(codes.iter().sum::<i32>(), 1, "{codes:?}");
     place.judge_writes();
     let after = accounts(&place);
@@ -162,7 +162,7 @@ fn machines_at_the_same_time_carry_out_each_line_once_and_undo_only_their_own() 
         let homes: BTreeSet<u32> = together.iter().map(|line| seen[line]).collect();
         assert_eq!(homes.len(), 1, "{together:?}");
     }
-    // A second time nothing is written.
+    // A second run writes nothing.
     let patches = place.patches();
     for (machine, shard) in (1..).zip(shards) {
         let again = run_on(&place, machine, &[SHARD, &[shard]].concat());
@@ -170,7 +170,7 @@ fn machines_at_the_same_time_carry_out_each_line_once_and_undo_only_their_own() 
         run_on(&place, machine, &["verify"]).expect(0);
     }
     assert_eq!(place.patches(), patches);
-    // What one machine undoes is its own.
+    // A machine undoes only its own changes.
     let first = runs_of(&place, 2).remove(0);
     let id = first.file_name().unwrap().to_str().unwrap();
     run_on(&place, 2, &["undo", id, "--yes"]).expect(0);
@@ -187,7 +187,7 @@ fn machines_at_the_same_time_carry_out_each_line_once_and_undo_only_their_own() 
     assert!(own.len() > 5);
 }
 
-/// The customers of a run.
+/// Returns the customers of a run.
 fn results_of(run: &std::path::Path) -> BTreeSet<String> {
     let mut reader = csv::Reader::from_path(run.join("results.csv")).unwrap();
     let rows = reader.deserialize::<BTreeMap<String, String>>();
@@ -226,7 +226,7 @@ fn killed_and_resumed_a_shard_keeps_its_lines_and_another_one_is_refused() {
     assert!(shown.code != 2, "{}", shown.err);
     let own = results(&place, 1).len();
     assert!((60..140).contains(&own), "{own}");
-    // What the environment says is about other runs.
+    // The shard in the environment does not apply to this run.
     let mut resume = on(&place, 1, &["resume", "--yes", "--rate=unlimited"]);
     finish(resume.env("IDSHIFT_SHARD", "2/2").spawn().unwrap()).expect(0);
     let results = results(&place, 1);
@@ -329,7 +329,7 @@ fn what_is_no_shard_is_refused_and_one_of_one_is_the_whole_file() {
         assert!(done.err.contains(&words), "{}", done.err);
     }
     assert_eq!(place.sandbox.log().len(), 0);
-    // More shards than lines: some have none.
+    // There are more shards than lines, so some have no lines.
     let mut lines = 0;
     for number in 1..=8 {
         let shard = format!("--shard={number}/8");

@@ -17,7 +17,7 @@ pub(crate) const FILE: &str = "accountId,newAccountId,locationId,serviceId\n\
     A-000005,A-000004,,\n\
     A-000009,,L-9,S-9\n";
 
-/// Each account as the file wishes it.
+/// The account IDs after the file is carried out.
 pub(crate) const WISHED: [(&str, &str); 7] = [
     ("C-0", "B-000000"),
     ("C-1", "A-000002"),
@@ -32,7 +32,7 @@ fn world(place: &Place, customers: u32) {
     place.with_world(|mut world| (0..customers).for_each(|n| world.add_plume(customer(n))));
 }
 
-/// A place of which the runs are kept in a database of its own.
+/// Makes a place with its runs in their own database.
 pub(crate) fn shared(server: &Server, options: Options) -> Place {
     let address = server.address(ADMIN, &server.database());
     Place {
@@ -41,7 +41,7 @@ pub(crate) fn shared(server: &Server, options: Options) -> Place {
     }
 }
 
-/// A server with a standby that is waited for, a database there, and the address of both.
+/// Starts a server that waits for a standby; returns both, a database there, and an address that names both.
 pub(crate) fn with_standby() -> Option<(Server, Server, String, String)> {
     let primary = Server::start()?;
     let standby = primary.standby();
@@ -58,7 +58,7 @@ pub(crate) fn with_standby() -> Option<(Server, Server, String, String)> {
     Some((primary, standby, database, address))
 }
 
-/// With ten customers and the file.
+/// Makes such a place with ten customers and the file.
 pub(crate) fn with_file(server: &Server) -> Place {
     let place = shared(server, Options::default());
     world(&place, 10);
@@ -78,7 +78,7 @@ fn all_as_wished(place: &Place, step: &str) {
     place.judge_writes();
 }
 
-/// Another machine: other folders, the same system and ledger.
+/// Another machine: it has other folders, the same system and the same ledger.
 pub(crate) struct Machine<'p> {
     place: &'p Place,
     pub(crate) folder: PathBuf,
@@ -109,7 +109,7 @@ impl<'p> Machine<'p> {
     }
 }
 
-/// The name of its database.
+/// Returns the name of the place's database.
 pub(crate) fn database(place: &Place) -> &str {
     let address = place.ledger.as_ref().unwrap();
     let mut parts = address.split(['/', '?']);
@@ -183,7 +183,7 @@ fn a_kill_at_any_durable_step_on_a_shared_ledger_loses_nothing_and_repeats_nothi
             return;
         }
         assert_eq!(done.code, -1, "{words}: {}{}", done.out, done.err);
-        // Every other time from another machine.
+        // Every second resume runs on another machine.
         if step % 2 == 0 {
             place.run(&["resume"]).expect(0);
         } else {
@@ -287,13 +287,13 @@ fn a_pruned_run_leaves_its_compact_record_and_no_copy_of_its_file() {
         sql("SELECT count(*) FROM outcomes WHERE message <> ''"),
         "0"
     );
-    // What it has done is still known.
+    // The changes of the run are still known.
     let before = place.patches();
     place.run(&["apply", "moves.csv", "--yes"]).expect(0);
     assert_eq!(place.patches(), before);
 }
 
-/// Runs in files are not read with a ledger in PostgreSQL: a swap that one of them has made would be made again.
+/// With a ledger in PostgreSQL, runs in files are not read: a swap that one of them made would be made again.
 #[test]
 fn a_swap_is_refused_where_a_run_in_files_may_have_made_it() {
     let Some(server) = Server::shared() else {
@@ -316,7 +316,7 @@ fn a_swap_is_refused_where_a_run_in_files_may_have_made_it() {
     assert_eq!(place.account_of("C-6"), "B-000006");
 }
 
-/// The same the other way round, and between two databases: each knows what was registered on this machine.
+/// The same in the other direction, and between two databases: both know the runs that this machine has registered.
 #[test]
 fn a_swap_of_a_run_in_a_database_is_not_made_again_without_it() {
     let Some(server) = Server::shared() else {
@@ -345,7 +345,7 @@ fn a_swap_of_a_run_in_a_database_is_not_made_again_without_it() {
     assert_eq!(place.account_of("C-6"), "B-000006");
 }
 
-/// On one machine, a run in files and one in a database do not work on one target at the same time.
+/// On one machine, a run in files and a run in a database cannot work on the same target at the same time.
 #[test]
 fn a_run_in_files_waits_for_none_in_a_database_and_is_refused() {
     let Some(server) = Server::shared() else {
@@ -360,7 +360,7 @@ fn a_run_in_files_waits_for_none_in_a_database_and_is_refused() {
     finish(child).expect(0);
 }
 
-/// `resume` without a name takes a run that is not finished, also on a machine that has the files of none.
+/// `resume` without a name chooses an unfinished run, also on a machine without files of any run.
 #[test]
 fn resume_elsewhere_takes_the_run_that_is_not_finished() {
     let Some(server) = Server::shared() else {
@@ -372,16 +372,16 @@ fn resume_elsewhere_takes_the_run_that_is_not_finished() {
     let done = elsewhere.run(&["resume", "--yes"]).expect(2);
     let none = "no unfinished run in database ";
     assert!(done.err.contains(none), "{}", done.err);
-    // A folder there, and files in it, are not those of the process that ended the run.
+    // The folder and files on this machine do not belong to the process that ended the run.
     elsewhere.run(&["verify"]).expect(0);
     let again = elsewhere.run(&["resume", "--yes"]).expect(2);
     assert!(again.err.contains("no unfinished run"), "{}", again.err);
-    // Where the process was, its missing reports tell that it did not come to its end.
+    // On the machine of the process, missing reports show that it did not come to its end.
     std::fs::remove_file(place.newest().join("summary.json")).unwrap();
     place.run(&["resume", "--yes"]).expect(0);
 }
 
-/// A run that is slow enough to be seen at work.
+/// Starts a run that is slow enough to be observed.
 pub(crate) fn at_work(server: &Server, customers: u32, more: &[&str]) -> (Place, Child) {
     let place = shared(
         server,
@@ -394,7 +394,7 @@ pub(crate) fn at_work(server: &Server, customers: u32, more: &[&str]) -> (Place,
     (place, child)
 }
 
-/// An `apply` that is slow enough to be seen at work, and has written something.
+/// Starts an `apply` that is slow enough to be observed, and waits for its first write.
 pub(crate) fn apply_slowly(place: &Place, lines: u32, more: &[&str]) -> Child {
     let file = place.moves(lines);
     let apply = [
@@ -428,7 +428,7 @@ fn a_second_apply_from_another_machine_is_told_which_run_has_the_target() {
     }
     let status = elsewhere.run(&["status", &run, "--json"]).expect(0).json();
     assert_eq!(status["live"], true, "{status}");
-    // Orders reach it from anywhere.
+    // Orders reach the run from another machine.
     elsewhere.run(&["drain", &run]).expect(0);
     let done = finish(child);
     assert_eq!(done.code, 4, "{}{}", done.out, done.err);
@@ -468,7 +468,7 @@ fn what_is_wrong_with_the_ledger_is_said_before_anything_is_called() {
         }
     }
     assert!(place.sandbox.log().is_empty());
-    // What needs no run needs no ledger.
+    // A command that needs no run needs no ledger.
     for command in [
         vec!["check", "moves.csv"],
         vec!["config"],
@@ -497,13 +497,13 @@ fn what_is_printed_to_go_on_names_the_ledger_where_it_was_named() {
     let planned = place
         .run(&["plan", "moves.csv", "--profile", "p"])
         .expect(0);
-    // The profile has what else belongs to the ledger.
+    // The profile contains the other settings of the ledger.
     let next = planned.out.lines().last().unwrap();
     let next = next.strip_prefix("next: idshift ").unwrap();
     assert!(next.ends_with(" --profile p"), "{next}");
     let words: Vec<&str> = next.split(' ').chain(["--yes"]).collect();
     place.run(&words).expect(0);
-    // Without it, the run is named and not shown.
+    // Without --ledger, the run is named, but not shown.
     let without = place.run(&["runs"]).expect(0);
     assert!(
         without.out.contains("kept in PostgreSQL (--ledger)"),

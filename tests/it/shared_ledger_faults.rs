@@ -1,5 +1,4 @@
-//! What goes wrong with a ledger in PostgreSQL: a database that hangs or accepts no writes, processes that are killed or
-//! frozen.
+//! Faults with a ledger in PostgreSQL: a database that hangs or accepts no writes, and processes that are killed or frozen.
 
 use crate::shared_ledger::{Machine, at_work, database, until};
 use crate::support::finish;
@@ -22,7 +21,7 @@ fn a_process_that_was_killed_on_another_machine_is_waited_for_and_its_run_is_fin
             &format!("SET search_path = idshift; {sql}"),
         )
     };
-    // Its call may take 2 s, and 1 s more is waited.
+    // A call may take 2 s, and another second is added.
     sql(
         "UPDATE process SET machine = 'another', seen_at = seen_at - interval '9 s', \
          held_until = clock_timestamp() + interval '1 s'",
@@ -47,7 +46,7 @@ fn a_process_that_was_killed_on_another_machine_is_waited_for_and_its_run_is_fin
     }
 }
 
-/// It was frozen for longer than its lease, and is thawed when another machine has finished its run.
+/// The process was frozen for longer than its lease, and continues after another machine has finished its run.
 #[test]
 fn a_process_that_was_frozen_for_too_long_ends_and_changes_nothing_on_record() {
     let Some(server) = Server::shared() else {
@@ -150,7 +149,7 @@ fn a_database_that_accepts_no_writes_stops_the_run_and_resume_finishes_it() {
     }
 }
 
-/// Somebody else has dropped the tables while a run was recorded in them.
+/// Another user drops the tables while a run is recorded in them.
 #[test]
 fn where_the_schema_is_dropped_nothing_more_is_written_and_the_message_says_what_happened() {
     let Some(server) = Server::shared() else {

@@ -1,4 +1,4 @@
-//! Runs in files that are moved to PostgreSQL: what they have done is known there as it was, and they are worked on there only.
+//! Runs in files that are moved to PostgreSQL: their changes are known there, and from then on they are worked on only there.
 
 use crate::shared_ledger::{FILE, Machine, WISHED, apply_slowly, shared, with_file};
 use crate::shared_ledger_outages::{CUT, Proxy, leave_room, make_room, small_database};
@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-/// A place whose runs are kept in files, and a database for later.
+/// Makes a place with its runs in files, and a database for later.
 fn in_files(server: &Server) -> (Place, String) {
     let mut place = with_file(server);
     let ledger = place.ledger.take().unwrap();
@@ -30,7 +30,7 @@ fn runs_of(place: &Place) -> Vec<String> {
     names
 }
 
-/// The IDs of the runs in the database, as another machine sees them.
+/// Returns the IDs of the runs in the database, as another machine sees them.
 fn there(place: &Place, ledger: &str, machine: &str) -> Vec<String> {
     let elsewhere = Machine::new(place, machine);
     let listed = elsewhere.run(&["runs", "--json", "--ledger", ledger]);
@@ -43,7 +43,7 @@ fn there(place: &Place, ledger: &str, machine: &str) -> Vec<String> {
     runs
 }
 
-/// What is told of each run by the commands that read: with `--ledger`, or from files.
+/// Returns the output of all commands that read each run: with `--ledger`, or from files.
 fn told(run: &dyn Fn(&[&str]) -> Done, folder: &Path, runs: &[String]) -> BTreeMap<String, String> {
     let mut all = BTreeMap::new();
     for id in runs {
@@ -69,7 +69,7 @@ fn told(run: &dyn Fn(&[&str]) -> Done, folder: &Path, runs: &[String]) -> BTreeM
     all
 }
 
-/// Runs of each kind, some of them pruned, in the order of their making.
+/// Makes runs of each kind, some of them pruned.
 fn runs_of_each_kind(place: &Place) {
     place.run(&["plan", "moves.csv"]).expect(0);
     place.run(&["apply", "moves.csv", "--yes"]).expect(0);
@@ -120,7 +120,7 @@ fn what_earlier_runs_have_done_is_told_after_an_import_as_before() {
         again.out
     );
     assert_eq!(there(&place, &ledger, "third"), runs, "one copy of each");
-    // The swap is not made again, by no command and from no machine; and it can be undone.
+    // No command on any machine makes the swap again, and it can be undone.
     let patches = place.patches();
     elsewhere.file("moves.csv", FILE);
     shared(&["apply", "moves.csv", "--yes"]).expect(0);
@@ -153,7 +153,7 @@ fn a_pruned_run_is_imported_with_what_is_left_of_it() {
     assert_eq!(place.patches(), patches);
 }
 
-/// The message that refuses a swap says what to type, and that helps.
+/// The message that refuses a swap names a command, and this command solves the problem.
 #[test]
 fn the_refusal_of_a_swap_names_the_import_after_which_it_is_recognised() {
     let Some(server) = Server::shared() else {
@@ -190,7 +190,7 @@ fn a_kill_at_any_step_of_an_import_leaves_the_run_in_one_place_and_a_second_impo
     };
     for step in 1..40 {
         let (place, ledger) = in_files(server);
-        // Not at its end, so that it could be worked on in two places.
+        // The run is not finished, so that it could be worked on in two places.
         let mut apply = place.command(&["apply", "moves.csv", "--yes", "--concurrency", "1"]);
         apply.env("IDSHIFT_CRASH_AT", "14");
         assert_eq!(finish(apply.spawn().unwrap()).code, -1);
@@ -228,7 +228,7 @@ fn a_kill_at_any_step_of_an_import_leaves_the_run_in_one_place_and_a_second_impo
     panic!("an import never ended by itself");
 }
 
-/// As [`all_as_wished`], for a run of which the ledger is not in its folder.
+/// Checks the same as [`all_as_wished`], for a run with its ledger outside its folder.
 fn place_as_wished(place: &Place, run: &str, words: &str) {
     for (id, account) in WISHED {
         assert_eq!(place.account_of(id), account, "{words}");
@@ -308,7 +308,7 @@ fn a_damaged_run_is_refused_with_its_file_and_the_others_are_imported() {
     }
     let runs = runs_of(&place);
     let folder = |n: usize| place.path().join("idshift-runs").join(&runs[n]);
-    // A changed letter of the lines, and of the header.
+    // One letter of the lines is changed, and one of the header.
     for (n, before, after) in [(0, b"A-000030", b"A-000031"), (1, b"moves.cs", b"mOves.cs")] {
         let path = folder(n).join("ledger.db");
         let mut bytes = fs::read(&path).unwrap();
@@ -321,7 +321,7 @@ fn a_damaged_run_is_refused_with_its_file_and_the_others_are_imported() {
         }
         fs::write(&path, bytes).unwrap();
     }
-    // Of one content, the runs have one file.
+    // Runs with the same input share one file on the disk, so it is removed before the new content is written.
     fs::remove_file(folder(2).join("input.csv")).unwrap();
     fs::write(
         folder(2).join("input.csv"),
@@ -357,7 +357,7 @@ fn copied(folder: &Path, to: &Path) {
     fs::set_permissions(to, private).unwrap();
 }
 
-/// A copy of a run's folder: known as the run while it is equal, refused once the run has gone on in the database.
+/// A copy of a run's folder is recognised while it is equal, and refused after the run has continued in the database.
 #[test]
 fn a_copy_of_a_run_is_recognised_and_one_that_differs_is_refused() {
     let Some(server) = Server::shared() else {
@@ -388,14 +388,14 @@ fn a_copy_of_a_run_is_recognised_and_one_that_differs_is_refused() {
     let refused = import(&place, &ledger, &[second]).expect(2);
     assert!(refused.err.contains("another one"), "{}", refused.err);
     assert!(copies[1].join("ledger.db").exists(), "left as it was");
-    // Nor to another database.
+    // The copy cannot be imported to another database either.
     let other = server.address(ADMIN, &server.database());
     let refused = import(&place, &other, &[&run]).expect(2);
     assert!(refused.err.contains("ledger.moved.db"), "{}", refused.err);
     assert!(there(&place, &other, "elsewhere").is_empty());
 }
 
-/// Each machine numbers its own runs. Where two have changed the same customer, which of them did it last is not guessed.
+/// Each machine numbers its own runs. If two have changed the same customer, it is not known which run was the last.
 #[test]
 fn runs_of_two_machines_that_changed_the_same_are_not_put_into_an_order() {
     let Some(server) = Server::shared() else {
@@ -423,7 +423,7 @@ fn runs_of_two_machines_that_changed_the_same_are_not_put_into_an_order() {
     ] {
         assert!(refused.err.contains(part), "{part}: {}", refused.err);
     }
-    // A machine whose runs are there already imports its later ones, also after it has worked there.
+    // A machine that has imported its runs can import later ones, also after it has worked there.
     place.file("later.csv", "accountId,newAccountId\nD-000000,E-000000\n");
     place
         .run(&["apply", "later.csv", "--yes", "--ledger", &ledger])
@@ -435,7 +435,7 @@ fn runs_of_two_machines_that_changed_the_same_are_not_put_into_an_order() {
     assert_eq!(place.account_of("C-0"), "F-000000");
 }
 
-/// Runs that follow each other, each with a write to the same customer.
+/// Makes consecutive runs, each with a write to the same customer.
 fn nights(place: &Place, from: usize, to: usize) {
     for n in from..to {
         let file = format!("night-{n}.csv");
@@ -453,7 +453,7 @@ fn nights(place: &Place, from: usize, to: usize) {
     }
 }
 
-/// A month of nights is moved in the time of each, not in that of each beside all others.
+/// The import of many runs takes time in proportion to their number, not to its square.
 #[test]
 fn each_of_many_runs_takes_as_many_statements_as_the_first_ones() {
     const NIGHTS: usize = 6;
@@ -487,7 +487,7 @@ fn each_of_many_runs_takes_as_many_statements_as_the_first_ones() {
     nights(&place, NIGHTS, 2 * NIGHTS);
     let second = import();
     println!("{first} statements, then {second}");
-    // Each that was there is looked at once; beside each new one it would be more than a hundred statements more.
+    // Each existing run is read once. Once for each new run would be more than a hundred statements more.
     assert!(second < first + 8 * NIGHTS, "{first} {second}");
 }
 
@@ -520,8 +520,8 @@ fn a_dry_run_says_what_would_be_moved_in_which_order_and_moves_nothing() {
     import(&place, &ledger, &[&runs[2]]).expect(0);
 }
 
-/// As [`a_kill_at_any_step_of_an_import_leaves_the_run_in_one_place_and_a_second_import_is_whole`], for several runs and any
-/// moment.
+/// Checks the same as [`a_kill_at_any_step_of_an_import_leaves_the_run_in_one_place_and_a_second_import_is_whole`], for
+/// several runs and random moments.
 #[test]
 fn an_import_of_several_runs_that_is_killed_at_random_moments_is_finished_by_the_next() {
     let Some(server) = Server::shared() else {
@@ -552,7 +552,7 @@ fn an_import_of_several_runs_that_is_killed_at_random_moments_is_finished_by_the
     }
 }
 
-/// The database has no room left in the middle of an import.
+/// The database becomes full in the middle of an import.
 #[test]
 fn an_import_into_a_database_that_gets_full_leaves_each_run_in_one_place_and_goes_on_with_room() {
     const LINES: u32 = 400;

@@ -23,7 +23,7 @@ fn slow() -> Options {
     }
 }
 
-/// A place of which the runs are kept there.
+/// Makes a place with its runs in this ledger.
 fn at(ledger: String) -> Place {
     Place {
         ledger: Some(ledger),
@@ -38,7 +38,7 @@ fn all_changed(place: &Place, lines: u32) {
     place.judge_writes();
 }
 
-/// No customer was sent more writes than there are intents for it on record.
+/// Checks that no customer was sent more writes than intents are on record for it.
 fn each_patch_has_its_intent(server: &Server, place: &Place, database: &str) {
     let noted = server.psql(database, "SELECT customer_id FROM idshift.writes");
     let log = place.sandbox.log();
@@ -72,7 +72,7 @@ fn a_run_goes_on_at_the_standby_that_is_promoted_and_nothing_acknowledged_is_mis
     };
     let place = at(address);
     let child = apply_slowly(&place, LINES, &[]);
-    // What can be seen was acknowledged.
+    // Everything that a query shows was acknowledged.
     let record = "SELECT write_id || ' ' || correlation_id FROM idshift.writes UNION ALL \
                   SELECT line || ' ' || status FROM idshift.outcomes WHERE status = 'changed'";
     let before = primary.psql(&database, record);
@@ -91,13 +91,13 @@ fn a_run_goes_on_at_the_standby_that_is_promoted_and_nothing_acknowledged_is_mis
     elsewhere.run(&["verify", &place.newest_id()]).expect(0);
 }
 
-/// What becomes of what passes the proxy.
+/// What the proxy does with the bytes.
 const PASS: u8 = 0;
 pub(crate) const CUT: u8 = 1;
 const SILENT: u8 = 2;
 const SLOW: u8 = 3;
 
-/// Stands between the program and the server.
+/// A proxy between the program and the server.
 pub(crate) struct Proxy {
     pub(crate) port: u16,
     pub(crate) mode: Arc<AtomicU8>,
@@ -105,7 +105,8 @@ pub(crate) struct Proxy {
 }
 
 impl Proxy {
-    /// Cuts where this is part of a message to the server, after the server has answered it.
+    /// Starts the proxy. In the mode `CUT` it cuts the connection after the server has answered a message that contains
+    /// `part`.
     pub(crate) fn start(server: u16, part: &'static [u8]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let proxy = Self {
@@ -114,7 +115,7 @@ impl Proxy {
             cuts: Arc::default(),
         };
         let (mode, cuts) = (Arc::clone(&proxy.mode), Arc::clone(&proxy.cuts));
-        // It ends with the test's process.
+        // The thread ends with the test's process.
         thread::spawn(move || {
             for client in listener.incoming() {
                 let client = client.unwrap();
@@ -126,7 +127,7 @@ impl Proxy {
     }
 }
 
-/// Carries a connection in both directions, each in a thread.
+/// Forwards a connection in both directions, each in its own thread.
 fn between(
     client: TcpStream,
     server: TcpStream,
@@ -153,7 +154,7 @@ fn between(
         let ends_of = down.1.try_clone().unwrap();
         carry(down, |_| {
             if *ends.lock().unwrap() {
-                // The server has answered, and the program is not to hear it.
+                // The server has answered, but the program does not get the answer.
                 cuts.fetch_add(1, Ordering::SeqCst);
                 mode.store(PASS, Ordering::SeqCst);
                 let _ = ends_of.shutdown(Shutdown::Both);
@@ -167,7 +168,7 @@ fn between(
     });
 }
 
-/// Reads and, where it may, writes, until an end is closed.
+/// Forwards bytes, if `may` allows it, until one end is closed.
 fn carry((mut from, mut to): (TcpStream, TcpStream), mut may: impl FnMut(&[u8]) -> bool) {
     let mut bytes = vec![0; 64 * 1024];
     while let Ok(many @ 1..) = from.read(&mut bytes) {
@@ -192,14 +193,14 @@ fn a_commit_whose_answer_is_lost_is_on_record_once_and_the_run_goes_on() {
         return;
     };
     let database = server.database();
-    // Of an intent.
+    // These bytes are part of an intent.
     let proxy = Proxy::start(server.port, b"B-0000");
     let place = through(&proxy, &database);
     let mut child = apply_slowly(&place, LINES, &[]);
     let mut cuts = 0;
     while child.try_wait().unwrap().is_none() {
         cuts = proxy.cuts.load(Ordering::SeqCst);
-        // On a busy machine, the repetition could meet the next cut each time.
+        // Otherwise, on a busy machine, each repetition could meet the next cut.
         if cuts < 20 && proxy.mode.load(Ordering::SeqCst) == PASS {
             proxy.mode.store(CUT, Ordering::SeqCst);
         }
@@ -212,7 +213,7 @@ fn a_commit_whose_answer_is_lost_is_on_record_once_and_the_run_goes_on() {
     let sql = |sql: &str| server.psql(&database, &format!("SET search_path = idshift; {sql}"));
     let extra = "SELECT line, attempt, verdict, http_status, correlation_id FROM writes w WHERE 1 < \
                  (SELECT count(*) FROM writes x WHERE x.line = w.line) ORDER BY line, write_id";
-    // One whose turn was over when its commit was known was not sent: its customer was read again, for another intent.
+    // A write that missed its turn because of the commit was not sent: its customer was read again, for another intent.
     let once = "SELECT count(*) - count(DISTINCT correlation_id) FROM writes";
     assert_eq!(sql(once), "0", "{}", sql(extra));
     let applied = "SELECT count(*) FROM writes WHERE verdict = 'applied'";
@@ -222,7 +223,7 @@ fn a_commit_whose_answer_is_lost_is_on_record_once_and_the_run_goes_on() {
     assert_eq!(place.patches(), LINES as usize);
 }
 
-/// A commit that takes longer than a turn waits, as with a standby far away, is begun so much earlier.
+/// A commit that takes longer than the wait for a turn, as with a standby far away, is begun that much earlier.
 #[test]
 fn a_run_on_a_database_that_answers_slowly_comes_to_its_end() {
     let Some(server) = Server::shared() else {
@@ -242,7 +243,7 @@ fn a_run_on_a_database_that_answers_slowly_comes_to_its_end() {
     assert!(unsent < LINES, "{unsent} intents were too late");
 }
 
-/// The system can be reached all the time.
+/// Only the database cannot be reached; the system can.
 #[test]
 fn a_process_that_is_cut_from_its_database_stops_writing_and_resume_finishes() {
     let Some(server) = Server::shared() else {
@@ -253,7 +254,7 @@ fn a_process_that_is_cut_from_its_database_stops_writing_and_resume_finishes() {
     let place = through(&proxy, &database);
     let child = apply_slowly(&place, LINES, &["--give-up-after", "3s"]);
     proxy.mode.store(SILENT, Ordering::SeqCst);
-    // Calls whose intent was on record are made; two seconds later, none is under way.
+    // Calls with a recorded intent are made; two seconds later none is under way.
     let cut = Instant::now();
     until("the calls under way are over", || {
         cut.elapsed() > Duration::from_secs(2)
@@ -310,7 +311,7 @@ fn where_there_are_no_connections_nothing_is_written_and_resume_finishes() {
     all_changed(&place, LINES);
 }
 
-/// A database, `test_small`, in the folder of a server that has little room.
+/// Makes a database, `test_small`, in the folder of a server with little room.
 pub(crate) fn small_database(server: &Server) {
     let folder = server.folder().join("small").display().to_string();
     for sql in [
@@ -322,14 +323,14 @@ pub(crate) fn small_database(server: &Server) {
     }
 }
 
-/// Takes the room of that database, but for so many KiB.
+/// Fills the room of that database, except this many KiB.
 pub(crate) fn leave_room(server: &Server, kib: u64) {
     let filler = server.folder().join("small/filler").display().to_string();
     let fill = format!("cat /dev/zero > {filler}; truncate -s -{kib}K {filler}");
     server.psql("postgres", &format!("COPY (SELECT 1) TO PROGRAM '{fill}'"));
 }
 
-/// Gives the room back.
+/// Frees that room.
 pub(crate) fn make_room(server: &Server) {
     let filler = server.folder().join("small/filler").display().to_string();
     let sql = format!("COPY (SELECT 1) TO PROGRAM 'rm {filler}'");
@@ -356,7 +357,7 @@ fn where_the_database_has_no_room_nothing_is_written_and_resume_finishes() {
     all_changed(&place, MANY);
 }
 
-/// Frozen for longer than its lease and the time in which a call may still arrive, by the clock.
+/// The process is frozen for longer than its lease and the time in which a call may still arrive.
 #[test]
 fn a_process_that_was_frozen_until_its_run_was_taken_over_writes_nothing_more() {
     let Some(server) = Server::shared() else {
@@ -372,7 +373,7 @@ fn a_process_that_was_frozen_until_its_run_was_taken_over_writes_nothing_more() 
     };
     signal("-STOP");
     let sql = |sql: &str| server.psql(database(&place), sql);
-    // As it is seen from another machine, once it has not been heard of for some seconds.
+    // This is the view of another machine, after the process has been silent for some seconds.
     sql("UPDATE idshift.process SET machine = 'another'");
     until("silence", || {
         sql("SELECT bool_and(seen_at < clock_timestamp() - interval '4 s') FROM idshift.process")

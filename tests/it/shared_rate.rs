@@ -1,4 +1,4 @@
-//! Runs that are kept in PostgreSQL take their turns from there: whatever works on a target keeps one rate together.
+//! Runs that are kept in PostgreSQL take their turns from there: all processes that work on a target share one rate.
 
 use crate::shared_ledger::{Machine, shared, until};
 use crate::support::postgres::Server;
@@ -8,18 +8,18 @@ use std::fmt::Write;
 use std::process::Child;
 use std::time::{Duration, Instant};
 
-/// Lines of the run that is compared, and of the one that is at work meanwhile.
+/// The lines of the run that is verified, and of the run that is in progress meanwhile.
 const COMPARED: u32 = 60;
 const AT_WORK: u32 = 90;
 
-/// A file for the customers from … to.
+/// Writes a file for the customers `from` up to `to`.
 fn moves(place: &Place, name: &str, from: u32, to: u32) {
     let mut text = String::from("accountId,newAccountId\n");
     (from..to).for_each(|n| writeln!(text, "A-{n:06},B-{n:06}").unwrap());
     place.file(name, &text);
 }
 
-/// A run that is complete, and another one at work at this rate. Each customer takes a call of its own.
+/// Makes a complete run, and starts another one at this rate. Each customer needs its own call.
 fn at_work(server: &Server, rate: &str) -> (Place, String, Child) {
     let place = shared(
         server,
@@ -42,7 +42,7 @@ fn at_work(server: &Server, rate: &str) -> (Place, String, Child) {
     (place, first, child)
 }
 
-/// When the calls came, from this one on.
+/// Returns when the calls arrived, from this one on.
 fn times(place: &Place, from: usize) -> Vec<Duration> {
     let log = place.sandbox.log();
     let mut times: Vec<Duration> = log[from..].iter().map(|seen| seen.at).collect();
@@ -105,7 +105,7 @@ fn an_order_for_the_rate_of_a_run_counts_for_all_that_work_on_its_target() {
     for child in [&mut child, &mut verifying] {
         assert!(child.try_wait().unwrap().is_none(), "it ended too early");
     }
-    // Those that were on their way may come within the first moment.
+    // Calls that were under way may arrive in the first moment.
     assert!(
         (12..=28).contains(&slowed.len()),
         "{} calls in 4 s at 5/s",
@@ -136,7 +136,7 @@ fn what_a_process_was_set_to_counts_no_more_once_it_has_ended() {
     place
         .run(&["apply", "first.csv", "--yes", "--rate", "10/s"])
         .expect(0);
-    // One that is killed has not left in order.
+    // A killed process has not ended its session.
     moves(&place, "third.csv", 90, 120);
     let slowly = ["apply", "third.csv", "--yes", "--rate", "5/s"];
     let (mut killed, before) = (place.command(&slowly).spawn().unwrap(), place.patches());

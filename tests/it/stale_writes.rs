@@ -14,7 +14,7 @@ fn run(place: &Place, front: &Front, arguments: &[&str]) -> crate::support::Done
     place.run_with(&[("BASE_URL", &front.base_url())], arguments)
 }
 
-/// Holds all calls back at the first write; meanwhile somebody else is at work.
+/// Returns a front that holds all calls at the first write, and runs `meanwhile`.
 fn held_while(place: &Place, meanwhile: impl Fn() + Send + Sync + 'static) -> Front {
     let honest = place.sandbox.base_url();
     let held = AtomicBool::new(false);
@@ -71,7 +71,7 @@ fn a_location_that_changed_while_calls_were_held_is_not_written_over() {
     });
 }
 
-/// Each of several lines that ask the same of a location in doubt would be a repetition without a read.
+/// If a location is in doubt, a write for each line with the same request would be a repetition without a read.
 #[test]
 fn lines_that_ask_the_same_of_a_location_share_its_doubt() {
     let place = Place::plume();
@@ -103,7 +103,8 @@ fn lines_that_ask_the_same_of_a_location_share_its_doubt() {
     assert_eq!(written.load(Ordering::SeqCst), 1);
 }
 
-/// The first write of a swap parks a customer under a temporary ID; it has no answer, and takes effect when all is done.
+/// The first write of a swap parks a customer under a temporary ID. It has no answer, and takes effect after all other
+/// writes.
 #[test]
 fn a_write_that_parks_a_customer_and_takes_effect_late_is_reversed() {
     let place = Place::plume();
@@ -125,7 +126,8 @@ fn a_write_that_parks_a_customer_and_takes_effect_late_is_reversed() {
             return false;
         }
         let answered = stream.write_all(&asked.honestly(&honest)).is_ok();
-        // Put aside again, moved up, home: then what was sent first takes effect.
+        // The customer was parked again, the other was renamed, and the first got its new ID: now the first write takes
+        // effect.
         if number == 3 {
             late.lock().unwrap().take().unwrap().honestly(&honest);
         }
@@ -137,7 +139,7 @@ fn a_write_that_parks_a_customer_and_takes_effect_late_is_reversed() {
     assert_eq!(place.account_of("C-2"), "A-1");
 }
 
-/// The customer keeps the temporary ID where such a write takes effect after the run. `undo` gives it its ID back.
+/// If such a write takes effect after the run, the customer keeps the temporary ID. `undo` restores its ID.
 #[test]
 fn a_customer_parked_after_the_run_gets_its_id_back_by_undo() {
     let place = Place::plume();
@@ -182,7 +184,7 @@ fn a_customer_parked_after_the_run_gets_its_id_back_by_undo() {
     assert_eq!(place.account_of("C-2"), "A-2");
 }
 
-/// Where the swap was given up, too: nothing else knows of it any more.
+/// The same if the swap was given up: then no other record mentions the write.
 #[test]
 fn a_customer_parked_after_a_swap_was_given_up_gets_its_id_back_by_resume() {
     for given_up in [false, true] {
@@ -229,12 +231,12 @@ fn a_customer_parked_after_a_swap_was_given_up_gets_its_id_back_by_resume() {
             "{}",
             verified.out
         );
-        // What the line has left is what is expected of the customer.
+        // `verify` expects the customer to have the value that the line left.
         let resume = format!("resume {}", place.newest_id());
         assert!(verified.out.contains(&resume), "{}", verified.out);
         let expected = ["the run left A-1", "the run left A-2"];
         assert!(expected.iter().any(|words| verified.out.contains(words)));
-        // Home is where the lines say that they are.
+        // The customers get the IDs that their lines report.
         let told = place.verdicts();
         run(&place, &front, &["resume", &place.newest_id()]).expect(code);
         let home = if given_up {
@@ -247,7 +249,7 @@ fn a_customer_parked_after_a_swap_was_given_up_gets_its_id_back_by_resume() {
     }
 }
 
-/// What stops the run while the canary is read back stops it there.
+/// A signal during the check of the canary stops the run before further units.
 #[test]
 fn nothing_is_begun_after_a_signal_that_comes_while_the_canary_is_read_back() {
     let place = Place::plume();
@@ -259,7 +261,7 @@ fn nothing_is_begun_after_a_signal_that_comes_while_the_canary_is_read_back() {
     let front = Front::new(move |asked: &Asked, stream: &mut TcpStream| {
         if asked.method == "GET" && asked.path.starts_with("/api/Customers/C-") {
             let _ = begun.send(());
-            // Until the signal is on its way.
+            // Waits until the signal is sent.
             let _ = signalled
                 .lock()
                 .unwrap()
@@ -286,7 +288,7 @@ fn nothing_is_begun_after_a_signal_that_comes_while_the_canary_is_read_back() {
     assert_eq!(place.patches(), 40);
 }
 
-/// Answers that never show the profile, as the document has them.
+/// Returns a front with answers that never show the profile, as in the documents.
 fn without_profile(
     place: &Place,
     and_then: impl Fn(&Asked) -> bool + Send + Sync + 'static,
@@ -326,7 +328,7 @@ fn a_service_id_that_has_come_about_speaks_for_a_profile_that_is_not_shown() {
         "moves.csv",
         "accountId,serviceId,profile\nA-1,NEW,smallbusiness\n",
     );
-    // The write takes effect, and is not answered.
+    // The write takes effect, but is not answered.
     let cut = AtomicBool::new(false);
     let front = without_profile(&place, move |asked| {
         asked.method == "PATCH" && !cut.swap(true, Ordering::SeqCst)
@@ -363,12 +365,12 @@ fn a_profile_that_is_never_shown_is_not_said_to_have_failed() {
     ];
     run(&place, &front, &apply).expect(4);
     assert_eq!(place.verdicts(), ["in_doubt/no_answer"]);
-    // Answered, it is believed.
+    // A write with an answer is accepted.
     answers.store(true, Ordering::SeqCst);
     run(&place, &front, &["resume"]).expect(0);
 }
 
-/// The look is made again before a profile is put back, and shows no profile either.
+/// Before a profile is restored, the customer is read again, and this answer shows no profile either.
 #[test]
 fn a_profile_that_is_not_shown_is_put_back_however_old_the_look_is() {
     let place = Place::plume();
@@ -383,7 +385,7 @@ fn a_profile_that_is_not_shown_is_put_back_however_old_the_look_is() {
     });
 }
 
-/// Where a turn takes longer than a look may be old, writing goes on all the same, and only holds make a look older.
+/// Even if a turn takes longer than the maximum age of a look-up, writes continue: only holds make a look-up too old.
 #[test]
 fn a_slow_pace_and_a_short_patience_come_to_an_end() {
     let place = Place::plume();

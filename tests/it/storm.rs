@@ -3,12 +3,12 @@ use idshift::sandbox::{Fault, Options};
 use std::fmt::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// What a customer's account ID and service ID are to be; `None`: as it was.
+/// The account ID and service ID that a customer should get; `None`: no change.
 type Wish = (Option<String>, Option<String>);
 
 const CUSTOMERS: usize = 24;
 
-/// Whole permutations, so that chains, swaps and rings of every length come about.
+/// Makes whole permutations, so that chains, swaps and cycles of every length occur.
 fn wishes(random: &mut fastrand::Rng) -> Vec<Wish> {
     let mut target: Vec<usize> = (0..CUSTOMERS).collect();
     let moving = random.usize(2..CUSTOMERS);
@@ -90,7 +90,7 @@ fn one(seed: u64) {
         let done = finish(command.spawn().unwrap());
         arguments = match done.code {
             -1 if kills > 0 => &resume,
-            // Killed before anything was on the disk.
+            // The process was killed before the run was on the disk.
             2 if place.patches() == 0 && arguments == resume => &apply,
             _ => break done,
         };
@@ -143,7 +143,7 @@ fn compare(place: &Place, wished: impl Fn(usize) -> (String, String), seed: u64)
     });
 }
 
-/// `IDSHIFT_STORM=5000` goes on for so many seeds.
+/// `IDSHIFT_STORM=5000` sets the number of seeds.
 #[test]
 fn whatever_happens_everything_is_as_wished_and_undone_as_it_was() {
     let seeds = std::env::var("IDSHIFT_STORM").map_or(16, |text| text.parse().unwrap());

@@ -272,7 +272,7 @@ fn two_spellings_of_a_guid_are_one_customer() {
     );
     cockpit_run(&place, &url, &["apply", &two, "--yes"]).expect(2);
     assert_eq!(place.patches(), 0, "a contradiction, found before any call");
-    // Whoever answers in capitals means the same customer, too.
+    // An answer in capitals means the same customer, too.
     let honest = place.sandbox.base_url();
     let front = Front::new(move |asked: &Asked, stream: &mut TcpStream| {
         let answer = String::from_utf8(asked.honestly(&honest)).unwrap();

@@ -3,7 +3,7 @@ use crate::support::{Done, Place, begun_by, finish};
 use anstream::adapter::strip_str;
 use std::time::{Duration, Instant};
 
-/// Three customers, and a file of which every line names another one.
+/// Makes three customers, and a file with lines that all name unknown customers.
 fn of_unknown_customers(lines: u32) -> (Place, String) {
     let place = Place::plume();
     place.moves(3);
@@ -35,19 +35,19 @@ fn where_no_customer_is_found_a_person_is_asked_and_the_run_goes_on_or_stops() {
         assert!(stopped.contains(words), "{words}: {stopped}");
     }
     assert!((200..450).contains(&not_found(&place)));
-    // A plan is asked for as well; it goes on to its last line, and asks once.
+    // A plan asks as well; then it continues to its last line, and asks only once.
     let plan = [&["plan", &file][..], &slowly].concat();
     let (elsewhere, file) = of_unknown_customers(450);
     let planned = on_a_terminal(&elsewhere, "yes", &plan).expect(1).out;
     assert_eq!(planned.matches("Type yes").count(), 1, "{planned}");
     assert_eq!(not_found(&elsewhere), 450);
     assert!(planned.contains("(first: line 2)"), "{planned}");
-    // The same where a run goes on, and with the consent that was given before.
+    // The same for a resume, even with consent given in advance.
     let resume = [&["resume", "--yes"][..], &slowly].concat();
     let resumed = on_a_terminal(&place, "yes", &resume).expect(1).out;
     assert_eq!(resumed.matches("Type yes").count(), 1, "{resumed}");
     assert_eq!(not_found(&place), 450);
-    // Without a terminal, or where nothing may be asked, it stops.
+    // Without a terminal, or with `--no-input`, the command stops.
     let (third, _) = of_unknown_customers(450);
     third
         .run(&[&["plan", &file][..], &slowly].concat())
@@ -71,7 +71,7 @@ fn where_the_input_ends_at_the_question_what_follows_begins_a_line() {
     assert!(after.trim_start().starts_with("apply "), "{said:?}");
 }
 
-/// Every state of the progress line, as a terminal of this width shows it.
+/// Returns every state of the progress line, as a terminal of this width shows it.
 fn states(out: &str) -> Vec<String> {
     let mut plain = String::new();
     let mut rest = out.chars();
@@ -128,7 +128,7 @@ fn in_an_outage_the_progress_line_shows_the_cause_and_counts_down_to_the_next_ca
         after.split(' ').next().unwrap().parse().unwrap()
     };
     let shown: Vec<u64> = waiting.iter().map(|line| seconds(line)).collect();
-    // Holds of 1, 2 and 4 seconds: within each it goes down second by second.
+    // The holds take 1, 2 and 4 seconds; the display counts each of them down by seconds.
     let mut steps = shown.clone();
     steps.dedup();
     for wanted in [[2, 1].as_slice(), &[4, 3, 2, 1]] {
@@ -142,7 +142,7 @@ fn in_an_outage_the_progress_line_shows_the_cause_and_counts_down_to_the_next_ca
             "{line}"
         );
     }
-    // What is over is not shown any more.
+    // After the stop the display does not show the next call or the time left.
     let stopping = states.iter().position(|line| line.contains("stopping: "));
     for line in &states[stopping.unwrap()..] {
         assert!(
@@ -193,13 +193,13 @@ fn every_change_of_a_plan_is_shown_through_the_pager_where_there_is_a_terminal()
     assert_eq!(changes(&paged, "paged  line "), 30, "{paged}");
     assert!(paged.contains("A-000029"), "{paged}");
     assert!(paged.find("A-000029") < paged.find("would_change 30").or(paged.find("would_change")));
-    // Where there is no such program, everything is shown without it.
+    // If there is no such program, everything is shown without it.
     assert_eq!(changes(&shown("no-such-pager"), "  line "), 30);
     assert_eq!(changes(&shown(""), "  line "), 30);
-    // A reader who leaves early ends nothing.
+    // A pager that ends early does not end the command with an error.
     let left = shown("head -n 2");
     assert_eq!(changes(&left, "  line "), 2, "{left}");
-    // A secret is not handed to the pager.
+    // The pager does not get secrets in its environment.
     let seen = shown("env; cat");
     assert!(!seen.contains("canary-token"), "{seen}");
     let elsewhere = place.run_with(&[], &plan).expect(0).out;

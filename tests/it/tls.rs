@@ -15,7 +15,7 @@ pub(crate) fn authority() -> Authority {
     CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
 }
 
-/// What a server shows: for this name, and valid until the end of this year.
+/// Returns the settings of a server with a certificate for this name, valid until the end of this year.
 pub(crate) fn shown(authority: Option<&Authority>, name: &str, until: i32) -> Arc<ServerConfig> {
     let key = KeyPair::generate().unwrap();
     let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
@@ -32,7 +32,7 @@ pub(crate) fn shown(authority: Option<&Authority>, name: &str, until: i32) -> Ar
     Arc::new(config.unwrap())
 }
 
-/// A stand-in's stand-in: takes TLS and passes what is inside on.
+/// A TLS server that forwards the content of its connections to the stand-in.
 pub(crate) struct Tls {
     serving: Serving,
     pub(crate) shows: Arc<Mutex<Arc<ServerConfig>>>,
@@ -47,7 +47,7 @@ impl Tls {
             let acceptor = TlsAcceptor::from(Arc::clone(&*showing.lock().unwrap()));
             let to = to.clone();
             async move {
-                // Whichever of the two ends or refuses, the other sees it.
+                // If one side closes or refuses the connection, the other side sees it.
                 let Ok(mut outer) = acceptor.accept(outer).await else {
                     return;
                 };
@@ -107,7 +107,7 @@ fn a_certificate_that_is_wrong_is_refused_at_once_and_nothing_is_sent() {
         assert_eq!(done.code, 2, "{what}: {said}");
         assert!(said.contains("certificate"), "{what}: {said}");
     }
-    // Nor is a server that does not speak TLS at all; and there is no option that would make it do.
+    // A server without TLS is refused, too, and there is no option that allows it.
     let plain = place.sandbox.base_url().replace("http://", "https://");
     let done = apply(&place, &plain, &[]);
     assert_eq!(done.code, 2, "{}{}", done.out, done.err);
@@ -143,7 +143,7 @@ fn a_certificate_that_goes_bad_in_the_middle_stops_the_run_and_resume_finishes()
         std::thread::yield_now();
     }
     *server.shows.lock().unwrap() = shown(Some(&authority), "127.0.0.1", 2021);
-    // Connections that are open stay good; these end.
+    // Open connections would stay valid, so this fault closes some of them.
     place
         .sandbox
         .set_faults(vec!["patch:close-after:every=5".parse().unwrap()]);
@@ -179,7 +179,7 @@ fn a_bad_certificate_ends_the_waits_of_all_units() {
     while place.patches() < 30 {
         std::thread::yield_now();
     }
-    // All connections end, so that all units wait for one that tries again.
+    // All connections are closed, so that all units wait for one probe.
     place.sandbox.set_faults(vec!["any:close".parse().unwrap()]);
     let calls = place.sandbox.log().len();
     while place.sandbox.log().len() < calls + 12 {
@@ -216,7 +216,7 @@ fn calls_to_this_machine_never_go_through_a_proxy() {
     }
     assert_eq!(finish(command.spawn().unwrap()).code, 0);
     assert_eq!(asked.load(Ordering::Relaxed), 0);
-    // Elsewhere it is used, and said to be: the proxy sees a name, never a token or an ID.
+    // For another host the proxy is used and reported: it sees the host's name, never a token or an ID.
     let mut command = place.command(&[
         "doctor",
         "--base-url",

@@ -3,10 +3,10 @@
 use crate::support::{Place, finish};
 use std::os::unix::fs::OpenOptionsExt;
 
-/// On Linux.
+/// The value on Linux.
 const O_NONBLOCK: i32 = 0o4000;
 
-/// As a pipe whose writer writes nothing, or a file system of another machine that does not answer.
+/// For example a pipe without data, or a network file system that does not answer.
 #[test]
 fn a_token_file_that_cannot_be_read_to_its_end_holds_no_signal() {
     let place = Place::plume();
@@ -34,7 +34,8 @@ fn a_token_file_that_cannot_be_read_to_its_end_holds_no_signal() {
     while place.patches() < 30 {
         std::thread::yield_now();
     }
-    // Can be opened for writing as soon as the token is being read; kept open, so that there is no end.
+    // The pipe can be opened for writing as soon as the program reads the token. It is kept open, so that the read does
+    // not end.
     let mut writing = std::fs::OpenOptions::new();
     writing.write(true).custom_flags(O_NONBLOCK);
     let _writer = loop {

@@ -1,6 +1,6 @@
-//! Runs what `docs/tour.md` says and compares the screens with the page and with the picture in the README.
+//! Runs the commands of `docs/tour.md`, and compares the screens with the page and with the picture in the README.
 //!
-//! `UPDATE_DOCS=1 cargo test --test it tour` writes both anew.
+//! `UPDATE_DOCS=1 cargo test --test it tour` rewrites both.
 
 use crate::support::Place;
 use std::collections::BTreeSet;
@@ -12,7 +12,7 @@ use std::process::{Child, Command, Stdio};
 
 const COLUMNS: u16 = 106;
 const ROWS: u16 = 60;
-/// What the page says in place of the stand-in's address.
+/// The address on the page in place of the stand-in's.
 const ADDRESS: &str = "127.0.0.1:8080";
 const QUESTION: &str = "Type yes to continue: ";
 
@@ -22,10 +22,10 @@ fn docs(name: &str) -> PathBuf {
         .join(name)
 }
 
-/// What the next fenced block of the page is.
+/// The kind of the next fenced block of the page.
 #[derive(Default)]
 enum Block {
-    /// Commands, or a block without meaning for the test where it is no `console`.
+    /// Commands; or, if it is no `console` block, a block that the test ignores.
     #[default]
     Plain,
     /// A command that is stopped at the end of the page.
@@ -71,7 +71,7 @@ impl Drop for Tour {
 }
 
 impl Tour {
-    /// A command of the page, with the names of this run of the test.
+    /// Returns a command of the page with the run names and addresses of this test.
     fn real(&self, text: &str) -> String {
         let mut text = text.replace(ADDRESS, &self.address);
         for (at, run) in self.runs.iter().enumerate() {
@@ -80,7 +80,7 @@ impl Tour {
         text
     }
 
-    /// A bash in the folder of the tour.
+    /// Returns a bash in the folder of the tour.
     fn bash(&self, words: &str) -> Command {
         let idshift = self.place.command(&[]);
         let folder = Path::new(idshift.get_program()).parent().unwrap();
@@ -142,7 +142,7 @@ impl Tour {
         let code = running.wait().unwrap().code().unwrap();
         let mut written = String::from_utf8(written).unwrap();
         if killed_at.is_some() {
-            // How much of the progress display was drawn is a matter of time.
+            // It varies how much of the progress display was drawn.
             let (before, _) = written.split_once("yes\r\n").unwrap();
             written = format!("{before}yes\r\nKilled\r\n");
         }
@@ -158,7 +158,7 @@ impl Tour {
         (self.shown(&written), code)
     }
 
-    /// Without what differs from run to run.
+    /// Replaces everything that differs from run to run.
     fn shown(&self, written: &str) -> String {
         let mut text = written.replace(&self.address, ADDRESS);
         for (at, run) in self.runs.iter().enumerate() {
@@ -181,7 +181,7 @@ fn shown_run(at: usize) -> String {
     format!("20261120-220000-run{}", at + 1)
 }
 
-/// Replaces each text of at most 64 characters of one line that stands between these two.
+/// Replaces each text between these two, if it has at most 64 characters and is within one line.
 fn between(text: &str, before: &str, after: &str, instead: &str) -> String {
     let mut parts = text.split(before);
     let mut shown = parts.next().unwrap().to_owned();
@@ -197,7 +197,7 @@ fn between(text: &str, before: &str, after: &str, instead: &str) -> String {
     shown
 }
 
-/// The terminal after these bytes.
+/// Returns the terminal after these bytes.
 fn screen(written: &str) -> vt100::Parser {
     let size = |number| NonZeroU16::new(number).unwrap();
     let mut parser = vt100::Parser::new(size(ROWS), size(COLUMNS), 0);
@@ -205,7 +205,7 @@ fn screen(written: &str) -> vt100::Parser {
     parser
 }
 
-/// The rows; those that the terminal has broken are one line.
+/// Returns the rows; rows that the terminal has wrapped are one line.
 fn text_of(parser: &vt100::Parser) -> String {
     let mut shown = String::new();
     for (at, row) in (0..).zip(parser.screen().rows(0, COLUMNS)) {
@@ -215,7 +215,7 @@ fn text_of(parser: &vt100::Parser) -> String {
             let _ = writeln!(shown, "{}", row.trim_end());
         }
     }
-    // The ages and durations of runs have columns, which are as wide as what stands in them.
+    // The columns with the ages and durations of runs are as wide as their content, which varies.
     let shown = shown.lines().map(|line| match line.split_once(" ago") {
         Some((before, after)) if line.starts_with("20261120") => {
             let (before, _) = before.rsplit_once("  ").unwrap();
@@ -227,7 +227,7 @@ fn text_of(parser: &vt100::Parser) -> String {
     shown.collect::<String>().trim_end().to_owned()
 }
 
-/// The screen as a picture: one `tspan` for each piece of one colour.
+/// Returns the screen as a picture: one `tspan` for each part with one colour.
 fn picture(title: &str, parser: &vt100::Parser) -> String {
     const WIDTH: u32 = 9;
     const HEIGHT: u32 = 20;
@@ -288,7 +288,7 @@ fn picture(title: &str, parser: &vt100::Parser) -> String {
     svg + "</g>\n</svg>\n"
 }
 
-/// The page with the screens of this run of its commands, and its pictures by name.
+/// Returns the page with the screens of this run of its commands, and its pictures by name.
 fn drawn(page: &str) -> (String, Vec<(String, String)>) {
     let mut tour = Tour {
         place: Place::plume(),

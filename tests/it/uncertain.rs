@@ -44,7 +44,8 @@ impl Thing {
         })
     }
 
-    /// A stand-in that passes all on but for the writes to this, of which `about` says what is answered; `None`: nothing.
+    /// Returns a front that forwards all calls except writes to this; `about` returns the answer to such a write;
+    /// `None`: no answer.
     fn front(
         &self,
         place: &Place,
@@ -73,7 +74,7 @@ fn run(place: &Place, front: &Front, arguments: &[&str]) -> Done {
     place.run_with(&[("BASE_URL", &front.base_url())], arguments)
 }
 
-/// The only line is `stale`, and it is said that a write was sent. `undo` leaves the value, and says so.
+/// Checks that the only line is `stale`, that the report mentions a sent write, and that `undo` leaves the value and says so.
 fn is_left(place: &Place, front: &Front, thing: &Thing) {
     assert_eq!(place.verdicts(), ["failed/stale"]);
     let message = place.rows("results.csv")[0]["idshift_message"].clone();
@@ -108,7 +109,7 @@ fn a_write_without_an_answer_that_was_stored_otherwise_is_not_said_to_be_none() 
     }
 }
 
-/// The first attempt had no answer and was not found; the second is refused, and then there is another value.
+/// The first attempt had no answer, and a read did not show it. The second is refused, and then there is another value.
 #[test]
 fn an_attempt_that_may_have_landed_before_a_refusal_is_told() {
     const REFUSED: &str = "HTTP/1.1 422 No\r\ncontent-type: application/json\r\ncontent-length: 55\r\n\r\n\
@@ -127,7 +128,7 @@ fn an_attempt_that_may_have_landed_before_a_refusal_is_told() {
     }
 }
 
-/// The first attempt had no answer and was not found; before the second is sent, there is another value.
+/// The first attempt had no answer, and a read did not show it. Before the second is sent, there is another value.
 #[test]
 fn an_attempt_that_may_have_landed_before_a_later_look_is_told() {
     const LATER: &str =
@@ -172,7 +173,7 @@ fn a_write_of_a_process_that_was_killed_may_have_landed() {
     }
 }
 
-/// The answer was as asked, and the new value did not last: the former value needs no undo, another one is left.
+/// The answer showed the new value, but it did not persist: the former value needs no undo, and another value is left.
 #[test]
 fn what_did_not_last_is_left_by_the_undo_which_says_so() {
     for (now, code, verdict) in [

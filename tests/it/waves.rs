@@ -28,7 +28,7 @@ fn each_wave_is_read_back_before_the_next_begins() {
         assert!(done.err.contains(words), "{words}: {}", done.err);
     }
     assert_eq!(place.account_of("C-199"), "B-000199");
-    // Whatever was written is read before anything of the next wave is.
+    // All written customers are read back before the next wave writes.
     let log = place.sandbox.log();
     let mut written = 0;
     let mut read_back = std::collections::HashSet::new();
@@ -79,7 +79,7 @@ fn a_wave_with_too_many_wrong_lines_stops_the_run_and_fewer_do_not() {
         .json();
     assert_eq!(shown["stopped_by"], "canary");
     assert_eq!(shown["guards"]["waves"], "5,40");
-    // The rest, within a budget.
+    // The rest of the lines, with a budget of failures.
     let budget = ["resume", "--wave-failures", "20%"];
     place.run(&budget).expect(1);
     let open = place
@@ -111,12 +111,12 @@ fn what_cannot_be_waves_is_refused() {
     assert_eq!(place.patches(), 0);
 }
 
-/// A stand-in that stores another value for one customer than it answers, and waits before it answers a read after a write.
+/// A stand-in that stores another value for one customer than it answers, and delays each read after a write.
 struct Lying {
     front: Front,
-    /// Hears of each such read.
+    /// Receives a message for each such read.
     reading: mpsc::Receiver<()>,
-    /// Lets one be answered; all others are, once this is gone.
+    /// Each message lets one read be answered; all others are answered when this is dropped.
     answers: mpsc::Sender<()>,
 }
 
@@ -161,7 +161,7 @@ impl Lying {
     }
 }
 
-/// Why a run stopped, in its own words.
+/// Returns why a run stopped, as it prints it.
 fn why(done: &Done) -> &str {
     let mut lines = done.out.lines().map(str::trim);
     lines
@@ -212,7 +212,7 @@ fn a_wave_that_was_not_read_back_is_read_back_before_anything_else_is_written() 
         assert_eq!(why(&resumed), why(&told), "{signal}");
         assert_eq!(place.patches(), 3, "{signal}");
         assert_eq!(place.verdicts()[1], "failed/bad_answer", "{signal}");
-        // Whoever goes on after that was told: a wave of that size goes first again.
+        // After this message, the resume begins with a wave of that size again.
         let rest = lying.run(&place, &["resume"]).expect(1);
         assert!(
             rest.err.contains("wave 1 of 2: 3 lines verified"),
@@ -304,7 +304,7 @@ fn whoever_asks_for_other_waves_gets_them_from_the_first_on() {
     assert_eq!(place.patches(), 20);
 }
 
-/// Of two renames of one customer, the second may have taken effect although nothing was noted of it.
+/// The second of two renames of one customer may have taken effect although it is not recorded.
 #[test]
 fn what_a_later_write_has_changed_since_is_not_a_wrong_value() {
     let text =
@@ -365,8 +365,8 @@ fn a_kill_at_any_durable_step_lets_no_write_follow_a_wrong_wave() {
     panic!("the command never ended by itself");
 }
 
-/// The system's answer had shown another value, or a reading would have, and the process was killed before that was on
-/// record as the line's outcome.
+/// The answer showed another value, or a read would have shown it, and the process was killed before this was recorded
+/// as the line's outcome.
 #[test]
 fn a_kill_in_a_wave_that_is_stored_otherwise_lets_no_further_line_be_written() {
     let mut wrong = 0;
@@ -399,7 +399,7 @@ fn a_kill_in_a_wave_that_is_stored_otherwise_lets_no_further_line_be_written() {
     panic!("the command never ended by itself");
 }
 
-/// Two writes without an answer: one was stored otherwise, the other was never carried out.
+/// Two writes had no answer: for one the system stored another value, the other was never carried out.
 #[test]
 fn a_write_in_doubt_is_not_repeated_before_the_wave_was_read_back() {
     let place = Arc::new(Place::plume());

@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 use std::process::Child;
 use std::time::{Duration, Instant};
 
-/// Of ten lines each: five renames, a chain of three, a swap.
+/// Writes groups of ten lines: five renames, a chain of three, a swap.
 fn file(lines: u32) -> String {
     let mut text = String::from("accountId,newAccountId\n");
     for ten in (0..lines).step_by(10) {
@@ -26,7 +26,7 @@ fn file(lines: u32) -> String {
     text
 }
 
-/// What customer `n` has when all is done.
+/// Returns the account ID that customer `n` has at the end.
 fn wished(n: u32) -> String {
     match n % 10 {
         5 | 6 | 8 => format!("A-{:06}", n + 1),
@@ -60,7 +60,7 @@ fn all_as_wished(place: &Place, lines: u32) {
     place.judge_writes();
 }
 
-/// Every line has ended as wished, as the reports of this machine tell.
+/// Checks with the reports of this machine that every line has succeeded.
 fn reported(machine: &Machine<'_>, run: &str, lines: u32) {
     machine.run(&["report", run]).expect(0);
     let status = machine.run(&["status", run, "--json"]).expect(0).json();
@@ -94,13 +94,13 @@ fn sql(server: &Server, place: &Place, sql: &str) -> String {
     )
 }
 
-/// How many processes have written in the run.
+/// Returns how many processes have written in the run.
 fn writers(server: &Server, place: &Place) -> String {
     let writers = "SELECT count(*) FROM sessions WHERE write > 0";
     sql(server, place, writers)
 }
 
-/// Waits until so many processes are at work on the run, and have lines.
+/// Waits until this number of processes work on the run and have lines.
 fn until_at_work(server: &Server, place: &Place, processes: u32) {
     let at_work = "SELECT count(DISTINCT session) FROM chunk JOIN sessions USING (run, session) \
                    WHERE state = 'leased' AND ended IS NULL";
@@ -226,7 +226,7 @@ fn when_the_process_that_began_is_killed_the_others_finish_and_close_the_run() {
     for one in workers {
         terminate(one).expect(0);
     }
-    // Nothing holds the target any more.
+    // The target is no longer locked.
     place.run(&["apply", "moves.csv", "--yes"]).expect(0);
     all_as_wished(&place, 1_500);
 }
@@ -245,7 +245,7 @@ fn what_a_killed_or_stopped_worker_had_is_done_by_the_others() {
     finish(killed);
     terminate(stopped).expect(0);
     let done = finish(leader).expect(0);
-    // What the killed one called in its last second is not on record.
+    // The calls of the killed process in its last second are not recorded.
     assert!(done.out.contains("at least"), "{}", done.out);
     let run = place.newest_id();
     let shown = machines[0].run(&["report", &run, "--json"]).expect(0);
@@ -266,7 +266,7 @@ fn a_worker_that_is_killed_at_any_durable_step_loses_nothing_and_repeats_nothing
         command.env("IDSHIFT_CRASH_AT", step.to_string());
         let mut worker = command.spawn().unwrap();
         let mut leader = apply(&place);
-        // One that has ended is gone only when it was waited for.
+        // A process that has ended disappears only after it was waited for.
         while worker.try_wait().unwrap().is_none() && leader.try_wait().unwrap().is_none() {
             std::thread::park_timeout(Duration::from_millis(20));
         }
@@ -301,7 +301,7 @@ fn a_guard_and_ctrl_c_stop_all_processes_and_resume_goes_on() {
     assert_eq!(sql(server, &place, open), "0");
     let calls = place.sandbox.log().len();
     let before = sql(server, &place, "SELECT sum(commits) FROM sessions");
-    // The worker waits, and joins the one that goes on.
+    // The worker waits, and joins the process that resumes the run.
     let resumed = place
         .command(&["resume", "--rate", "400/s"])
         .spawn()
@@ -338,7 +338,7 @@ fn an_order_is_followed_once_every_process_at_work_follows_it() {
     assert!(late.err.contains("has not followed"), "{}", late.err);
     signal(&worker, Signal::CONT);
     machine.run(&["pause"]).expect(0);
-    // A call that was on its way when the order was followed has arrived.
+    // Calls that were under way when the processes followed the order have arrived by now.
     let seen = || place.sandbox.log().len();
     let quiet = |time| {
         let (before, begun) = (seen(), Instant::now());
@@ -353,7 +353,7 @@ fn an_order_is_followed_once_every_process_at_work_follows_it() {
     terminate(worker).expect(0);
 }
 
-/// One that is frozen is waited for until its lease is over, unless a person does not want that.
+/// The run waits for a frozen process until its lease is over; a second signal ends this wait.
 #[test]
 fn a_second_signal_ends_the_wait_for_other_processes_and_they_close_the_run() {
     let Some(server) = Server::shared() else {
@@ -392,7 +392,7 @@ fn failures_are_counted_over_all_processes() {
     let Some(server) = Server::shared() else {
         return;
     };
-    // Refused for a reason of its customer each time, so that nothing but the guard stops it.
+    // Each refusal concerns only its customer, so only the guard stops the run.
     let options = Options {
         faults: vec!["patch:422:every=4".parse::<Fault>().unwrap()],
         ..slow()
@@ -417,12 +417,12 @@ fn failures_are_counted_over_all_processes() {
     assert!(done.out.contains("--max-failures 200"), "{}", done.out);
     let failed = "SELECT count(*) FROM outcomes WHERE status IN ('failed', 'in_doubt')";
     let failed: u32 = sql(server, &place, failed).parse().unwrap();
-    // What is under way in the second in which the others hear of it.
+    // Lines that are under way in the second until the other processes learn of it may fail, too.
     assert!((201..400).contains(&failed), "{failed}");
     terminate(worker).expect(0);
 }
 
-/// Whatever the other processes do in the meantime, no more lines fail than are under way.
+/// Beyond the limit, only lines that are already under way in some process may fail.
 #[test]
 fn no_more_lines_fail_than_are_allowed_and_are_under_way_in_all_processes() {
     const UNITS: u32 = 8;
@@ -430,7 +430,7 @@ fn no_more_lines_fail_than_are_allowed_and_are_under_way_in_all_processes() {
         return;
     };
     let options = Options {
-        // Fewer than half: that many at one of the processes would be another reason to stop.
+        // Less than half of the writes fail: half of them at one process would be another reason to stop.
         faults: vec!["patch:422:every=3".parse::<Fault>().unwrap()],
         ..slow()
     };
@@ -485,7 +485,7 @@ fn lines_that_fail_in_a_wave_count_for_all_that_may_fail() {
     assert!((41..=40 + UNITS).contains(&failed), "{failed}");
 }
 
-/// No process begins a unit before it is told how many lines may fail there.
+/// A process begins no unit before it knows how many lines may fail there.
 #[test]
 fn a_ledger_that_does_not_say_how_many_lines_may_fail_ends_the_run() {
     let Some(server) = Server::shared() else {
@@ -541,7 +541,7 @@ fn a_worker_for_which_no_lines_were_left_says_so() {
     all_as_wished(&place, 20);
 }
 
-/// As two that have joined an Adobe run at the same moment.
+/// This is the state after two processes have joined an Adobe run at the same moment.
 #[test]
 fn a_worker_that_stands_by_says_so() {
     let Some(server) = Server::shared() else {
@@ -589,7 +589,7 @@ fn a_time_limit_holds_for_the_others_when_the_process_that_began_is_killed() {
     assert_eq!(sql(server, &place, state), "stopped until");
     let ended = terminate(worker).expect(0);
     assert!(ended.out.contains("--until was reached"), "{}", ended.out);
-    // It was that of the process that is gone.
+    // The time limit belonged to the process that is gone, so it does not hold for the resume.
     place.run(&["resume", "--rate", "1000/s"]).expect(0);
     all_as_wished(&place, 1_500);
 }
@@ -796,7 +796,7 @@ fn a_worker_whose_ledger_is_away_ends_with_4_so_that_it_is_started_again() {
     let Some(server) = Server::shared() else {
         return;
     };
-    // What another start does not change is a wrong configuration.
+    // An error that remains after a restart is a wrong configuration.
     let place = Place {
         ledger: Some(server.address("role_that_is_not_there", &server.database())),
         ..Place::plume()
@@ -809,7 +809,7 @@ fn a_worker_whose_ledger_is_away_ends_with_4_so_that_it_is_started_again() {
     );
 }
 
-/// It has nothing under way, so it waits for no answer.
+/// A worker without calls under way does not wait for an answer.
 #[test]
 fn a_worker_that_waits_ends_when_it_is_told_to_also_while_its_database_does_not_answer() {
     let Some(server) = Server::start() else {
@@ -828,7 +828,7 @@ fn a_worker_that_waits_ends_when_it_is_told_to_also_while_its_database_does_not_
     assert_eq!(done.code, 0, "{}{}", done.out, done.err);
 }
 
-/// A run that nobody can join is not taken on by a worker: `resume` asks first, and knows what came in between.
+/// A worker does not take over a run that cannot be joined: `resume` asks for consent first, and knows what newer runs did.
 #[test]
 fn a_run_is_not_joined_before_its_pass_or_once_another_run_has_the_target() {
     let Some(server) = Server::shared() else {
@@ -887,7 +887,7 @@ fn the_quota_is_counted_for_the_named_address() {
     assert!(refused.expect(2).err.contains("no IP address"));
 }
 
-/// Calls in the fullest second, as the system saw them.
+/// Returns the most calls in any second, as the system received them.
 fn peak(place: &Place) -> usize {
     let log = place.sandbox.log();
     let mut times: Vec<Duration> = log.iter().map(|seen| seen.at).collect();
@@ -902,7 +902,7 @@ fn peak(place: &Place) -> usize {
     (0..times.len()).map(within).max().unwrap_or(0)
 }
 
-/// What shows that it is done: workers, the process that began, and the server are killed at random.
+/// The final proof: workers, the process that began the run, and the server are killed at random.
 #[test]
 #[ignore = "takes a second server and minutes; .ci/nightly runs it"]
 fn twenty_thousand_lines_are_right_whoever_is_killed() {

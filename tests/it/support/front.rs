@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// A request as it came, whole.
+/// A whole request, as it was received.
 #[derive(Clone)]
 pub(crate) struct Asked {
     pub(crate) method: String,
@@ -13,14 +13,14 @@ pub(crate) struct Asked {
     bytes: Vec<u8>,
 }
 
-/// What stands in front of a stand-in and may do with each request what it likes: no honest server at all.
+/// A server in front of a stand-in that can do anything with each request.
 pub(crate) struct Front {
     port: u16,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
-/// Does something with a request; `false` ends the connection.
+/// Handles a request; `false` ends the connection.
 type Deed = dyn Fn(&Asked, &mut TcpStream) -> bool + Send + Sync;
 
 impl Front {
@@ -38,7 +38,7 @@ impl Front {
                     break;
                 }
                 let (deed, stream) = (Arc::clone(&deed), stream.unwrap());
-                // Ends with its connection, which ends with the client.
+                // The thread ends with its connection, which the client closes.
                 std::thread::spawn(move || talk(stream, &*deed));
             }
         });
@@ -112,7 +112,7 @@ fn request(stream: &mut TcpStream, bytes: &mut Vec<u8>) -> Option<Asked> {
 }
 
 impl Asked {
-    /// As HTTP/1.1 would have it, of a request that came another way.
+    /// Makes a request in HTTP/1.1 from a request that arrived in another way.
     pub(crate) fn new(head: &http::request::Parts, body: &[u8]) -> Self {
         let (method, path) = (head.method.to_string(), head.uri.path_and_query().unwrap());
         let mut bytes = format!("{method} {path} HTTP/1.1\r\n").into_bytes();
@@ -130,7 +130,7 @@ impl Asked {
         }
     }
 
-    /// The same of something else.
+    /// Returns the same request for another path.
     pub(crate) fn with_path(&self, path: &str) -> Self {
         let text = String::from_utf8(self.bytes.clone()).unwrap();
         Self {
@@ -157,12 +157,12 @@ impl Asked {
         &self.bytes[head.unwrap() + 4..]
     }
 
-    /// The answer of an honest server, byte for byte.
+    /// Returns the answer of an honest server, byte for byte.
     pub(crate) fn honestly(&self, base_url: &str) -> Vec<u8> {
         let address = base_url.strip_prefix("http://").unwrap();
         let mut stream = TcpStream::connect(address).unwrap();
         stream.write_all(&self.bytes).unwrap();
-        // The stand-in answers what it has read, and ends with its client.
+        // The stand-in answers the request, and closes the connection when the client does.
         stream.shutdown(Shutdown::Write).unwrap();
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer).unwrap();
@@ -170,7 +170,7 @@ impl Asked {
     }
 }
 
-/// A good answer with this body.
+/// Returns a successful answer with this body.
 pub(crate) fn good_answer(body: &str) -> Vec<u8> {
     let length = body.len();
     format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}").into_bytes()

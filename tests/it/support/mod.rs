@@ -1,5 +1,5 @@
 mod front;
-/// A real PostgreSQL, as the tests of the ledger have it.
+/// A real PostgreSQL, shared with the tests of the ledger.
 #[cfg(test)]
 #[path = "../../../src/ledger/postgres/tests/server.rs"]
 pub(crate) mod postgres;
@@ -21,10 +21,10 @@ use std::process::{Child, Command, Stdio};
 use std::sync::MutexGuard;
 use std::time::{Duration, Instant};
 
-/// No command of the tests takes longer than this, or it is taken for hanging.
+/// A command of the tests that takes longer than this is considered to hang.
 const PATIENCE: Duration = Duration::from_secs(100);
 
-/// What a command did.
+/// The result of a command.
 pub(crate) struct Done {
     pub(crate) code: i32,
     pub(crate) out: String,
@@ -32,7 +32,7 @@ pub(crate) struct Done {
 }
 
 impl Done {
-    /// The document on standard output, which is as its schema describes it.
+    /// Returns the document on standard output, after a check against its schema.
     pub(crate) fn json(&self) -> serde_json::Value {
         let document = serde_json::from_str(&self.out)
             .unwrap_or_else(|why| panic!("{why}: {}\n{}", self.out, self.err));
@@ -50,11 +50,11 @@ impl Done {
     }
 }
 
-/// A place of its own, and a stand-in.
+/// A folder and a stand-in for one test.
 pub(crate) struct Place {
     pub(crate) folder: tempfile::TempDir,
     pub(crate) sandbox: Sandbox,
-    /// The address of the database that keeps its runs; `None`: they are in its folder.
+    /// The address of the database that keeps the runs; `None`: the runs are kept in the folder.
     pub(crate) ledger: Option<String>,
 }
 
@@ -71,8 +71,8 @@ impl Place {
         Self::new(Options::default())
     }
 
-    /// An Adobe with customers `P0`, `P1` …, each with two contacts, and a file `moves.csv` that renames each of them:
-    /// `REF-7` becomes `NEW-7`.
+    /// Makes an Adobe with customers `P0`, `P1` …, each with two contacts, and a file `moves.csv` that renames each of
+    /// them: `REF-7` becomes `NEW-7`.
     pub(crate) fn adobe(customers: usize) -> Self {
         let place = Self::new(Options {
             kind: Kind::Adobe,
@@ -101,7 +101,7 @@ impl Place {
         name.to_owned()
     }
 
-    /// So many customers, and a file that renames each of them: `A-000007` becomes `B-000007`.
+    /// Makes this many customers, and a file that renames each of them: `A-000007` becomes `B-000007`.
     pub(crate) fn moves(&self, customers: u32) -> String {
         self.with_world(|mut world| (0..customers).for_each(|n| world.add_plume(customer(n))));
         let mut text = String::from("accountId,newAccountId\n");
@@ -135,7 +135,7 @@ impl Place {
         finish(self.command(arguments).spawn().unwrap())
     }
 
-    /// With these settings in the environment: `("SYSTEM", "adobe")`.
+    /// Runs a command with these settings in the environment, such as `("SYSTEM", "adobe")`.
     pub(crate) fn run_with(&self, settings: &[(&str, &str)], arguments: &[&str]) -> Done {
         let mut command = self.command(arguments);
         for (name, value) in settings {
@@ -170,13 +170,13 @@ impl Place {
             .to_owned()
     }
 
-    /// The rows of a report, by column.
+    /// Returns the rows of a report, by column.
     pub(crate) fn rows(&self, report: &str) -> Vec<HashMap<String, String>> {
         let mut reader = csv::Reader::from_path(self.newest().join(report)).unwrap();
         reader.deserialize().map(Result::unwrap).collect()
     }
 
-    /// `status/reason` of each line, in the order of the report.
+    /// Returns `status/reason` of each line, in the order of the report.
     pub(crate) fn verdicts(&self) -> Vec<String> {
         let rows = self.rows("results.csv");
         rows.iter()
@@ -196,12 +196,12 @@ impl Place {
             .count()
     }
 
-    /// No write took effect twice, and none was sent again without a read of that customer in between.
+    /// Checks that no write took effect twice, and that none was sent again without a read of its customer in between.
     ///
-    /// Not for files that are applied twice on purpose, as by an undo of an undo.
+    /// Not for files that are applied twice on purpose, as by the undo of an undo.
     pub(crate) fn judge_writes(&self) {
         let mut log = self.sandbox.log();
-        // A call that hangs is logged when it is let go; what counts is when it came.
+        // A call that hangs is logged at its end, so the log is sorted by the time of arrival.
         log.sort_by_key(|seen| seen.at);
         judge(&log);
     }
@@ -218,7 +218,7 @@ fn judge(log: &[Seen]) {
     let mut sent: HashMap<(&str, &str), Sent> = HashMap::new();
     for seen in log {
         if seen.method == "PATCH" {
-            // Refused before anything was processed: may be sent again as it is.
+            // The write was refused before it was processed, so it may be sent again unchanged.
             let refused = matches!(seen.status, 401 | 403 | 425 | 429) && !seen.applied;
             let key = (seen.path.as_str(), seen.body.as_str());
             if let Some(before) = sent.get(&key) {
@@ -226,7 +226,7 @@ fn judge(log: &[Seen]) {
                 assert!(before.read_since, "sent again without a read: {seen:?}");
             }
             if seen.applied {
-                // What was true of this customer before is not any more: it may be wished again.
+                // The customer has changed, so earlier writes may be sent again.
                 sent.retain(|(path, _), _| *path != seen.path);
             }
             if !refused {
@@ -243,7 +243,7 @@ fn judge(log: &[Seen]) {
             for ((path, _), sent) in &mut sent {
                 let customer = path.split("/locations/").next().unwrap();
                 let own = seen.path.strip_prefix(customer);
-                // A look-up names account IDs, not customers: it counts for all of them.
+                // A look-up names account IDs, not customers, so it counts as a read of all customers.
                 sent.read_since |= own.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
                     || matches!(seen.class, Class::Search | Class::Bulk);
             }
@@ -296,20 +296,20 @@ fn the_judge_condemns_what_it_should() {
     assert!(condemned(vec![write(200, true), right(), write(200, true)]));
 }
 
-/// Runs to the end and says how much memory it took at most, in KiB.
+/// Runs a command to its end, and returns its peak memory in KiB.
 pub(crate) fn watched(mut command: Command) -> (Done, u64) {
     let child = command.spawn().unwrap();
     let status = format!("/proc/{}/status", child.id());
     let watch = std::thread::spawn(move || {
         let mut most = 0;
-        // Ends with the process: a zombie has no memory to tell of.
+        // The loop ends with the process: a zombie has no memory values.
         while let Some(peak) = std::fs::read_to_string(&status).ok().and_then(|text| {
             let value = |name: &str| {
                 let line = text.lines().find(|line| line.starts_with(name))?;
                 line.split_whitespace().nth(1)
             };
             let peak: u64 = value("VmHWM")?.parse().ok()?;
-            // Until it has its own name, the child still has the memory of the process that starts it: all tests.
+            // Until the child has its own name, it still has the memory of the test process that starts it.
             Some(if value("Name")? == "idshift" { peak } else { 0 })
         }) {
             most = most.max(peak);
@@ -320,8 +320,7 @@ pub(crate) fn watched(mut command: Command) -> (Done, u64) {
     (finish(child), watch.join().unwrap())
 }
 
-/// Waits for a command, but not for ever.
-/// Whether the process has a handler for the signal of this number, by the mask that the kernel shows.
+/// Returns whether the process handles the signal with this number, by the mask that the kernel shows.
 pub(crate) fn catches(pid: u32, signal: u32) -> bool {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
@@ -329,6 +328,7 @@ pub(crate) fn catches(pid: u32, signal: u32) -> bool {
     mask & (1 << (signal - 1)) != 0
 }
 
+/// Waits for a command, but not for ever.
 pub(crate) fn finish(mut child: Child) -> Done {
     let (mut out, mut err) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
     let reading = std::thread::spawn(move || {
@@ -365,7 +365,7 @@ pub(crate) fn finish(mut child: Child) -> Done {
     }
 }
 
-/// The command, in name spaces of its own where something was mounted before; `None` where that may not be.
+/// Returns the command in its own name spaces, in which `mount` is run first; `None`: this is not allowed here.
 pub(crate) fn in_a_namespace(place: &Place, idshift: &Command, mount: &str) -> Option<Command> {
     let may = Command::new("unshare").args(["-rm", "true"]).output();
     if !may.is_ok_and(|output| output.status.success()) {
@@ -379,7 +379,7 @@ pub(crate) fn in_a_namespace(place: &Place, idshift: &Command, mount: &str) -> O
     ))
 }
 
-/// The command, begun by a shell with a script that has it in `"$0" "$@"`.
+/// Returns a shell that runs `script`, which has the command in `"$0" "$@"`.
 pub(crate) fn begun_by(place: &Place, idshift: &Command, shell: &[&str], script: &str) -> Command {
     let mut command = Command::new(shell[0]);
     command
@@ -401,7 +401,7 @@ pub(crate) fn begun_by(place: &Place, idshift: &Command, shell: &[&str], script:
     command
 }
 
-/// A customer `C-n` with account ID `A-n` and one location `L-n`.
+/// Returns a customer `C-n` with account ID `A-n` and one location `L-n`.
 pub(crate) fn customer(n: u32) -> PlumeCustomer {
     named(
         &format!("C-{n}"),
@@ -425,7 +425,7 @@ pub(crate) fn named(id: &str, account: &str, locations: &[&str]) -> PlumeCustome
     }
 }
 
-/// The library that gives a process another time, where it is installed.
+/// Returns the library that gives a process another time; `None`: it is not installed.
 pub(crate) fn clock_library() -> Option<&'static str> {
     [
         "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1",

@@ -1,7 +1,7 @@
-//! The JSON schemas in `schemas/`: whether a document that the program printed is one of them.
+//! The JSON schemas in `schemas/`: checks that a printed document conforms to its schema.
 //!
-//! A published schema allows keys that it does not know, since later versions add some. Here a key that no schema has is
-//! an error: it is not documented.
+//! A published schema allows unknown keys, because later versions add some. Here a key without a schema is an error,
+//! because it is not documented.
 
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -11,7 +11,7 @@ const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/schemas");
 const ADDRESS: &str = "https://idshift.invalid/";
 const END: &str = ".schema.json";
 
-/// All schemas, by name.
+/// Returns all schemas, by name.
 pub(crate) fn schemas() -> BTreeMap<String, Value> {
     let files = std::fs::read_dir(Path::new(FOLDER)).unwrap();
     files
@@ -25,7 +25,7 @@ pub(crate) fn schemas() -> BTreeMap<String, Value> {
         .collect()
 }
 
-/// Fails with what is wrong, if this is not a document as the schema `name` describes it.
+/// Fails with the errors if this document does not conform to the schema `name`.
 pub(crate) fn validate(name: &str, document: &Value) {
     let mut compiler = boon::Compiler::new();
     compiler.enable_format_assertions();
@@ -44,12 +44,12 @@ pub(crate) fn validate(name: &str, document: &Value) {
     }
 }
 
-/// Fails if this is no document that is described.
+/// Fails if this document does not conform to its schema.
 pub(crate) fn validate_document(document: &Value) {
     validate(kind_of(document), document);
 }
 
-/// Which schema a document is to have, by the keys that only this one has.
+/// Returns the schema of a document, determined by keys that only this document has.
 fn kind_of(document: &Value) -> &'static str {
     let kinds = [
         ("problems", "check"),
@@ -76,12 +76,12 @@ fn kind_of(document: &Value) -> &'static str {
     kind.map_or("config", |(_, name)| name)
 }
 
-/// Refuses keys that are not described; `is_open`: others may add keys at this level.
+/// Changes a schema so that it refuses unknown keys; `is_open`: other schemas add keys at this level.
 fn close(schema: &mut Value, is_open: bool) {
     match schema {
         Value::Object(map) => {
             for (key, value) in map.iter_mut() {
-                // What several documents begin with is closed by each of them.
+                // A part that several documents share is closed by each of them.
                 let is_shared = matches!(key.as_str(), "overview" | "$defs" | "properties");
                 close(value, is_shared);
             }

@@ -1,4 +1,4 @@
-//! A terminal that is resized while a program draws on it, and what it shows.
+//! A terminal that is resized while a program draws on it, and the content of its screen.
 
 use std::num::NonZeroU16;
 
@@ -9,7 +9,7 @@ const ROWS: u16 = 24;
 pub(crate) enum OnResize {
     /// Cuts them, as xterm does.
     Cut,
-    /// Breaks them into several rows, and joins those again, as tmux and most others do.
+    /// Breaks them into several rows and joins these rows again, as tmux and most others do.
     Reflow,
 }
 
@@ -36,8 +36,8 @@ impl Screen {
         self.parser.screen().size().1.get()
     }
 
-    /// What the program writes. Where it has switched the breaking of lines off, what does not fit is cut, which the
-    /// parser does not know.
+    /// Writes the program's output. If the program has switched line wrapping off, lines are cut here, because the
+    /// parser does not support that.
     pub(crate) fn write(&mut self, text: &str) {
         let mut rest = text;
         while let Some((before, after)) = rest.split_once("\u{1b}[?7l") {
@@ -54,7 +54,7 @@ impl Screen {
         self.parser.process(rest.as_bytes());
     }
 
-    /// The line without what stands behind the last column; sequences have no width.
+    /// Returns the line without the characters beyond the last column; control sequences have no width.
     fn cut(&self, line: &str) -> String {
         let (mut short, mut width, mut in_sequence) = (String::new(), 0, false);
         for c in line.chars() {
@@ -70,13 +70,13 @@ impl Screen {
         short
     }
 
-    /// The rows without what is blank at their ends.
+    /// Returns the rows without blanks at their ends.
     pub(crate) fn rows(&self) -> Vec<String> {
         let rows = self.parser.screen().rows(0, self.columns());
         rows.map(|row| row.trim_end().to_owned()).collect()
     }
 
-    /// The terminal becomes narrower or wider.
+    /// Makes the terminal narrower or wider.
     pub(crate) fn resize(&mut self, columns: u16) {
         if self.on_resize == OnResize::Cut {
             let size = |number| NonZeroU16::new(number).unwrap();
@@ -89,7 +89,7 @@ impl Screen {
         let used = used
             .map_or(0, |last| last + 1)
             .max(usize::from(cursor.0) + 1);
-        // Rows that the old width has broken are one line.
+        // Rows that the old width has wrapped belong to one line.
         let (mut lines, mut cursor_line) = (vec![String::new()], 0);
         for (at, row) in rows.iter().take(used).enumerate() {
             if at == usize::from(cursor.0) {

@@ -4,7 +4,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-/// A port on this machine, each of whose connections is served by a future, on a thread of its own.
+/// A port on this machine. A future serves each of its connections, on its own thread.
 pub(crate) struct Serving {
     port: u16,
     stop: CancellationToken,
