@@ -175,7 +175,7 @@ fn page(command: clap::Command) -> io::Result<String> {
     Ok(clean(&text))
 }
 
-/// Returns the sections that clap_mangen makes from the options.
+/// Returns the sections that `clap_mangen` makes from the options.
 fn rendered(command: clap::Command) -> io::Result<String> {
     let title = command.get_name().to_uppercase();
     let source = format!("idshift {}", env!("CARGO_PKG_VERSION"));

@@ -40,7 +40,7 @@ pub enum Sources {
     All,
     /// In the environment and in a file: the setting leads to a secret, or is rarely needed.
     NotTyped,
-    /// On the command line and in the environment: the setting says which part of which file is read.
+    /// On the command line and in the environment: the setting selects the file, or the profile in it.
     NotInFile,
     /// On the command line only: the setting is about one command.
     TypedOnly,

@@ -315,7 +315,7 @@ fn the_first_signal_stops_in_order_and_resume_finishes() {
     }
 }
 
-/// The swap is also completed among the first writes of a run, of which only few may be in flight.
+/// The swap is also completed among the first writes of a run, when only few may be in flight.
 #[test]
 fn a_swap_in_progress_is_completed_after_a_signal() {
     for first_writes in [1, 2] {

@@ -29,7 +29,7 @@ mod completion;
 mod control;
 /// The IDs by which a system recognises a repeated request.
 mod correlation;
-/// Kills at every step and at random; signals; two at once.
+/// Kills at every step and at random; signals; two runs at the same time.
 mod crash;
 /// Secrets in files and from programs, how they are sent, and what happens when they change.
 mod credentials;
@@ -108,7 +108,7 @@ mod plain_nights;
 mod plans;
 /// A migration from file to report.
 mod plume;
-/// A ledger in PostgreSQL: what `doctor` says of it.
+/// A ledger in PostgreSQL: what `doctor` reports.
 mod postgres;
 /// The effects of earlier runs and plans.
 mod prior_runs;
@@ -118,7 +118,7 @@ mod progress;
 mod proxies;
 /// The question on a terminal before something is written.
 mod question;
-/// Lines of which an earlier run knows the customer.
+/// Lines with a customer that is known from an earlier run.
 mod recognition;
 /// Former faults, one test each.
 mod regressions;

@@ -207,7 +207,7 @@ impl Place {
     }
 }
 
-/// A write that was sent once already, and what is known of it.
+/// A write that was sent before, and what is known about its effect.
 #[derive(Clone, Copy)]
 struct Sent {
     applied: bool,
