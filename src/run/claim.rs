@@ -26,9 +26,9 @@ pub(crate) struct TargetClaim {
     pub(super) target: Target,
     /// The keys of all targets that are this system; the key of `target` comes first.
     pub(super) keys: Vec<String>,
-    /// All known runs; `take` loads them after it has taken the locks.
+    /// All known runs, loaded after the locks were taken.
     pub(super) catalog: RunCatalog,
-    /// The epoch of this process; 0 if it has joined a run.
+    /// The epoch of this process; 0 if it has joined a run, whose epoch its session then has.
     pub(super) epoch: u64,
     pub(super) runs: Arc<dyn Runs>,
     /// `None`: a sandbox in this process, which no other process can see.
@@ -43,6 +43,28 @@ impl TargetClaim {
         target: Target,
         run: &str,
     ) -> Result<Self, CommandError> {
+        let hold = |runs: &dyn Runs, keys: &[&str]| Ok(held::take(|| runs.hold(keys, run))?);
+        let mut claim = Self::lock(resolved, target, hold)?;
+        claim.epoch = claim.runs.next_epoch(claim.catalog.highest_epoch())?;
+        Ok(claim)
+    }
+
+    /// Shares the target with the processes that already work on this run.
+    pub(super) fn join(
+        resolved: &Resolved,
+        target: Target,
+        run: &str,
+    ) -> Result<Self, CommandError> {
+        let hold = |runs: &dyn Runs, keys: &[&str]| Ok(runs.hold_with_others(keys, run)?);
+        Self::lock(resolved, target, hold)
+    }
+
+    /// Takes the locks of the target and of all other addresses of the same system with `hold`, without an epoch.
+    fn lock(
+        resolved: &Resolved,
+        target: Target,
+        hold: impl FnOnce(&dyn Runs, &[&str]) -> Result<ExclusiveLock, CommandError>,
+    ) -> Result<Self, CommandError> {
         let elsewhere = !target.in_process;
         let state = elsewhere.then(StateDb::open).transpose()?.map(Arc::new);
         let scope = state.clone().map_or(RunScope::Here, RunScope::Known);
@@ -53,40 +75,15 @@ impl TargetClaim {
             keys.extend(same_targets(&catalog, (&runs, state), resolved, &target)?);
         }
         let all: Vec<&str> = keys.iter().map(String::as_str).collect();
-        let hold = held::take(|| runs.hold(&all, run))?;
-        // Another run may have ended while this process waited for the locks.
-        let catalog = RunCatalog::load(&runs)?;
+        let hold = hold(&*runs, &all)?;
         Ok(Self {
-            epoch: runs.next_epoch(catalog.highest_epoch())?,
+            epoch: 0,
+            // Another run may have ended while this process waited for the locks.
+            catalog: RunCatalog::load(&runs)?,
             keys,
-            catalog,
             runs,
             state,
             _hold: hold,
-            target,
-        })
-    }
-
-    /// Shares the target with the processes that already work on this run.
-    pub(super) fn join(
-        resolved: &Resolved,
-        target: Target,
-        run: &str,
-    ) -> Result<Self, CommandError> {
-        let state = Arc::new(StateDb::open()?);
-        let runs = RunsSettings::of_resolved(resolved).runs(RunScope::Known(Arc::clone(&state)));
-        let catalog = RunCatalog::load(&runs)?;
-        let mut keys = vec![target.key()];
-        keys.extend(same_targets(&catalog, (&runs, &state), resolved, &target)?);
-        let all: Vec<&str> = keys.iter().map(String::as_str).collect();
-        Ok(Self {
-            // The session of a process that joins has the epoch of the run.
-            epoch: 0,
-            _hold: runs.hold_with_others(&all, run)?,
-            catalog,
-            runs,
-            state: Some(state),
-            keys,
             target,
         })
     }

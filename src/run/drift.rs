@@ -68,6 +68,9 @@ fn each(run: &OpenRun, mut each: impl FnMut(Line, Asked, &Outcome)) -> Result<()
     Ok(())
 }
 
+/// The key of lines that cannot be parsed: nothing tells which of them are the same line on another night.
+const NO_KEY: u64 = 0;
+
 /// What a line asks for.
 #[derive(Clone, Copy, Default)]
 struct Asked {
@@ -144,7 +147,7 @@ impl Before {
         let hasher = RandomState::new();
         let (mut keys, mut customers) = (Vec::new(), Vec::new());
         each(run, |_, asked, outcome| {
-            keys.push(asked.key);
+            keys.extend((asked.key != NO_KEY).then_some(asked.key));
             customers.extend(
                 outcome
                     .customer
@@ -152,7 +155,7 @@ impl Before {
                     .map(|id| hasher.hash_one(id.as_str())),
             );
         })?;
-        if keys.is_empty() {
+        if keys.is_empty() && customers.is_empty() {
             return Ok(Self::default());
         }
         keys.sort_unstable();

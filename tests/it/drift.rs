@@ -215,3 +215,20 @@ fn a_suppression_without_a_line_is_named_and_a_second_one_for_an_account_is_refu
     let words = "known.csv:3: column accountId: `A-000001`: line 2";
     assert!(refused.err.contains(words), "{}", refused.err);
 }
+
+/// Nothing tells which lines that cannot be parsed are the same line on another night.
+#[test]
+fn a_line_that_cannot_be_parsed_is_new_every_night() {
+    let place = Place::plume();
+    place.moves(1);
+    let file = place.file(
+        "night.csv",
+        "accountId,serviceId\nA-000000,S-0\nINVALID,\"S 1\u{1}\"\n",
+    );
+    let night = ["reconcile", &file, "--yes", "--skip-invalid"];
+    for _ in 0..2 {
+        place.run(&night).expect(1);
+        let drift = drift(&place);
+        assert_eq!(drift.get("INVALID"), Some(&is("new in the file", 1)));
+    }
+}

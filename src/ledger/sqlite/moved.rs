@@ -28,7 +28,12 @@ pub(in crate::ledger) fn set(dir: &RunDir, place: &str) -> Result<(), LedgerErro
         let sql = "INSERT OR REPLACE INTO moved VALUES (1, ?1, ?2)";
         connection.execute(sql, params![place, now])
     };
-    note().map_err(|why| failed(&path, why))?;
+    if let Err(why) = note() {
+        // The run stays where it is: the next process must find its ledger with a write-ahead log. The first error is the
+        // one to report.
+        let _ = in_mode(&connection, "wal");
+        return Err(failed(&path, why));
+    }
     drop(connection);
     rename(dir, true)
 }
@@ -37,7 +42,9 @@ pub(in crate::ledger) fn set(dir: &RunDir, place: &str) -> Result<(), LedgerErro
 pub(in crate::ledger) fn revoke(dir: &RunDir) -> Result<(), LedgerError> {
     let path = dir.moved_ledger();
     let connection = schema::connect(&path)?;
-    in_mode(&connection, "wal").map_err(|why| failed(&path, why))?;
+    if !in_mode(&connection, "wal").map_err(|why| failed(&path, why))? {
+        return Err(LedgerError::InUse { path });
+    }
     schema::trust(&connection, &path)?;
     drop(connection);
     rename(dir, false)

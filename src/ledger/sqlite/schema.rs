@@ -301,10 +301,14 @@ pub(super) fn shrink(connection: &Connection, folder: &Path) -> rusqlite::Result
     };
     // The size of pages cannot be changed with a write-ahead log. If another reader keeps the log open, the size stays.
     let is_alone = mode("delete").is_ok_and(|now| now == "delete");
-    if is_alone && is_small(connection)? {
-        connection.pragma_update(None, "page_size", 1024)?;
-    }
-    let vacuumed = connection.execute_batch("VACUUM");
+    let vacuum = || {
+        if is_alone && is_small(connection)? {
+            connection.pragma_update(None, "page_size", 1024)?;
+        }
+        connection.execute_batch("VACUUM")
+    };
+    let vacuumed = vacuum();
+    // Also after an error: the next process must find the ledger with a write-ahead log.
     if is_alone {
         mode("wal")?;
     }
