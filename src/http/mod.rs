@@ -51,7 +51,7 @@ mod tls_config;
 mod token;
 mod token_source;
 mod trace;
-mod turn_line;
+mod turn_queue;
 mod turns;
 mod usual;
 

@@ -5,7 +5,7 @@ use super::rate_limiter::gap_of;
 use super::settings::Rate;
 use super::shared_clock::SharedClock;
 use super::trace::event;
-use super::turn_line::Slot;
+use super::turn_queue::Slot;
 use super::usual::Usual;
 use crate::limits::{Lane, TurnsGrant};
 use std::sync::atomic::{AtomicU32, Ordering};

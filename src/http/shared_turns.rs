@@ -1,6 +1,6 @@
 //! The turns of a target that several processes call: requested from [`SharedRate`], many calls in one question.
 //!
-//! Calls wait in one line for each limit and address. The first call of a line asks for as many turns as calls wait
+//! Calls wait in one queue for each limit and address. The first call of a queue asks for as many turns as calls wait
 //! there, and the others take theirs from the answer. A turn has its time by the clock that all processes use. A call
 //! departs at that time or a little later, never earlier. If it is later than a call usually is, it does not depart but
 //! takes another turn, and the next question reports the unused one, so that it does not count against the quota.
@@ -14,7 +14,7 @@ use super::health::{HealthBoard, WaitCause};
 use super::settings::{Settings, SetupError, Span};
 use super::shared_pace::SharedPace;
 use super::trace::timed;
-use super::turn_line::{Flight, Slot, TurnLine, Wanted};
+use super::turn_queue::{Flight, Slot, TurnQueue, Wanted};
 use super::turns::{Ask, Blocked, Departs, Scope, Taken, Taking, Turn, Turns, refuse_late};
 use crate::limits::{Lane, NoTurns, SharedRate, TurnsAsk, TurnsGrant, TurnsWait};
 use std::net::IpAddr;
@@ -38,8 +38,8 @@ pub(super) struct SharedTurns {
     rate: Arc<dyn SharedRate>,
     egress: Egress,
     addresses: Vec<Option<IpAddr>>,
-    /// The lines of all addresses for reads, then those for writes if writes have a limit of their own.
-    lines: Vec<TurnLine>,
+    /// The queues of all addresses for reads, then those for writes if writes have a limit of their own.
+    queues: Vec<TurnQueue>,
     pace: SharedPace,
     quota: Option<(u32, Duration)>,
     give_up_after: Duration,
@@ -76,11 +76,11 @@ impl SharedTurns {
         let counts = settings.quota.is_some();
         let of_lane = |lane: &Lane| {
             let lane = *lane;
-            (0..addresses.len()).map(move |from| TurnLine::new(lane, from, counts))
+            (0..addresses.len()).map(move |from| TurnQueue::new(lane, from, counts))
         };
         Ok(Self {
             egress: Egress::without_quota(settings)?,
-            lines: lanes.iter().flat_map(of_lane).collect(),
+            queues: lanes.iter().flat_map(of_lane).collect(),
             pace: SharedPace::new(settings.find_rate, settings.write_rate),
             quota: settings.quota.map(|quota| (quota.calls, quota.window)),
             give_up_after: settings.give_up_after,
@@ -94,25 +94,25 @@ impl SharedTurns {
         })
     }
 
-    fn line(&self, kind: Kind, from: usize) -> &TurnLine {
+    fn queue(&self, kind: Kind, from: usize) -> &TurnQueue {
         let of_writes = self.addresses.len() + from;
-        let own = self.lines.get(of_writes).filter(|_| kind == Kind::Write);
-        own.unwrap_or(&self.lines[from])
+        let own = self.queues.get(of_writes).filter(|_| kind == Kind::Write);
+        own.unwrap_or(&self.queues[from])
     }
 
-    /// Waits for the next turn of a line; `None`: the address has none now.
-    async fn slot(&self, line: &TurnLine, lead: Duration) -> Result<Option<Slot>, CallError> {
-        let _waiting = line.wait(lead);
+    /// Waits for the next turn of a queue; `None`: the address has none now.
+    async fn slot(&self, queue: &TurnQueue, lead: Duration) -> Result<Option<Slot>, CallError> {
+        let _waiting = queue.wait(lead);
         loop {
-            if let Some(slot) = self.next_of(line, lead) {
+            if let Some(slot) = self.next_of(queue, lead) {
                 return Ok(Some(slot));
             }
-            let _first = self.unless_stopped(line.first()).await?;
+            let _first = self.unless_stopped(queue.first()).await?;
             // Another call may have asked meanwhile.
-            if let Some(slot) = self.next_of(line, lead) {
+            if let Some(slot) = self.next_of(queue, lead) {
                 return Ok(Some(slot));
             }
-            if self.egress.is_closed(line.from) {
+            if self.egress.is_closed(queue.from) {
                 return Ok(None);
             }
             // Registered before the question, so that no change is missed.
@@ -121,9 +121,9 @@ impl SharedTurns {
                 wanted,
                 late,
                 grant,
-            } = self.ask(line).await?;
+            } = self.ask(queue).await?;
             match grant.turns {
-                Ok(turns) => line.put(turns, late, wanted),
+                Ok(turns) => queue.put(turns, late, wanted),
                 Err(NoTurns { wait, cause, why }) => {
                     let until = Instant::now() + wait;
                     if matches!(cause, TurnsWait::Quota | TurnsWait::Address) {
@@ -132,7 +132,7 @@ impl SharedTurns {
                             _ => why,
                         };
                         *lock(&self.why_closed) = why;
-                        self.egress.close(line.from, until);
+                        self.egress.close(queue.from, until);
                         return Ok(None);
                     }
                     if cause == TurnsWait::Target {
@@ -156,20 +156,20 @@ impl SharedTurns {
         }
     }
 
-    fn next_of(&self, line: &TurnLine, lead: Duration) -> Option<Slot> {
-        line.take(lead, |slot| self.pace.due(slot))
+    fn next_of(&self, queue: &TurnQueue, lead: Duration) -> Option<Slot> {
+        queue.take(lead, |slot| self.pace.due(slot))
     }
 
     /// Asks until there is an answer, for `give_up_after` at most.
-    async fn ask(&self, line: &TurnLine) -> Result<Answer, CallError> {
+    async fn ask(&self, queue: &TurnQueue) -> Result<Answer, CallError> {
         loop {
             let sent = Instant::now();
-            let wanted = line.wanted();
-            let told = self.pace.told(line.lane);
-            let mut calls = line.reported();
+            let wanted = queue.wanted();
+            let told = self.pace.told(queue.lane);
+            let mut calls = queue.reported();
             let ask = TurnsAsk {
-                lane: line.lane,
-                from: self.addresses[line.from],
+                lane: queue.lane,
+                from: self.addresses[queue.from],
                 wanted: wanted.calls,
                 ahead: wanted.lead + told.round_trip,
                 per_second: told.per_second,
@@ -188,7 +188,7 @@ impl SharedTurns {
                     if lock(&self.away_since).take().is_some() {
                         self.board.free(WaitCause::Turns);
                     }
-                    self.pace.learn(line.lane, sent, &grant);
+                    self.pace.learn(queue.lane, sent, &grant);
                     return Ok(Answer {
                         wanted,
                         late: told.late,
@@ -267,7 +267,7 @@ impl SharedTurns {
     }
 
     fn void_all(&self) {
-        self.lines.iter().for_each(TurnLine::void_all);
+        self.queues.iter().for_each(TurnQueue::void_all);
     }
 }
 
@@ -280,13 +280,13 @@ impl Turns for SharedTurns {
                 let way = timed(&mut ask.waited.quota, way).await?;
                 refuse_late(ask.send_deadline, Duration::ZERO)?;
                 let queued_at = Instant::now();
-                let line = self.line(ask.kind, way.from);
-                let slot = timed(&mut ask.waited.rate, self.slot(line, ask.lead)).await?;
+                let queue = self.queue(ask.kind, way.from);
+                let slot = timed(&mut ask.waited.rate, self.slot(queue, ask.lead)).await?;
                 let Some(slot) = slot else { continue };
                 let from = way.from;
                 let turn = SharedTurn {
                     pace: &self.pace,
-                    line,
+                    queue,
                     way,
                     slot,
                     flight: None,
@@ -303,7 +303,7 @@ impl Turns for SharedTurns {
     }
 
     fn accepted(&self, kind: Kind) {
-        self.pace.accepted(self.line(kind, 0).lane);
+        self.pace.accepted(self.queue(kind, 0).lane);
     }
 
     fn reached(&self, from: usize, departed: Instant) {
@@ -357,7 +357,7 @@ impl Turns for SharedTurns {
 #[derive(Debug)]
 struct SharedTurn<'t> {
     pace: &'t SharedPace,
-    line: &'t TurnLine,
+    queue: &'t TurnQueue,
     way: Way<'t>,
     slot: Slot,
     /// Set once the call of this turn has departed.
@@ -370,7 +370,7 @@ impl Turn for SharedTurn<'_> {
     }
 
     fn depart(&mut self) -> Departs {
-        if !self.line.is_valid(&self.slot) {
+        if !self.queue.is_valid(&self.slot) {
             return Departs::Missed;
         }
         let (due, now) = (self.pace.due(&self.slot), Instant::now());
@@ -383,7 +383,7 @@ impl Turn for SharedTurn<'_> {
         if now > due + self.slot.late || !self.way.depart() {
             return Departs::Missed;
         }
-        self.flight = Some(self.line.depart(now));
+        self.flight = Some(self.queue.depart(now));
         Departs::Now
     }
 }
@@ -391,8 +391,8 @@ impl Turn for SharedTurn<'_> {
 impl Drop for SharedTurn<'_> {
     fn drop(&mut self) {
         match &self.flight {
-            None => self.line.give_back(self.slot),
-            Some(flight) => self.line.land(flight),
+            None => self.queue.give_back(self.slot),
+            Some(flight) => self.queue.land(flight),
         }
     }
 }
@@ -403,8 +403,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Drop for SharedTurns {
     fn drop(&mut self) {
-        let lines = self.lines.iter();
-        let unused: Vec<_> = lines.flat_map(TurnLine::all_unused).collect();
+        let queues = self.queues.iter();
+        let unused: Vec<_> = queues.flat_map(TurnQueue::all_unused).collect();
         if !unused.is_empty() {
             self.rate.give_back(&unused);
         }

@@ -44,7 +44,7 @@ pub(super) struct Wanted {
 /// waiting), the next question reports the calls that came late again.
 #[derive(Debug)]
 pub(super) struct Reported<'l> {
-    line: &'l TurnLine,
+    queue: &'l TurnQueue,
     pub(super) slow: u32,
     pub(super) came_late: u32,
     /// Grant and number of unused turns. Reported once only: turns that are given back twice would be granted twice.
@@ -60,7 +60,7 @@ impl Reported<'_> {
 
 impl Drop for Reported<'_> {
     fn drop(&mut self) {
-        self.line.inner().came_late += self.came_late;
+        self.queue.inner().came_late += self.came_late;
     }
 }
 
@@ -74,7 +74,7 @@ pub(super) struct Flight {
 
 /// The calls of one limit from one address.
 #[derive(Debug)]
-pub(super) struct TurnLine {
+pub(super) struct TurnQueue {
     pub(super) lane: Lane,
     /// The local address, by its place in the list.
     pub(super) from: usize,
@@ -106,7 +106,7 @@ impl Inner {
 
 /// A call that waits; dropped when it stops waiting.
 #[derive(Debug)]
-pub(super) struct Waiting<'a>(&'a TurnLine);
+pub(super) struct Waiting<'a>(&'a TurnQueue);
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
@@ -118,7 +118,7 @@ impl Drop for Waiting<'_> {
     }
 }
 
-impl TurnLine {
+impl TurnQueue {
     pub(super) fn new(lane: Lane, from: usize, counts: bool) -> Self {
         Self {
             lane,
@@ -255,7 +255,7 @@ impl TurnLine {
             .take_while(|departed| departed.elapsed() > ARRIVES)
             .count();
         Reported {
-            line: self,
+            queue: self,
             slow: u32::try_from(slow).unwrap_or(u32::MAX),
             came_late: std::mem::take(&mut inner.came_late),
             unused: std::mem::take(&mut inner.unused),
@@ -276,8 +276,8 @@ mod tests {
     #[test]
     fn without_a_limit_a_turn_does_not_pass_while_an_intent_is_recorded() {
         let (lead, late) = (Duration::from_millis(40), Duration::from_millis(2));
-        let line = TurnLine::new(Lane::Find, 0, false);
-        let _waiting = line.wait(lead);
+        let queue = TurnQueue::new(Lane::Find, 0, false);
+        let _waiting = queue.wait(lead);
         let now = Instant::now();
         let due = |_: &Slot| now;
         let one = |step_us, number| GrantedTurns {
@@ -286,20 +286,20 @@ mod tests {
             step_us,
             number,
         };
-        line.put(one(50.0, None), late, line.wanted());
-        assert!(line.take(lead, due).is_none(), "there is a rate");
-        line.void_all();
-        line.put(one(0.0, Some(7)), late, line.wanted());
-        assert!(line.take(lead, due).is_none(), "there is a quota");
-        line.void_all();
-        line.put(one(0.0, None), late, line.wanted());
-        let slot = line.take(lead, due).unwrap();
+        queue.put(one(50.0, None), late, queue.wanted());
+        assert!(queue.take(lead, due).is_none(), "there is a rate");
+        queue.void_all();
+        queue.put(one(0.0, Some(7)), late, queue.wanted());
+        assert!(queue.take(lead, due).is_none(), "there is a quota");
+        queue.void_all();
+        queue.put(one(0.0, None), late, queue.wanted());
+        let slot = queue.take(lead, due).unwrap();
         assert!(slot.late >= 2 * lead && !slot.is_paced);
     }
 
     #[test]
     fn turns_that_were_asked_for_before_all_became_void_are_not_used_and_given_back() {
-        let line = TurnLine::new(Lane::Find, 0, true);
+        let queue = TurnQueue::new(Lane::Find, 0, true);
         let turns = GrantedTurns {
             many: 3,
             first_us: 0,
@@ -307,26 +307,26 @@ mod tests {
             number: Some(7),
         };
         let now = Instant::now();
-        let take = || line.take(Duration::ZERO, |_: &Slot| now);
-        let wanted = line.wanted();
-        line.void_all();
-        line.put(turns, Duration::from_secs(1), wanted);
+        let take = || queue.take(Duration::ZERO, |_: &Slot| now);
+        let wanted = queue.wanted();
+        queue.void_all();
+        queue.put(turns, Duration::from_secs(1), wanted);
         assert!(take().is_none());
-        assert_eq!(line.reported().unused, [(7, 3)]);
-        line.put(turns, Duration::from_secs(1), line.wanted());
-        assert!(take().is_some_and(|slot| line.is_valid(&slot)));
+        assert_eq!(queue.reported().unused, [(7, 3)]);
+        queue.put(turns, Duration::from_secs(1), queue.wanted());
+        assert!(take().is_some_and(|slot| queue.is_valid(&slot)));
     }
 
     #[test]
     fn calls_that_came_late_are_told_until_the_question_has_an_answer() {
-        let line = TurnLine::new(Lane::Find, 0, true);
+        let queue = TurnQueue::new(Lane::Find, 0, true);
         let departed = Instant::now().checked_sub(2 * ARRIVES).unwrap();
-        line.land(&line.depart(departed));
+        queue.land(&queue.depart(departed));
         // The question has no answer.
-        assert_eq!(line.reported().came_late, 1);
-        let again = line.reported();
+        assert_eq!(queue.reported().came_late, 1);
+        let again = queue.reported();
         assert_eq!(again.came_late, 1);
         again.arrived();
-        assert_eq!(line.reported().came_late, 0);
+        assert_eq!(queue.reported().came_late, 0);
     }
 }
