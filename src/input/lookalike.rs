@@ -4,8 +4,8 @@
 //! beside Latin ones are no doubt. Must not change a value: the likely value is only named.
 
 use super::compatibility;
-use super::decoded;
 use super::doubt::Kind;
+use super::mojibake;
 use super::scripts::{is_foreign, is_restrictive};
 use unicode_security::confusable_detection::skeleton;
 
@@ -61,7 +61,7 @@ fn entity(value: &str) -> Option<Found> {
 }
 
 fn decoded_twice(value: &str) -> Option<Found> {
-    let (encoding, likely) = decoded::undo(value)?;
+    let (encoding, likely) = mojibake::undo(value)?;
     Some(Found {
         kind: Kind::DecodedTwice,
         code: "decoded_twice",

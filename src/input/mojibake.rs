@@ -1,4 +1,4 @@
-//! Text that was decoded twice: UTF-8 that a program took for another encoding, so that `ü` became `Ã¼`.
+//! Mojibake: UTF-8 that a program took for another encoding, so that `ü` became `Ã¼`.
 
 use super::scripts::is_restrictive;
 use encoding_rs::{Encoding, WINDOWS_1250, WINDOWS_1251, WINDOWS_1252};
