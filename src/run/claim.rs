@@ -4,7 +4,7 @@ use super::catalog::{RunCatalog, describe};
 use super::clock;
 use super::connect::{connect, runtime};
 use super::error::CommandError;
-use super::held;
+use super::lock_wait;
 use super::outage::{outage, remedy};
 use super::quota::SharedLimits;
 use super::run_storage::{RunScope, RunsSettings};
@@ -43,7 +43,7 @@ impl TargetClaim {
         target: Target,
         run: &str,
     ) -> Result<Self, CommandError> {
-        let hold = |runs: &dyn Runs, keys: &[&str]| Ok(held::take(|| runs.hold(keys, run))?);
+        let hold = |runs: &dyn Runs, keys: &[&str]| Ok(lock_wait::take(|| runs.hold(keys, run))?);
         let mut claim = Self::lock(resolved, target, hold)?;
         claim.epoch = claim.runs.next_epoch(claim.catalog.highest_epoch())?;
         Ok(claim)

@@ -2,10 +2,10 @@
 
 use super::catalog::{RunCatalog, describe};
 use super::error::CommandError;
-use super::held;
 use super::import_order::ImportOrder;
 use super::input_identity::same_input;
 use super::kept_run::KeptRun;
+use super::lock_wait;
 use super::run_storage::RunsSettings;
 use super::values::values;
 use crate::config::{SharedLedger, TypedSettings};
@@ -223,7 +223,7 @@ impl Import {
             at
         } else {
             let names: Vec<&str> = targets.iter().map(String::as_str).collect();
-            let hold = held::take(|| self.shared.hold(&names, run))?;
+            let hold = lock_wait::take(|| self.shared.hold(&names, run))?;
             let runs: Arc<dyn Runs> = Arc::<SharedRuns>::clone(&self.shared);
             self.held.push(HeldTargets {
                 targets: targets.to_vec(),

@@ -10,10 +10,10 @@ use super::estimate::Forecast;
 use super::exit_code::Exit;
 use super::feeder::PassInput;
 use super::guards::Guards;
-use super::held;
 use super::input_identity::InputIdentity;
 use super::kept_run::KeptRun;
 use super::left_untouched;
+use super::lock_wait;
 use super::lost_runs;
 use super::open::{self, OpenRun, Purpose};
 use super::prior_runs;
@@ -76,7 +76,7 @@ pub(crate) fn resume(run: Option<&str>, request: &Request) -> Result<Exit, Comma
     if is_unconfirmed {
         must_be_possible(request.consent, "resume")?;
     } else if is_asked {
-        held::take(|| known.ledger.refuse_if_live())?;
+        lock_wait::take(|| known.ledger.refuse_if_live())?;
         let (catalog, _) = catalog(&request.typed)?;
         let rest = rest(&known, &catalog, counts_anew, &limits)?;
         let asked = consent(&known, &rest, &limits, request.consent)?;

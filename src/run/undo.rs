@@ -17,9 +17,9 @@ use super::exit_code::Exit;
 use super::feeder::PassInput;
 use super::gathered::WrittenLines;
 use super::guards::Guards;
-use super::held;
 use super::input_plan;
 use super::left_untouched;
+use super::lock_wait;
 use super::open::{self, OpenRun};
 use super::prior_runs;
 use super::request::{Output, Request};
@@ -47,7 +47,7 @@ pub(crate) fn undo(run: Option<&str>, request: &Request) -> Result<Exit, Command
         },
         request,
     )?;
-    held::take(|| known.ledger.refuse_if_live())?;
+    lock_wait::take(|| known.ledger.refuse_if_live())?;
     let parent = known.dir.run().to_string();
     let (catalog, _) = catalog(&request.typed)?;
     let commits = known.ledger.commits()?;
