@@ -4,7 +4,7 @@ use super::error::CommandError;
 use super::in_order::InOrder;
 use super::input_plan::InputPlan;
 use super::kept_run::KeptRun;
-use super::last_night::SkippedLines;
+use super::last_reconcile::SkippedLines;
 use crate::domain::{Change, Failed, Line, Outcome, Status, Unchanged};
 use crate::engine::{History, Tally, UnitTask, Wave};
 use crate::input::Row;
@@ -192,8 +192,8 @@ impl Feeder {
     fn all(&self, ledger: &Ledger, unlooked: &mut Vec<UnlookedLine>) -> Result<(), FeedError> {
         let in_wave = |line| self.waves.iter().any(|wave| wave.lines.contains(line));
         let mut in_order = InOrder::of(ledger);
-        let last_night = self.known.skipped.ledger()?;
-        let mut last_night = last_night.as_ref().map(InOrder::of);
+        let last_reconcile = self.known.skipped.ledger()?;
+        let mut last_reconcile = last_reconcile.as_ref().map(InOrder::of);
         let mut batch: Vec<UnitTask> = Vec::new();
         let mut lines = 0;
         for rows in self.draft.table.batches()? {
@@ -202,7 +202,7 @@ impl Feeder {
                     continue;
                 };
                 if unit.lines().any(in_wave)
-                    || self.is_skipped(&unit, last_night.as_mut(), unlooked)?
+                    || self.is_skipped(&unit, last_reconcile.as_mut(), unlooked)?
                 {
                     continue;
                 }
@@ -296,10 +296,10 @@ impl Feeder {
     fn is_skipped(
         &self,
         unit: &Unit,
-        last_night: Option<&mut InOrder<'_>>,
+        last_reconcile: Option<&mut InOrder<'_>>,
         unlooked: &mut Vec<UnlookedLine>,
     ) -> Result<bool, FeedError> {
-        let Some(lines) = self.known.skipped.unit(unit, last_night)? else {
+        let Some(lines) = self.known.skipped.unit(unit, last_reconcile)? else {
             return Ok(false);
         };
         self.known.skipped.passed(lines.len());

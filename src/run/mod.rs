@@ -37,7 +37,7 @@ mod input_plan;
 mod kept_run;
 mod keyed;
 mod known_failures;
-mod last_night;
+mod last_reconcile;
 mod left_open;
 mod left_untouched;
 mod line_digest;

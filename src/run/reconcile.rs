@@ -8,7 +8,7 @@ use super::error::CommandError;
 use super::exit_code::Exit;
 use super::feeder::PassInput;
 use super::input_identity::InputIdentity;
-use super::last_night::{LastNight, SkippedLines};
+use super::last_reconcile::{LastReconcile, SkippedLines};
 use super::request::Request;
 use super::session::{Task, Work};
 use super::suppress;
@@ -88,7 +88,7 @@ fn audit(text: &str) -> Result<u64, CommandError> {
 struct Last {
     run: String,
     round: u64,
-    found: LastNight,
+    found: LastReconcile,
     ledger: Ledger,
     /// Whether no other run has written to this target since.
     nothing_since: bool,
@@ -144,7 +144,7 @@ fn last_good(new: &NewRun) -> Result<Option<Last>, CommandError> {
     Ok(Some(Last {
         run: dir.run().to_string(),
         round: ledger.audit_round()?,
-        found: LastNight::of(
+        found: LastReconcile::of(
             (&dir, &ledger),
             (new.run.ledger.header(), &new.run.kept),
             &new.run.resolved,

@@ -83,8 +83,8 @@ impl WavePlan<'_> {
         if filled.is_none() && resumed_to.is_none() {
             return Ok(());
         }
-        let last_night = self.known.skipped.ledger()?;
-        let mut last_night = last_night.as_ref().map(InOrder::of);
+        let last_reconcile = self.known.skipped.ledger()?;
+        let mut last_reconcile = last_reconcile.as_ref().map(InOrder::of);
         for rows in self.draft.table.batches()? {
             let rows = rows?;
             let read_to = rows.last().map_or(0, |row| row.line);
@@ -101,7 +101,7 @@ impl WavePlan<'_> {
                 if self
                     .known
                     .skipped
-                    .unit(&unit, last_night.as_mut())?
+                    .unit(&unit, last_reconcile.as_mut())?
                     .is_some()
                 {
                     continue;

@@ -17,14 +17,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What the last good reconcile found.
 #[derive(Debug)]
-pub(super) enum LastNight {
+pub(super) enum LastReconcile {
     /// It had the same lines in the same places.
     SameLines(KeptRun),
     /// The file was changed since.
     ByWish(Fulfilled),
 }
 
-impl LastNight {
+impl LastReconcile {
     /// Reads what this run found. `mine`: the header and the settings of tonight's run.
     pub(super) fn of(
         (run, ledger): (&KeptRun, &Ledger),
@@ -162,7 +162,7 @@ impl Fulfilled {
 #[derive(Debug, Default)]
 pub(crate) struct SkippedLines {
     /// `None`: every line is looked up.
-    pub(super) before: Option<LastNight>,
+    pub(super) before: Option<LastReconcile>,
     /// Each line is still looked up once in this number of nights; `round` says which of these nights this is.
     pub(super) nights: u64,
     pub(super) round: u64,
@@ -176,8 +176,8 @@ impl SkippedLines {
     /// The ledger that [`SkippedLines::line`] reads in the order of the file; `None`: it reads none.
     pub(super) fn ledger(&self) -> Result<Option<Ledger>, LedgerError> {
         match &self.before {
-            Some(LastNight::SameLines(run)) => run.ledger().map(Some),
-            Some(LastNight::ByWish(_)) | None => Ok(None),
+            Some(LastReconcile::SameLines(run)) => run.ledger().map(Some),
+            Some(LastReconcile::ByWish(_)) | None => Ok(None),
         }
     }
 
@@ -215,8 +215,8 @@ impl SkippedLines {
             return Ok(None);
         }
         let found = match (before, same) {
-            (LastNight::ByWish(fulfilled), _) => fulfilled.find(wish),
-            (LastNight::SameLines(_), Some(same)) => {
+            (LastReconcile::ByWish(fulfilled), _) => fulfilled.find(wish),
+            (LastReconcile::SameLines(_), Some(same)) => {
                 let outcome = if is_alone {
                     same.find(change.line)?
                 } else {
@@ -226,7 +226,7 @@ impl SkippedLines {
                     customer: outcome.customer,
                 })
             }
-            (LastNight::SameLines(_), None) => None,
+            (LastReconcile::SameLines(_), None) => None,
         };
         // Later runs and `verify` rely on the customer, if it is known which account ID the customer has.
         let asks = change.new_account.asks();
@@ -272,7 +272,7 @@ mod tests {
         }
     }
 
-    fn settled(before: LastNight) -> SkippedLines {
+    fn settled(before: LastReconcile) -> SkippedLines {
         SkippedLines {
             before: Some(before),
             nights: 3,
@@ -304,7 +304,7 @@ mod tests {
                 }
             }
             by_wish.wishes.sort_unstable();
-            let (by_wish, same) = (settled(LastNight::ByWish(by_wish)), settled(LastNight::SameLines(run)));
+            let (by_wish, same) = (settled(LastReconcile::ByWish(by_wish)), settled(LastReconcile::SameLines(run)));
             prop_assert!(by_wish.ledger().unwrap().is_none());
             let its = same.ledger().unwrap().unwrap();
             let mut in_order = InOrder::of(&its);
