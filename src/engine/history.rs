@@ -4,7 +4,7 @@
 //! line was written or the customer that has it now; idshift cannot decide between them. An unaltered line is recognised by
 //! what it requests. Any other line that finds such a customer is refused; `customerId` can say which customer is meant.
 
-use super::since::Since;
+use super::newer_requests::NewerRequests;
 use crate::domain::{AccountId, CustomerId, Failed, Line, LocationId, Reseller, is_respelling};
 use crate::ledger::LedgerError;
 use crate::system::SystemError;
@@ -59,7 +59,7 @@ pub struct History {
     /// one that the customer had then, so no other customer is meant.
     pub reported: HashMap<Line, bool>,
     /// Which other run requested a change of a customer or location since this run was begun.
-    pub since: Since,
+    pub newer: NewerRequests,
     /// Which customers earlier runs have renamed; `None`: no earlier run has written anything.
     pub prior_renames: Option<Arc<dyn PriorRenames>>,
     /// Temporary account IDs that other runs gave, or may have given, to customers, each with its run.
@@ -97,7 +97,7 @@ impl History {
         customer: &CustomerId,
         location: Option<&LocationId>,
     ) -> Option<&str> {
-        self.since.wanted_by(customer, location)
+        self.newer.wanted_by(customer, location)
     }
 
     /// Returns whether another run has written to this customer or location since: the present value may then be its effect.
@@ -106,7 +106,7 @@ impl History {
         customer: &CustomerId,
         location: Option<&LocationId>,
     ) -> bool {
-        self.since.is_written(customer, location)
+        self.newer.is_written(customer, location)
     }
 
     /// Returns why a line that is not recognised may mean another customer than the one found under this account ID.

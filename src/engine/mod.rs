@@ -24,6 +24,7 @@ mod locate;
 mod location;
 mod lookup;
 mod member;
+mod newer_requests;
 mod outcome;
 mod ramp;
 mod read_back;
@@ -31,7 +32,6 @@ mod reading;
 mod recheck;
 mod remembered;
 mod settings;
-mod since;
 mod spans;
 #[cfg(test)]
 mod tests;
@@ -52,9 +52,9 @@ pub use ending::Ending;
 pub use events::{Event, Reason, Tally, with_health};
 pub use halt::Halt;
 pub use history::{Carried, Hands, History, PriorRenames};
+pub use newer_requests::{AddRun, NewerRequests};
 pub use recheck::{Left, Recheck, Unreadable};
 pub use settings::{Drain, Lookup, Mode, Settings};
-pub use since::{AddRun, Since};
 pub use wave::{Wave, WaveLog};
 pub use write_log::WriteLog;
 

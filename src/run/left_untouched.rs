@@ -5,7 +5,7 @@ use super::catalog::{Entry, Lost, RunCatalog};
 use super::claim::TargetClaim;
 use super::error::CommandError;
 use crate::domain::{CustomerId, LocationId, Outcome, Status, Transition, Unchanged};
-use crate::engine::{AddRun, Since};
+use crate::engine::{AddRun, NewerRequests};
 use crate::ledger::{Ledger, RunKind, State, Write};
 
 /// Returns what newer runs than the undone one have written and no undo has restored: an undo must not overwrite these
@@ -14,12 +14,12 @@ pub(super) fn of_undo(
     undone: &Ledger,
     undo: &str,
     claim: &TargetClaim,
-) -> Result<Since, CommandError> {
-    let mut since = Since::default();
+) -> Result<NewerRequests, CommandError> {
+    let mut requests = NewerRequests::default();
     if !claim.target.in_process {
-        add_of_undone(&mut since, (undone, undo), claim)?;
+        add_of_undone(&mut requests, (undone, undo), claim)?;
     }
-    Ok(since)
+    Ok(requests)
 }
 
 /// Returns what other runs on these targets have asked for since this one began, whether they wrote it or found it in
@@ -27,21 +27,21 @@ pub(super) fn of_undo(
 pub(super) fn of_resume(
     (resumed, targets): (&Ledger, &[&str]),
     catalog: &RunCatalog,
-) -> Result<Since, CommandError> {
-    let mut since = Since::default();
+) -> Result<NewerRequests, CommandError> {
+    let mut requests = NewerRequests::default();
     refuse_lost(resumed, targets, catalog)?;
     for newer in newer(resumed, targets, catalog)? {
-        let mut adding = since.add_run(&newer.entry.header.run);
+        let mut adding = requests.add_run(&newer.entry.header.run);
         wanted(&newer.ledger, newer.after_ms, &mut adding)?;
         adding.finish();
     }
-    Ok(since)
+    Ok(requests)
 }
 
 /// If the ledger is that of an undo, adds what the undo must not overwrite: everything that is newer than the undone run,
 /// and not only what is newer than the undo. This applies to every process that continues the undo.
 pub(super) fn add_if_undo(
-    since: &mut Since,
+    requests: &mut NewerRequests,
     ledger: &Ledger,
     claim: &TargetClaim,
 ) -> Result<(), CommandError> {
@@ -58,11 +58,11 @@ pub(super) fn add_if_undo(
         ))
         .with_help("restore the folder of that run"));
     };
-    add_of_undone(since, (&entry.ledger()?, &header.run), claim)
+    add_of_undone(requests, (&entry.ledger()?, &header.run), claim)
 }
 
 fn add_of_undone(
-    since: &mut Since,
+    requests: &mut NewerRequests,
     (undone, undo): (&Ledger, &str),
     claim: &TargetClaim,
 ) -> Result<(), CommandError> {
@@ -79,7 +79,7 @@ fn add_of_undone(
         if takes_back || header.run == undo {
             continue;
         }
-        let mut adding = since.add_run(&header.run);
+        let mut adding = requests.add_run(&header.run);
         wanted(&one.ledger, one.after_ms, &mut adding)?;
         take_back(&header.run, catalog, &mut adding)?;
         adding.retain_written();

@@ -22,7 +22,7 @@ use super::selection::Selection;
 use super::session::{Session, Task, Work, done};
 use super::values::catalog;
 use crate::domain::{Change, Line};
-use crate::engine::{History, Since};
+use crate::engine::{History, NewerRequests};
 use crate::ledger::{Ledger, LineSet, Phase, Progress, RunKind, State};
 use crate::report::tells_the_end;
 use crate::ui;
@@ -265,9 +265,9 @@ pub(super) fn history(
         lost_runs::refuse_repeats(draft, claim, &history, resolved)?;
     }
     if work != Work::Plan {
-        history.since = left_untouched::of_resume((&known.ledger, &targets), catalog)?;
-        warn_of_newer(&history.since);
-        left_untouched::add_if_undo(&mut history.since, &known.ledger, claim)?;
+        history.newer = left_untouched::of_resume((&known.ledger, &targets), catalog)?;
+        warn_of_newer(&history.newer);
+        left_untouched::add_if_undo(&mut history.newer, &known.ledger, claim)?;
     }
     Ok(history)
 }
@@ -328,13 +328,13 @@ fn warn_of_late_count(known: &OpenRun) {
 }
 
 /// Warns before the run continues: values that other runs have changed meanwhile stay as they are.
-fn warn_of_newer(since: &Since) {
-    if let Some(newest) = since.last_begun() {
+fn warn_of_newer(newer: &NewerRequests) {
+    if let Some(newest) = newer.last_begun() {
         ui::warning(&format!(
             "other runs, the newest is {newest}, have carried out something for {} since this one was begun; these stay as \
              they are now, and a line that is still open and asks for another value of one of them becomes stale",
             ui::one_or_many(
-                u64::try_from(since.len()).unwrap_or(u64::MAX),
+                u64::try_from(newer.len()).unwrap_or(u64::MAX),
                 "customer or location",
                 "customers or locations"
             ),

@@ -210,7 +210,7 @@ fn carry_out(
     let keys = claim.keys();
     let targets: Vec<&str> = known.ledger.targets().chain(keys.iter().copied()).collect();
     let history = History {
-        since: left_untouched::of_undo(&known.ledger, run.as_str(), &claim)?,
+        newer: left_untouched::of_undo(&known.ledger, run.as_str(), &claim)?,
         temporary: prior_runs::temporary_ids(ledger.header(), &targets, &claim.catalog)?,
         ..History::default()
     };

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 /// Records which newer run requested a change of a customer's account ID or of one of its locations.
 #[derive(Debug, Clone, Default)]
-pub struct Since {
+pub struct NewerRequests {
     hasher: RandomState,
     /// The names of the runs, the newest first.
     runs: Vec<Arc<str>>,
@@ -27,7 +27,7 @@ struct Wanted {
     wrote: bool,
 }
 
-impl Since {
+impl NewerRequests {
     /// Begins the list of what a run requested. Runs must be added from the newest to the oldest.
     pub fn add_run(&mut self, run: &str) -> AddRun<'_> {
         let number = u32::try_from(self.runs.len()).unwrap_or(u32::MAX);
@@ -35,7 +35,7 @@ impl Since {
         AddRun {
             first: self.wanted.len(),
             restored: Vec::new(),
-            since: self,
+            newer: self,
             run: number,
         }
     }
@@ -85,7 +85,7 @@ impl Since {
 /// Collects what one run requested.
 #[derive(Debug)]
 pub struct AddRun<'a> {
-    since: &'a mut Since,
+    newer: &'a mut NewerRequests,
     run: u32,
     /// The index in `wanted` at which the entries of this run begin.
     first: usize,
@@ -97,8 +97,8 @@ impl AddRun<'_> {
     /// Adds a change that the run requested for this customer or location.
     pub fn add(&mut self, customer: &CustomerId, location: Option<&LocationId>, wrote: bool) {
         self.forget_restored();
-        self.since.wanted.push(Wanted {
-            what: self.since.hasher.hash_one((customer, location)),
+        self.newer.wanted.push(Wanted {
+            what: self.newer.hasher.hash_one((customer, location)),
             run: self.run,
             wrote,
         });
@@ -106,7 +106,7 @@ impl AddRun<'_> {
 
     /// Removes what was added so far for this customer or location, because its former value has been restored.
     pub fn restore(&mut self, customer: &CustomerId, location: Option<&LocationId>) {
-        let what = self.since.hasher.hash_one((customer, location));
+        let what = self.newer.hasher.hash_one((customer, location));
         self.restored.push(what);
     }
 
@@ -114,7 +114,7 @@ impl AddRun<'_> {
     pub fn retain_written(&mut self) {
         self.forget_restored();
         let (first, mut at) = (self.first, 0);
-        self.since.wanted.retain(|wanted| {
+        self.newer.wanted.retain(|wanted| {
             at += 1;
             at <= first || wanted.wrote
         });
@@ -127,7 +127,7 @@ impl AddRun<'_> {
         self.restored.sort_unstable();
         let (restored, first) = (&self.restored, self.first);
         let mut at = 0;
-        self.since.wanted.retain(|wanted| {
+        self.newer.wanted.retain(|wanted| {
             at += 1;
             at <= first || restored.binary_search(&wanted.what).is_err()
         });
@@ -137,7 +137,7 @@ impl AddRun<'_> {
     /// Ends the list of the run, and merges it with the lists of the newer runs.
     pub fn finish(mut self) {
         self.forget_restored();
-        let wanted = &mut self.since.wanted;
+        let wanted = &mut self.newer.wanted;
         wanted.sort_unstable();
         wanted.dedup_by(|next, kept| {
             let is_same = next.what == kept.what;
@@ -160,8 +160,8 @@ mod tests {
             CustomerId::new("C-2").unwrap(),
         );
         let location = LocationId::new("L-1").unwrap();
-        let mut since = Since::default();
-        let mut newest = since.add_run("newest");
+        let mut newer = NewerRequests::default();
+        let mut newest = newer.add_run("newest");
         newest.add(&one, None, true);
         newest.add(&two, None, true);
         newest.add(&two, Some(&location), true);
@@ -169,14 +169,14 @@ mod tests {
         newest.restore(&two, None);
         newest.add(&one, None, true);
         newest.finish();
-        let mut older = since.add_run("older");
+        let mut older = newer.add_run("older");
         older.add(&two, None, true);
         // The undo of the older run says nothing about what the newer run requested.
         older.restore(&one, None);
         older.finish();
-        assert_eq!(since.wanted_by(&one, None), Some("newest"));
-        assert_eq!(since.wanted_by(&two, None), Some("older"));
-        assert_eq!(since.wanted_by(&two, Some(&location)), Some("newest"));
+        assert_eq!(newer.wanted_by(&one, None), Some("newest"));
+        assert_eq!(newer.wanted_by(&two, None), Some("older"));
+        assert_eq!(newer.wanted_by(&two, Some(&location)), Some("newest"));
     }
 
     proptest! {
@@ -187,10 +187,10 @@ mod tests {
         ) {
             let customer = |n: u8| CustomerId::new(format!("C-{n}")).unwrap();
             let location = |n: u8| (n > 0).then(|| LocationId::new(format!("L-{n}")).unwrap());
-            let (mut since, mut model) = (Since::default(), HashMap::new());
+            let (mut newer, mut model) = (NewerRequests::default(), HashMap::new());
             for (number, run) in runs.iter().enumerate() {
                 let name = format!("run-{number}");
-                let mut adding = since.add_run(&name);
+                let mut adding = newer.add_run(&name);
                 for (id, place, wrote) in run {
                     adding.add(&customer(*id), location(*place).as_ref(), *wrote);
                     let known = model.entry((*id, *place)).or_insert((name.clone(), false));
@@ -199,14 +199,14 @@ mod tests {
                 adding.finish();
             }
             let newest = model.values().map(|(run, _)| run.as_str()).max();
-            prop_assert_eq!(since.last_begun(), newest);
-            prop_assert_eq!(since.len(), model.len());
+            prop_assert_eq!(newer.last_begun(), newest);
+            prop_assert_eq!(newer.len(), model.len());
             for (id, place) in (0..9).flat_map(|id| (0..3).map(move |place| (id, place))) {
                 let (customer, location) = (customer(id), location(place));
                 let known = model.get(&(id, place));
-                let by = since.wanted_by(&customer, location.as_ref());
+                let by = newer.wanted_by(&customer, location.as_ref());
                 prop_assert_eq!(by, known.map(|(run, _)| run.as_str()));
-                let is_written = since.is_written(&customer, location.as_ref());
+                let is_written = newer.is_written(&customer, location.as_ref());
                 prop_assert_eq!(is_written, known.is_some_and(|(_, wrote)| *wrote));
             }
         }
