@@ -87,7 +87,7 @@ impl Client {
             }
             Verdict::Firewall | Verdict::Refused { .. } | Verdict::Failed(_) => {}
         }
-        if let Effect::HoldAll(hold) = shot.pass.report(&verdict) {
+        if let Effect::HoldAll(hold) = shot.admission.report(&verdict) {
             let scope = match verdict {
                 Verdict::Firewall => Scope::Addresses,
                 _ => Scope::Target,

@@ -3,7 +3,7 @@
 use super::attempt::Fault;
 use super::bearer::Bearer;
 use super::call::{CallError, Kind, Reply};
-use super::gate::Pass;
+use super::gate::Admission;
 use super::turns::Taken;
 use reqwest::Url;
 use std::sync::Arc;
@@ -40,7 +40,7 @@ pub(super) enum Outcome<T> {
 
 /// One attempt that was sent, or that failed to be sent.
 pub(super) struct Attempt<'a> {
-    pub(super) pass: Pass<'a>,
+    pub(super) admission: Admission<'a>,
     pub(super) kind: Kind,
     pub(super) tentative: bool,
     pub(super) sent: u32,
@@ -56,7 +56,7 @@ pub(super) struct Attempt<'a> {
 /// An attempt that has everything it needs, shortly before its turn.
 #[derive(Debug)]
 pub(super) struct Ready<'a> {
-    pub(super) pass: Pass<'a>,
+    pub(super) admission: Admission<'a>,
     pub(super) bearer: Arc<Bearer>,
     /// Whether another token may be used if this one has expired.
     pub(super) renewable: bool,
@@ -71,7 +71,7 @@ pub(super) enum Departure<'a> {
     /// A hold has begun; nothing was sent.
     Held,
     /// The turn has passed, or the token has expired; nothing was sent.
-    Missed(Pass<'a>),
+    Missed(Admission<'a>),
 }
 
 /// Describes the target of a redirect without IDs: scheme, host and port, and what else differs.

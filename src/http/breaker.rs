@@ -108,7 +108,7 @@ pub(super) enum Effect {
 #[derive(Debug)]
 pub(super) struct BreakerState {
     pub(super) state: State,
-    /// Number of holds. A pass of an older generation was given before the present hold.
+    /// Number of holds. An admission of an older generation was given before the present hold.
     pub(super) generation: u64,
     /// Number of consecutive holds for the present cause.
     level: u32,
@@ -215,7 +215,7 @@ impl BreakerState {
         }
     }
 
-    /// Updates the state after an answer. `probe`: the call is the present hold's probe. `fresh`: it got its pass after
+    /// Updates the state after an answer. `probe`: the call is the present hold's probe. `fresh`: it was admitted after
     /// the last hold began.
     pub(super) fn hear(
         &mut self,

@@ -51,7 +51,7 @@ impl Gate {
 
     /// Waits until this call may be sent, and lets other calls probe first. This call would otherwise be refused again
     /// as the probe, and the gate would be held again before any other call has left.
-    pub(super) async fn enter_last(&self) -> Result<Pass<'_>, CallError> {
+    pub(super) async fn enter_last(&self) -> Result<Admission<'_>, CallError> {
         let until = match &self.inner().state {
             State::Held { until, .. } => Some(*until + OTHERS_FIRST),
             State::Flowing | State::GaveUp(_) => None,
@@ -67,20 +67,20 @@ impl Gate {
     }
 
     /// Waits until this call may be sent.
-    pub(super) async fn enter(&self) -> Result<Pass<'_>, CallError> {
+    pub(super) async fn enter(&self) -> Result<Admission<'_>, CallError> {
         match self.try_enter() {
-            Some(pass) => Ok(pass),
+            Some(admission) => Ok(admission),
             None => self.wait_and_enter().await,
         }
     }
 
-    async fn wait_and_enter(&self) -> Result<Pass<'_>, CallError> {
+    async fn wait_and_enter(&self) -> Result<Admission<'_>, CallError> {
         let mut changed = None;
         loop {
             let look = self.look();
             match look {
                 Look::Go { probe, generation } => {
-                    return Ok(Pass {
+                    return Ok(Admission {
                         gate: self,
                         generation,
                         probe,
@@ -110,10 +110,10 @@ impl Gate {
         }
     }
 
-    /// Returns a pass if no wait is necessary.
-    pub(super) fn try_enter(&self) -> Option<Pass<'_>> {
+    /// Returns an admission if no wait is necessary.
+    pub(super) fn try_enter(&self) -> Option<Admission<'_>> {
         match self.look() {
-            Look::Go { probe, generation } => Some(Pass {
+            Look::Go { probe, generation } => Some(Admission {
                 gate: self,
                 generation,
                 probe,
@@ -168,10 +168,10 @@ impl Gate {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn hear(&self, pass: &Pass<'_>, verdict: &Verdict) -> Effect {
+    fn hear(&self, admission: &Admission<'_>, verdict: &Verdict) -> Effect {
         let mut inner = self.inner();
-        let fresh = pass.generation == inner.generation;
-        let probe = fresh && pass.probe.is_some();
+        let fresh = admission.generation == inner.generation;
+        let probe = fresh && admission.probe.is_some();
         let was_held = !matches!(inner.state, State::Flowing);
         let before = Before::of(&inner);
         let effect = inner.hear(verdict, probe, fresh, Instant::now());
@@ -269,14 +269,14 @@ fn health_text(cause: Cause, verdict: &Verdict) -> String {
 
 /// The right to make one call. If a probe is dropped without a report, another call becomes the probe.
 #[derive(Debug)]
-pub(super) struct Pass<'a> {
+pub(super) struct Admission<'a> {
     gate: &'a Gate,
     generation: u64,
     probe: Option<Cause>,
 }
 
-impl Pass<'_> {
-    /// Returns whether no hold has begun since this pass was given.
+impl Admission<'_> {
+    /// Returns whether no hold has begun since this admission was given.
     pub(super) fn is_valid(&self) -> bool {
         self.generation == self.gate.generation.load(Ordering::Acquire)
     }
@@ -297,7 +297,7 @@ impl Pass<'_> {
     }
 }
 
-impl Drop for Pass<'_> {
+impl Drop for Admission<'_> {
     fn drop(&mut self) {
         if self.probe.is_none() {
             return;

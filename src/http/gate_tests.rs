@@ -27,10 +27,10 @@ async fn all_wait_and_flow_again_after_the_probe() {
     assert!(matches!(&*shown.borrow(), Health::Held { why, until, .. }
             if why == "429: all calls wait" && *until >= Some(start + Duration::from_secs(7))));
     let worker = || async {
-        let pass = gate.enter().await.unwrap();
+        let admission = gate.enter().await.unwrap();
         let at = start.elapsed().mul_f64(1.0 / 1.1).as_secs();
         tokio::time::sleep(Duration::from_secs(1)).await;
-        pass.report(&Verdict::Good);
+        admission.report(&Verdict::Good);
         at
     };
     let mut at = futures_util::future::join_all((0..5).map(|_| worker())).await;
@@ -71,8 +71,8 @@ async fn all_hear_that_the_gate_gave_up() {
     let _probe = gate.enter().await.unwrap();
     let start = Instant::now();
     let (one, two) = tokio::join!(gate.enter(), gate.enter());
-    for pass in [one, two] {
-        assert_eq!(pass.unwrap_err().kind, CallErrorKind::GaveUp);
+    for admission in [one, two] {
+        assert_eq!(admission.unwrap_err().kind, CallErrorKind::GaveUp);
     }
     let waited = start.elapsed().as_secs();
     assert!((892..=893).contains(&waited), "{waited}");

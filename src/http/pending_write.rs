@@ -67,8 +67,10 @@ impl<'a> PendingWrite<'a> {
             let (client, call) = (self.client, &self.call);
             let waited = &mut self.course.waited;
             let ready = async {
-                let pass = timed(&mut waited.hold, client.pass(call)).await?;
-                client.line_up(pass, call, (None, None), lead, waited).await
+                let admission = timed(&mut waited.hold, client.admission(call)).await?;
+                client
+                    .line_up(admission, call, (None, None), lead, waited)
+                    .await
             };
             match ready.await {
                 Ok(Some(ready)) => {

@@ -15,7 +15,7 @@ use super::attempt_state::{Answer, Attempt, Departure, Outcome, Ready, destinati
 use super::bearer::Bearer;
 use super::call::{Call, CallError, CallErrorKind, Kind, Method, Reply, new_id};
 use super::client::{CallState, Client};
-use super::gate::Pass;
+use super::gate::Admission;
 use super::logged_attempt::LoggedAttempt;
 use super::retry::read_retry_after;
 use super::skew::Skew;
@@ -31,8 +31,8 @@ impl Client {
     ) -> Result<Attempt<'_>, CallError> {
         let shot = async {
             loop {
-                let pass = timed(&mut course.waited.hold, self.pass(call)).await?;
-                if let Some(shot) = self.try_send(pass, call, course, None, None).await? {
+                let admission = timed(&mut course.waited.hold, self.admission(call)).await?;
+                if let Some(shot) = self.try_send(admission, call, course, None, None).await? {
                     return Ok(self.examined(call, shot).await);
                 }
             }
@@ -46,26 +46,29 @@ impl Client {
             shot.alone = self.is_refused_alone(call, &shot).await;
         } else if is_busy(&shot) {
             // The call was refused before, and others have been answered since.
-            shot.alone = !shot.pass.is_probe() && self.suspects.is_alone(call);
+            shot.alone = !shot.admission.is_probe() && self.suspects.is_alone(call);
         }
         shot
     }
 
     /// Waits until calls continue, or until this call is the probe that finds out whether they can.
-    pub(super) async fn pass(&self, call: &Call) -> Result<Pass<'_>, CallError> {
+    pub(super) async fn admission(&self, call: &Call) -> Result<Admission<'_>, CallError> {
         loop {
             let suspect = self.suspects.has(call);
-            let pass = if suspect {
+            let admission = if suspect {
                 self.gate.enter_last().await?
             } else {
                 self.gate.enter().await?
             };
             // A call that may fail for reasons of its own is not suitable as a probe.
-            if (pass.probes_outage() || (suspect && pass.is_probe()))
+            if (admission.probes_outage() || (suspect && admission.is_probe()))
                 && let Some(known) = self.known_good.get()
             {
                 let mut course = CallState::probe();
-                if let Some(shot) = self.try_send(pass, known, &mut course, None, None).await? {
+                if let Some(shot) = self
+                    .try_send(admission, known, &mut course, None, None)
+                    .await?
+                {
                     let parse = |reply: Reply| reply.json::<IgnoredAny>().map(|_| ());
                     match self.report_attempt(shot, parse) {
                         // The certificate cannot be accepted: waiting does not help any call.
@@ -79,7 +82,7 @@ impl Client {
                 }
                 continue;
             }
-            return Ok(pass);
+            return Ok(admission);
         }
     }
 
@@ -95,7 +98,7 @@ impl Client {
     /// Returns whether an apparent firewall's block of all calls concerns this call only: it was refused before, calls
     /// of its kind have succeeded since, and a call that was accepted before is still accepted.
     async fn is_refused_alone(&self, call: &Call, shot: &Attempt<'_>) -> bool {
-        !shot.pass.is_probe()
+        !shot.admission.is_probe()
             && self.suspects.is_alone(call)
             && self
                 .is_still_good(Arc::clone(&shot.bearer), Some(shot.from))
@@ -112,11 +115,11 @@ impl Client {
         from: Option<usize>,
     ) -> Option<bool> {
         let known = self.known_good.get()?;
-        let Some(pass) = self.gate.try_enter() else {
+        let Some(admission) = self.gate.try_enter() else {
             return Some(false);
         };
         let mut course = CallState::probe();
-        let sent = self.try_send(pass, known, &mut course, Some(bearer), from);
+        let sent = self.try_send(admission, known, &mut course, Some(bearer), from);
         let Some(shot) = sent.await.ok()? else {
             return Some(false);
         };
@@ -130,7 +133,7 @@ impl Client {
     /// Sends one attempt when its turn has come. `None`: a hold began before that.
     async fn try_send<'a>(
         &'a self,
-        mut pass: Pass<'a>,
+        mut admission: Admission<'a>,
         call: &Call,
         course: &mut CallState,
         bearer: Option<Arc<Bearer>>,
@@ -138,14 +141,20 @@ impl Client {
     ) -> Result<Option<Attempt<'a>>, CallError> {
         loop {
             let waited = &mut course.waited;
-            let ready = self.line_up(pass, call, (bearer.clone(), from), Duration::ZERO, waited);
+            let ready = self.line_up(
+                admission,
+                call,
+                (bearer.clone(), from),
+                Duration::ZERO,
+                waited,
+            );
             let Some(ready) = ready.await? else {
                 return Ok(None);
             };
             match self.depart(ready, call, course).await? {
                 Departure::Sent(shot) => return Ok(Some(shot)),
                 Departure::Held => return Ok(None),
-                Departure::Missed(unused) => pass = unused,
+                Departure::Missed(unused) => admission = unused,
             }
         }
     }
@@ -154,7 +163,7 @@ impl Client {
     /// meanwhile. The caller may give the token and the local address.
     pub(super) async fn line_up<'a>(
         &'a self,
-        pass: Pass<'a>,
+        admission: Admission<'a>,
         call: &Call,
         (bearer, from): (Option<Arc<Bearer>>, Option<usize>),
         lead: Duration,
@@ -172,13 +181,13 @@ impl Client {
             waited,
         });
         let taken = taken.await?;
-        if !pass.is_valid() || !taken.turn.is_open() {
+        if !admission.is_valid() || !taken.turn.is_open() {
             return Ok(None);
         }
         // During the wait, the values that the call relies on may have become too old.
         refuse_late(call.send_deadline, taken.queued_at.elapsed())?;
         Ok(Some(Ready {
-            pass,
+            admission,
             bearer,
             renewable,
             taken,
@@ -193,23 +202,23 @@ impl Client {
         course: &mut CallState,
     ) -> Result<Departure<'a>, CallError> {
         let Ready {
-            pass,
+            admission,
             bearer,
             renewable,
             mut taken,
         } = ready;
         loop {
-            if !pass.is_valid() || !taken.turn.is_open() {
+            if !admission.is_valid() || !taken.turn.is_open() {
                 return Ok(Departure::Held);
             }
             refuse_late(call.send_deadline, taken.queued_at.elapsed())?;
             if renewable && bearer.is_over() {
-                return Ok(Departure::Missed(pass));
+                return Ok(Departure::Missed(admission));
             }
             match taken.turn.depart() {
                 Departs::Now => break,
                 Departs::At(time) => timed(&mut course.waited.rate, sleep_until(time)).await,
-                Departs::Missed => return Ok(Departure::Missed(pass)),
+                Departs::Missed => return Ok(Departure::Missed(admission)),
             }
         }
         let departed = Instant::now();
@@ -226,7 +235,7 @@ impl Client {
             flight.answered();
         }
         Ok(Departure::Sent(Attempt {
-            pass,
+            admission,
             kind: call.kind,
             tentative: call.tentative,
             sent: course.sent,
