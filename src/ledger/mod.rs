@@ -16,6 +16,7 @@
 //! - [`judge`]: decides from a read-back what became of a write, during a run and on `resume`
 //! - [`Ledger::net_changes_in`]: what a run's writes changed in total, for `undo`
 
+mod brief_outcome;
 mod checksum;
 mod chunk;
 mod columns;
@@ -60,7 +61,6 @@ mod shard;
 mod shares;
 mod sqlite;
 mod store;
-mod told;
 mod touched;
 mod unlooked;
 mod waves;
@@ -68,6 +68,7 @@ mod write_columns;
 mod write_fold;
 mod writes;
 
+pub use brief_outcome::BriefOutcome;
 pub use chunk::Chunk;
 pub use crash::crash_point;
 pub use drift::DriftedLine;
@@ -106,7 +107,6 @@ pub use run_ledger::{Ledger, NewLedger};
 pub use runs::{ListedRun, RunToJoin, Runs};
 pub use shares::{Ended, NewPass, Next, Others, Shares, Standing};
 pub use sqlite::{LocalRuns, StateCalls, StateDb};
-pub use told::Told;
 pub use unlooked::{MOST_UNLOOKED, Unlooked, UnlookedLine};
 pub use writes::UnitWrites;
 

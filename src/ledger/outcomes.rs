@@ -5,7 +5,7 @@
 
 use super::store::LinesOf;
 use super::unlooked::{STATUS, UnlookedOutcomes};
-use super::{Counted, Ledger, LedgerError, LineSet, RunKind, Told, UnlookedLine};
+use super::{BriefOutcome, Counted, Ledger, LedgerError, LineSet, RunKind, UnlookedLine};
 use crate::domain::{Line, Outcome, Status};
 use std::vec;
 
@@ -35,26 +35,31 @@ impl Ledger {
 
     /// The lines that a plan would change.
     pub fn planned(&self) -> Result<LineSet, LedgerError> {
-        Ok(self.store().lines(LinesOf::Planned)?.union(&self.untold()?))
+        Ok(self
+            .store()
+            .lines(LinesOf::Planned)?
+            .union(&self.unrecorded()?))
     }
 
     /// Returns the lines of a partly executed plan that still need work: lines that were not reached, and lines with a
     /// write in doubt.
     pub fn still_planned(&self) -> Result<LineSet, LedgerError> {
         let planned = self.store().lines(LinesOf::StillPlanned)?;
-        Ok(planned.union(&self.untold()?))
+        Ok(planned.union(&self.unrecorded()?))
     }
 
     /// Returns the lines of an undo that have no row: the line in the file says what to change, and which value must be there.
-    fn untold(&self) -> Result<LineSet, LedgerError> {
+    fn unrecorded(&self) -> Result<LineSet, LedgerError> {
         let header = self.header();
         if header.kind != RunKind::Undo {
             return Ok(LineSet::default());
         }
-        let told = self.store().lines(LinesOf::Told)?;
+        let recorded = self.store().lines(LinesOf::Recorded)?;
         // Line 1 of its file is the header.
         let last = Line::try_from(header.lines).unwrap_or(Line::MAX - 1) + 1;
-        Ok((2..=last).filter(|line| !told.contains(*line)).collect())
+        Ok((2..=last)
+            .filter(|line| !recorded.contains(*line))
+            .collect())
     }
 
     /// How many lines ended with which status, in the order of [`Status::ALL`].
@@ -75,13 +80,16 @@ impl Ledger {
     }
 
     /// Calls `each` for every line with an outcome, in the order of the file.
-    pub fn each_told(&self, mut each: impl FnMut(Told<'_>)) -> Result<(), LedgerError> {
+    pub fn each_brief_outcome(
+        &self,
+        mut each: impl FnMut(BriefOutcome<'_>),
+    ) -> Result<(), LedgerError> {
         if self.store().unlooked(0..=Line::MAX)?.is_none() {
-            return self.store().each_told(&mut each);
+            return self.store().each_brief_outcome(&mut each);
         }
         // A line's own outcome takes precedence over the record that the line was not looked at.
         for outcome in self.outcomes() {
-            each(Told::of(&outcome?));
+            each(BriefOutcome::of(&outcome?));
         }
         Ok(())
     }

@@ -9,8 +9,8 @@ use super::commit::Commit;
 use super::shares::Shares;
 use super::write_columns::WriteSketch;
 use super::{
-    AtWork, Counted, DriftedLine, ExclusiveLock, Header, LedgerError, LineSet, Order, Orders,
-    PastSession, RecordPlace, RemovedFile, Session, StopReason, Told, Unlooked, Verdict, WriteId,
+    AtWork, BriefOutcome, Counted, DriftedLine, ExclusiveLock, Header, LedgerError, LineSet, Order,
+    Orders, PastSession, RecordPlace, RemovedFile, Session, StopReason, Unlooked, Verdict, WriteId,
     WriteRecord,
 };
 use crate::domain::{CustomerId, Line, Outcome, Shard};
@@ -63,12 +63,15 @@ pub(super) trait Store: fmt::Debug + Send + Sync {
     ) -> Result<Vec<Outcome>, LedgerError>;
 
     /// Calls `each` for the lines that have a row of their own, in their order.
-    fn each_told(&self, each: &mut dyn FnMut(Told<'_>)) -> Result<(), LedgerError> {
+    fn each_brief_outcome(
+        &self,
+        each: &mut dyn FnMut(BriefOutcome<'_>),
+    ) -> Result<(), LedgerError> {
         let mut from = Some(0);
         while let Some(first) = from {
             let page = self.outcomes(&[], first..=Line::MAX, 2_000)?;
             for outcome in &page {
-                each(Told::of(outcome));
+                each(BriefOutcome::of(outcome));
             }
             from = page.last().and_then(|last| last.line.checked_add(1));
         }
@@ -308,7 +311,7 @@ pub(super) enum LinesOf {
     /// They have a row of their own and need no further work: changed, unchanged, failed for good or suppressed.
     Done,
     /// They have a row of their own.
-    Told,
+    Recorded,
     /// A plan would change them.
     Planned,
     /// A plan would change them, or a write for them is in doubt.

@@ -16,7 +16,7 @@ use crate::engine::{
     Aspect, Difference, Event, FinalValues, Left, Recheck, Tally, Unreadable, with_health,
 };
 use crate::http::Client;
-use crate::ledger::{Ledger, Told, Write};
+use crate::ledger::{BriefOutcome, Ledger, Write};
 use crate::system::{System, SystemError};
 use crate::ui;
 use std::collections::{HashMap, HashSet};
@@ -143,7 +143,7 @@ async fn compare(
     let mut batch: Vec<Left> = Vec::new();
     for outcome in known.ledger.outcomes() {
         let outcome = outcome?;
-        if !is_settled(Told::of(&outcome)) {
+        if !is_settled(BriefOutcome::of(&outcome)) {
             continue;
         }
         let reseller = resellers.get(&outcome.line).cloned();
@@ -233,11 +233,11 @@ fn add_altered(differences: &mut Vec<Difference>, ledger: &Ledger) -> Result<(),
 }
 
 /// Returns whether a line has left values to compare.
-fn is_settled(told: Told<'_>) -> bool {
-    match told.status {
-        Status::Changed | Status::Unchanged(Unchanged::Already) => told.customer.is_some(),
+fn is_settled(outcome: BriefOutcome<'_>) -> bool {
+    match outcome.status {
+        Status::Changed | Status::Unchanged(Unchanged::Already) => outcome.customer.is_some(),
         // A line that failed after its account ID was written has left that ID.
-        Status::Failed(_) => told.renamed,
+        Status::Failed(_) => outcome.renamed,
         Status::Unchanged(Unchanged::NothingAsked)
         | Status::WouldChange
         | Status::Skipped(_)
@@ -260,15 +260,15 @@ impl Survey {
         let mut survey = Self::default();
         let mut seen = Vec::new();
         let mut done = 0;
-        known.ledger.each_told(|told| {
-            survey.settled += u64::from(is_settled(told));
-            match told.status {
+        known.ledger.each_brief_outcome(|outcome| {
+            survey.settled += u64::from(is_settled(outcome));
+            match outcome.status {
                 Status::InDoubt => survey.unfinished.in_doubt += 1,
                 Status::WouldChange | Status::Skipped(_) => return,
                 Status::Changed | Status::Unchanged(_) | Status::Failed(_) => {}
             }
             done += 1;
-            seen.extend(told.customer.map(|customer| survey.hash(customer)));
+            seen.extend(outcome.customer.map(|customer| survey.hash(customer)));
         })?;
         seen.sort_unstable();
         let twice = seen.windows(2).filter(|two| two[0] == two[1]);

@@ -80,7 +80,7 @@ pub(super) fn ranges(which: LinesOf) -> &'static str {
             "SELECT line FROM outcomes WHERE run = $1 AND line > $2 \
              AND (status IN ('changed', 'unchanged', 'failed') OR reason = 'suppressed') ORDER BY line"
         ),
-        LinesOf::Told => {
+        LinesOf::Recorded => {
             ranges!("SELECT line FROM outcomes WHERE run = $1 AND line > $2 ORDER BY line")
         }
         LinesOf::Planned => ranges!(

@@ -18,9 +18,9 @@ use crate::ledger::store::{
 use crate::ledger::unlooked::STATUS;
 use crate::ledger::write_columns::{self, WriteSketch};
 use crate::ledger::{
-    Calls, Counted, DriftedLine, ExclusiveLock, Header, LedgerError, LineSet, Orders, PastSession,
-    RecordPlace, RemovedFile, Session, StopReason, Told, Unlooked, WriteId, WriteRecord, drift,
-    header_columns, outcome_columns, remains, shard,
+    BriefOutcome, Calls, Counted, DriftedLine, ExclusiveLock, Header, LedgerError, LineSet, Orders,
+    PastSession, RecordPlace, RemovedFile, Session, StopReason, Unlooked, WriteId, WriteRecord,
+    drift, header_columns, outcome_columns, remains, shard,
 };
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Error, Params, params_from_iter};
@@ -239,7 +239,7 @@ impl Store for SqliteStore {
             LinesOf::Done => {
                 "SELECT line FROM outcomes WHERE status IN ('changed', 'unchanged', 'failed') OR reason = 'suppressed'"
             }
-            LinesOf::Told => "SELECT line FROM outcomes",
+            LinesOf::Recorded => "SELECT line FROM outcomes",
             LinesOf::Planned => "SELECT line FROM outcomes WHERE status = 'would_change'",
             LinesOf::StillPlanned => {
                 "SELECT line FROM outcomes WHERE status IN ('would_change', 'in_doubt')"
@@ -281,11 +281,14 @@ impl Store for SqliteStore {
         self.all(&sql, values, |row| outcome_columns::read(row))
     }
 
-    fn each_told(&self, each: &mut dyn FnMut(Told<'_>)) -> Result<(), LedgerError> {
+    fn each_brief_outcome(
+        &self,
+        each: &mut dyn FnMut(BriefOutcome<'_>),
+    ) -> Result<(), LedgerError> {
         let sql = "SELECT status, reason, customer_id, account_id_before IS NOT account_id_after \
                    FROM outcomes ORDER BY line";
         self.each(sql, (), |row| {
-            each(Told {
+            each(BriefOutcome {
                 status: outcome_columns::status(row.word(0)?, row.word(1)?)?,
                 customer: row.text(2)?,
                 renamed: row.get(3)?,

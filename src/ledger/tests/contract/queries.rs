@@ -223,7 +223,9 @@ fn partly_looked(kept: &Kept) -> Ledger {
 fn assert_told_as(ledger: &Ledger, seen: &[Outcome]) {
     let mut told = Vec::new();
     ledger
-        .each_told(|one| told.push((one.status, one.customer.map(str::to_owned), one.renamed)))
+        .each_brief_outcome(|one| {
+            told.push((one.status, one.customer.map(str::to_owned), one.renamed))
+        })
         .unwrap();
     let expected = seen.iter().map(|one| {
         let customer = one.customer.as_ref().map(ToString::to_string);

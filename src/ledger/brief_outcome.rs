@@ -5,7 +5,7 @@ use crate::domain::{Outcome, Status};
 
 /// What became of a line, in short.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Told<'a> {
+pub struct BriefOutcome<'a> {
     /// How it ended.
     pub status: Status,
     /// The customer that it meant.
@@ -14,7 +14,7 @@ pub struct Told<'a> {
     pub renamed: bool,
 }
 
-impl<'a> Told<'a> {
+impl<'a> BriefOutcome<'a> {
     /// Returns the short form of an outcome.
     pub fn of(outcome: &'a Outcome) -> Self {
         Self {
