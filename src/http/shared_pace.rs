@@ -18,9 +18,9 @@ const LATE: [Duration; 2] = [Duration::from_millis(2), Duration::from_millis(9)]
 /// Lower and upper limit of the round-trip time that is assumed when turns are requested ahead.
 const ROUND_TRIP: [Duration; 2] = [Duration::from_micros(200), Duration::from_millis(100)];
 
-/// What a question reports.
+/// What a question reports about the pace of this process.
 #[derive(Debug)]
-pub(super) struct Told {
+pub(super) struct PaceReport {
     pub(super) per_second: Option<f64>,
     pub(super) gap: Duration,
     pub(super) orders: Option<i32>,
@@ -80,12 +80,12 @@ impl SharedPace {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn told(&self, lane: Lane) -> Told {
+    pub(super) fn report(&self, lane: Lane) -> PaceReport {
         let answered = self.answered[lane as usize].swap(0, Ordering::Relaxed);
         let inner = self.inner();
         let OfLane { own, orders, .. } = inner.lanes[lane as usize];
         let tolerance = inner.late.get();
-        Told {
+        PaceReport {
             per_second: own,
             gap: own.map_or(Duration::ZERO, |rate| gap_of(rate, tolerance)),
             orders,

@@ -165,19 +165,19 @@ impl SharedTurns {
         loop {
             let sent = Instant::now();
             let wanted = queue.wanted();
-            let told = self.pace.told(queue.lane);
+            let report = self.pace.report(queue.lane);
             let mut calls = queue.reported();
             let ask = TurnsAsk {
                 lane: queue.lane,
                 from: self.addresses[queue.from],
                 wanted: wanted.calls,
-                ahead: wanted.lead + told.round_trip,
-                per_second: told.per_second,
-                gap: told.gap,
-                orders: told.orders,
-                late: told.late,
+                ahead: wanted.lead + report.round_trip,
+                per_second: report.per_second,
+                gap: report.gap,
+                orders: report.orders,
+                late: report.late,
                 quota: self.quota,
-                answered: told.answered,
+                answered: report.answered,
                 slow: calls.slow,
                 came_late: calls.came_late,
                 unused: std::mem::take(&mut calls.unused),
@@ -191,7 +191,7 @@ impl SharedTurns {
                     self.pace.learn(queue.lane, sent, &grant);
                     return Ok(Answer {
                         wanted,
-                        late: told.late,
+                        late: report.late,
                         grant,
                     });
                 }
