@@ -34,6 +34,7 @@ mod notice;
 mod oauth;
 mod path;
 mod pending_write;
+mod percentile;
 mod proxy;
 mod quota;
 mod rate_limiter;
@@ -53,7 +54,6 @@ mod token_source;
 mod trace;
 mod turn_queue;
 mod turns;
-mod usual;
 
 #[cfg(test)]
 mod tests;

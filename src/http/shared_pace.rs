@@ -1,12 +1,12 @@
 //! What this process reports and learns with each question for shared turns: its rate, the rate that applies, its usual
 //! delay, and the time.
 
+use super::percentile::DurationPercentile;
 use super::rate_limiter::gap_of;
 use super::settings::Rate;
 use super::shared_clock::SharedClock;
 use super::trace::event;
 use super::turn_queue::Slot;
-use super::usual::Usual;
 use crate::limits::{Lane, TurnsGrant};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -40,8 +40,8 @@ pub(super) struct SharedPace {
 #[derive(Debug)]
 struct Inner {
     clock: SharedClock,
-    late: Usual,
-    round_trip: Usual,
+    late: DurationPercentile,
+    round_trip: DurationPercentile,
     lanes: [OfLane; 2],
 }
 
@@ -68,8 +68,8 @@ impl SharedPace {
             inner: Mutex::new(Inner {
                 clock: SharedClock::new(),
                 // It starts with the maximum: a turn that a busy machine misses costs more than a slightly longer gap.
-                late: Usual::new(most, least, most),
-                round_trip: Usual::new(quickest, quickest, slowest),
+                late: DurationPercentile::new(most, least, most),
+                round_trip: DurationPercentile::new(quickest, quickest, slowest),
                 lanes: [lane(find), lane(write.unwrap_or(find))],
             }),
             answered: Default::default(),

@@ -1,4 +1,4 @@
-//! A running estimate of a duration that nearly all samples do not exceed.
+//! A running estimate of the 99th percentile of a duration: nearly all samples are not longer.
 
 use std::time::Duration;
 
@@ -7,15 +7,15 @@ const SHARE: f64 = 0.99;
 /// Factor by which a longer sample raises the estimate.
 const RAISE: f64 = 1.1;
 
-/// The usual duration of something.
+/// The 99th percentile of a duration, estimated without keeping samples.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Usual {
+pub(super) struct DurationPercentile {
     now: Duration,
     least: Duration,
     most: Duration,
 }
 
-impl Usual {
+impl DurationPercentile {
     /// Starts with `first`, and always stays between `least` and `most`.
     pub(super) fn new(first: Duration, least: Duration, most: Duration) -> Self {
         let now = first;
@@ -44,9 +44,9 @@ mod tests {
 
     fn learned(seen: impl Iterator<Item = u64>) -> Duration {
         let ms = Duration::from_millis;
-        let mut usual = Usual::new(ms(4), ms(2), ms(9));
-        seen.for_each(|micros| usual.learn(Duration::from_micros(micros)));
-        usual.get()
+        let mut estimate = DurationPercentile::new(ms(4), ms(2), ms(9));
+        seen.for_each(|micros| estimate.learn(Duration::from_micros(micros)));
+        estimate.get()
     }
 
     #[test]
