@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use super::attempt::{Fault, PROXY_LOGIN};
 use super::attempt_state::{Answer, Attempt, Outcome};
 use super::breaker::{Effect, Verdict};
-use super::call::{Call, CallError, CallErrorKind, Kind, Reply, Stranger, Unreadable};
+use super::call::{Call, CallError, CallErrorKind, CallKind, Reply, Stranger, Unreadable};
 use super::client::Client;
 use super::turns::{Blocked, Scope};
 
@@ -100,7 +100,7 @@ impl Client {
     fn judge<T>(
         &self,
         answer: Answer,
-        kind: Kind,
+        kind: CallKind,
         alone: bool,
         parse: impl FnOnce(Reply) -> Result<T, Unreadable>,
     ) -> (Verdict, Outcome<T>) {
@@ -155,7 +155,7 @@ impl Client {
                     Err(_) if is_text => stranger(Stranger::Page, instead(status, "plain text")),
                     // Answers to writes are not parsed here.
                     Err(error) => {
-                        debug_assert!(kind != Kind::Write);
+                        debug_assert!(kind != CallKind::Write);
                         failed(why(CallErrorKind::Unreadable, error.0))
                     }
                 }
@@ -171,12 +171,12 @@ impl Client {
     }
 
     /// Returns whether the answer is not from the API: a web page, or a 404 that is not the API's own.
-    fn is_strangers(&self, reply: &Reply, kind: Kind) -> bool {
+    fn is_strangers(&self, reply: &Reply, kind: CallKind) -> bool {
         if (self.is_own_error)(reply) {
             return false;
         }
         // Any web server in front may refuse a filter that is too long, and a 404 to a write is about that write.
-        let unknown = reply.status == 404 && kind != Kind::Write;
+        let unknown = reply.status == 404 && kind != CallKind::Write;
         unknown || (reply.is_html() && !matches!(reply.status, 401 | 403 | 413 | 414 | 431))
     }
 }

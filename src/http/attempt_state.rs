@@ -2,7 +2,7 @@
 
 use super::attempt::Fault;
 use super::bearer::Bearer;
-use super::call::{CallError, Kind, Reply};
+use super::call::{CallError, CallKind, Reply};
 use super::gate::Admission;
 use super::turns::Taken;
 use reqwest::Url;
@@ -41,7 +41,7 @@ pub(super) enum Outcome<T> {
 /// One attempt that was sent, or that failed to be sent.
 pub(super) struct Attempt<'a> {
     pub(super) admission: Admission<'a>,
-    pub(super) kind: Kind,
+    pub(super) kind: CallKind,
     pub(super) tentative: bool,
     pub(super) sent: u32,
     pub(super) departed: Instant,

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::call::{Call, Kind};
+use super::call::{Call, CallKind};
 
 /// Maximum number of calls that are remembered at the same time; further ones wait like all calls.
 const MOST: usize = 1000;
@@ -51,7 +51,7 @@ impl BlockedCalls {
     }
 
     fn successes(&self, call: &Call) -> &AtomicU64 {
-        if call.kind == Kind::Write {
+        if call.kind == CallKind::Write {
             &self.writes
         } else {
             &self.reads
@@ -64,5 +64,5 @@ impl BlockedCalls {
 }
 
 fn key(call: &Call) -> (String, bool) {
-    (call.path.as_str().to_owned(), call.kind == Kind::Write)
+    (call.path.as_str().to_owned(), call.kind == CallKind::Write)
 }

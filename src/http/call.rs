@@ -18,7 +18,7 @@ pub enum Method {
 
 /// What a call is for; each kind is counted separately.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum CallKind {
     /// Looks up a customer by its account ID.
     Find,
     /// Reads an object by its key.
@@ -39,7 +39,7 @@ pub struct Call {
     /// The body, as JSON.
     pub body: Option<Vec<u8>>,
     /// The purpose of the call.
-    pub kind: Kind,
+    pub kind: CallKind,
     /// For a write: the correlation ID under which its intent was recorded. A read gets a new one for each attempt.
     pub correlation: Option<String>,
     /// For a write: after this time the values that it relies on are too old, so it must not depart any more.
@@ -58,7 +58,7 @@ impl Call {
     }
 
     /// Creates a GET.
-    pub fn get(kind: Kind, path: Path) -> Self {
+    pub fn get(kind: CallKind, path: Path) -> Self {
         Self {
             method: Method::Get,
             path,
@@ -78,7 +78,7 @@ impl Call {
             path,
             query: Vec::new(),
             body: Some(body),
-            kind: Kind::Write,
+            kind: CallKind::Write,
             correlation: None,
             send_deadline: Some(send_deadline),
             tentative: false,

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::attempt;
 use super::bearer::Bearer;
-use super::call::{ApiTraits, Call, CallError, CallErrorKind, Kind, Reply};
+use super::call::{ApiTraits, Call, CallError, CallErrorKind, CallKind, Reply};
 use super::egress::check_addresses;
 use super::gate::Gate;
 use super::health::{Counters, Health, HealthBoard, Tally};
@@ -244,7 +244,7 @@ impl Client {
         if success {
             self.suspects.succeeded(call);
         }
-        if success && call.kind != Kind::Write && self.known_good.get().is_none() {
+        if success && call.kind != CallKind::Write && self.known_good.get().is_none() {
             // Another worker may have set it first, which is equally good.
             let _ = self.known_good.set(Call {
                 // This resource is known to exist now: if the probe fails, the system has failed.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::call::Kind;
+use super::call::CallKind;
 use super::trace::{event, millis};
 
 /// Whether calls are sent or held.
@@ -191,11 +191,11 @@ impl Tally {
     }
 
     /// Counts a call that departs. The returned [`Flight`] measures the latency when the call is answered.
-    pub(super) fn departs(&self, kind: Kind, retry: bool, now: Instant) -> Flight<'_> {
+    pub(super) fn departs(&self, kind: CallKind, retry: bool, now: Instant) -> Flight<'_> {
         let by_kind = match kind {
-            Kind::Find => &self.find,
-            Kind::Read => &self.read,
-            Kind::Write => &self.write,
+            CallKind::Find => &self.find,
+            CallKind::Read => &self.read,
+            CallKind::Write => &self.write,
         };
         by_kind.fetch_add(1, Ordering::Relaxed);
         if retry {
@@ -283,7 +283,7 @@ mod tests {
     fn time_without_anything_to_call_counts_only_between_calls() {
         let tally = Tally::new();
         let at = |seconds| tally.epoch + Duration::from_secs(seconds);
-        let call = |seconds| tally.departs(Kind::Find, false, at(seconds)).answered();
+        let call = |seconds| tally.departs(CallKind::Find, false, at(seconds)).answered();
         call(0);
         call(2);
         tally.was_idle(Duration::from_secs(8));

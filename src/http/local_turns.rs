@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::breaker::Hold;
-use super::call::{CallError, Kind};
+use super::call::{CallError, CallKind};
 use super::egress::{Egress, QUOTA_USED_UP, Way};
 use super::health::HealthBoard;
 use super::rate_limiter::{Pace, Slot, TooLate};
@@ -47,8 +47,8 @@ impl LocalTurns {
         })
     }
 
-    fn pace_of(&self, kind: Kind) -> &Pace {
-        let own = self.writes.as_ref().filter(|_| kind == Kind::Write);
+    fn pace_of(&self, kind: CallKind) -> &Pace {
+        let own = self.writes.as_ref().filter(|_| kind == CallKind::Write);
         own.unwrap_or(&self.reads)
     }
 
@@ -91,7 +91,7 @@ impl Turns for LocalTurns {
         })
     }
 
-    fn accepted(&self, kind: Kind) {
+    fn accepted(&self, kind: CallKind) {
         self.pace_of(kind).accepted();
     }
 

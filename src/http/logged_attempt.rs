@@ -8,7 +8,7 @@ use tracing::Level;
 
 use super::attempt::{self, Fault};
 use super::attempt_state::Answer;
-use super::call::{Call, Kind, Method};
+use super::call::{Call, CallKind, Method};
 use super::client::CallState;
 use super::trace::{Waited, event, is_heard, millis};
 
@@ -76,9 +76,9 @@ impl<'a> LoggedAttempt<'a> {
     fn kind(&self) -> &'static str {
         match self.call.kind {
             _ if self.is_probe => "probe",
-            Kind::Find => "find",
-            Kind::Read => "read",
-            Kind::Write => "write",
+            CallKind::Find => "find",
+            CallKind::Read => "read",
+            CallKind::Write => "write",
         }
     }
 
@@ -147,7 +147,7 @@ mod tests {
 
     #[tokio::test]
     async fn without_a_subscriber_nothing_is_kept_and_no_clock_is_read() {
-        let (call, mut course) = (Call::get(Kind::Read, Path::new("/x")), CallState::new());
+        let (call, mut course) = (Call::get(CallKind::Read, Path::new("/x")), CallState::new());
         let wait = tokio::time::sleep(Duration::from_millis(5));
         timed(&mut course.waited.rate, wait).await;
         assert_eq!(course.waited.rate, Duration::ZERO);

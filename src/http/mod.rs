@@ -59,7 +59,7 @@ mod turns;
 mod tests;
 
 pub use call::{
-    ApiTraits, Call, CallError, CallErrorKind, Kind, NoAnswer, Reply, Sent, Unreadable, new_id,
+    ApiTraits, Call, CallError, CallErrorKind, CallKind, NoAnswer, Reply, Sent, Unreadable, new_id,
 };
 pub use client::{Client, address_key, check_base_url};
 pub use client_certificate::Validity;

@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use super::attempt::{self, Fault, LONGEST_BODY};
 use super::attempt_state::{Answer, Attempt, Departure, Outcome, Ready, destination};
 use super::bearer::Bearer;
-use super::call::{Call, CallError, CallErrorKind, Kind, Method, Reply, new_id};
+use super::call::{Call, CallError, CallErrorKind, CallKind, Method, Reply, new_id};
 use super::client::{CallState, Client};
 use super::gate::Admission;
 use super::logged_attempt::LoggedAttempt;
@@ -344,7 +344,7 @@ impl Client {
         let mut correlation = None;
         if let Some(name) = &self.correlation {
             let id = match (call.kind, &call.correlation) {
-                (Kind::Write, Some(noted)) => noted.clone(),
+                (CallKind::Write, Some(noted)) => noted.clone(),
                 _ => new_id(),
             };
             put_id(headers, name, &id)?;

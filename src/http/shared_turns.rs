@@ -8,7 +8,7 @@
 //! Without an answer no call is made. The client waits for an answer as long as for a system that does not answer.
 
 use super::breaker::Hold;
-use super::call::{CallError, CallErrorKind, Kind};
+use super::call::{CallError, CallErrorKind, CallKind};
 use super::egress::{Egress, QUOTA_USED_UP, Way};
 use super::health::{HealthBoard, WaitCause};
 use super::settings::{Settings, SetupError, Span};
@@ -94,9 +94,12 @@ impl SharedTurns {
         })
     }
 
-    fn queue(&self, kind: Kind, from: usize) -> &TurnQueue {
+    fn queue(&self, kind: CallKind, from: usize) -> &TurnQueue {
         let of_writes = self.addresses.len() + from;
-        let own = self.queues.get(of_writes).filter(|_| kind == Kind::Write);
+        let own = self
+            .queues
+            .get(of_writes)
+            .filter(|_| kind == CallKind::Write);
         own.unwrap_or(&self.queues[from])
     }
 
@@ -302,7 +305,7 @@ impl Turns for SharedTurns {
         })
     }
 
-    fn accepted(&self, kind: Kind) {
+    fn accepted(&self, kind: CallKind) {
         self.pace.accepted(self.queue(kind, 0).lane);
     }
 

@@ -11,14 +11,14 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::breaker::Hold;
-use super::call::{CallError, CallErrorKind, Kind};
+use super::call::{CallError, CallErrorKind, CallKind};
 use super::trace::Waited;
 
 /// A request for a turn.
 #[derive(Debug)]
 pub(super) struct Ask<'w> {
     /// The kind of call.
-    pub(super) kind: Kind,
+    pub(super) kind: CallKind,
     /// The required local address, by its place in the list.
     pub(super) from: Option<usize>,
     /// The turn is given this long before its time, because the caller has to prepare something before it sends.
@@ -50,7 +50,7 @@ pub(super) trait Turns: fmt::Debug + Send + Sync {
     fn take<'t: 'w, 'w>(&'t self, ask: Ask<'w>) -> Taking<'t, 'w>;
 
     /// Notes that the system accepted a call of this kind: it sent a final answer, with any content.
-    fn accepted(&self, kind: Kind);
+    fn accepted(&self, kind: CallKind);
 
     /// Notes that the system itself answered a call that departed from this address at `departed`, so nothing in
     /// between blocks the address.

@@ -7,7 +7,8 @@ mod place;
 
 use super::*;
 use crate::http::{
-    Call, CallError, CallErrorKind, Client, Kind, Path, Quota, Rate, Reply, Settings, Unreadable,
+    Call, CallError, CallErrorKind, CallKind, Client, Path, Quota, Rate, Reply, Settings,
+    Unreadable,
 };
 use api::{Api, Seen, most_within};
 use place::{Place, Process};
@@ -19,7 +20,7 @@ use tokio::time::{Instant, timeout};
 
 async fn call(client: &Client) -> Result<u16, CallError> {
     let call = Call::get(
-        Kind::Read,
+        CallKind::Read,
         Path::new("/api/customers").segment("7").unwrap(),
     );
     let parse = |reply: &Reply| Ok::<_, Unreadable>(reply.status);

@@ -40,7 +40,7 @@ impl Turns for Scripted {
         })
     }
 
-    fn accepted(&self, kind: Kind) {
+    fn accepted(&self, kind: CallKind) {
         self.hear(format!("accepted {kind:?}"));
     }
 

@@ -6,7 +6,7 @@ use super::super::read::{Answer, body_of, read};
 use super::super::settings::{Sending, Settings, SetupError};
 use super::wire::{Body, RawBody, Whole, code_of, refusal};
 use crate::domain::{CustomerId, ResellerId};
-use crate::http::{ApiTraits, Call, Client, Kind, Path, Reply};
+use crate::http::{ApiTraits, Call, CallKind, Client, Path, Reply};
 use secrecy::ExposeSecret;
 use serde_json::Value;
 use std::sync::{Arc, PoisonError};
@@ -75,7 +75,7 @@ impl Adobe {
 
     /// Reads a customer, with its profile byte for byte as received; `None`: there is no such customer.
     pub(super) async fn whole(&self, customer: &CustomerId) -> Result<Option<Whole>, SystemError> {
-        let call = Call::get(Kind::Read, path_of(customer)?);
+        let call = Call::get(CallKind::Read, path_of(customer)?);
         let parse = |reply: &Reply| -> Answer<Option<Whole>> {
             match reply.status {
                 200 => {

@@ -7,7 +7,7 @@ use super::super::{Fatal, SystemError};
 use super::api::{Adobe, Kept};
 use super::wire::{Body, ListBody, Page, code_of, refusal};
 use crate::domain::{Failed, ResellerId};
-use crate::http::{Call, Kind, Path, Reply};
+use crate::http::{Call, CallKind, Path, Reply};
 use smol_str::SmolStr;
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -120,7 +120,7 @@ impl Adobe {
         let path = Path::new("/v3/resellers")
             .segment(reseller.as_str())?
             .then("customers");
-        let call = Call::get(Kind::Find, path)
+        let call = Call::get(CallKind::Find, path)
             .with_query("status", status.to_owned())
             .with_query("limit", PAGE.to_string())
             .with_query("offset", offset.to_string())

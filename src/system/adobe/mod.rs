@@ -33,7 +33,7 @@ use super::read::{Answer, read};
 use super::settings::Sending;
 use super::write::{BoxFuture, PreparedWrite, WriteOp, Written};
 use crate::domain::{AccountId, CustomerId, Failed, Reseller};
-use crate::http::{Call, Kind, Path, Reply};
+use crate::http::{Call, CallKind, Path, Reply};
 use std::sync::PoisonError;
 use tokio::time::Instant;
 
@@ -114,7 +114,7 @@ impl Backend for Adobe {
 
     fn probe(&self) -> BoxFuture<'_, Result<(), SystemError>> {
         Box::pin(async move {
-            let call = Call::get(Kind::Read, Path::new("/partnerservice/ping"));
+            let call = Call::get(CallKind::Read, Path::new("/partnerservice/ping"));
             let parse = |reply: &Reply| -> Answer<()> {
                 match reply.status {
                     200..=299 | 404 => Ok(()),

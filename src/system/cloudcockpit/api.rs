@@ -7,7 +7,7 @@ use super::super::read::{Answer, ReadError, body_of, read};
 use super::super::settings::{Settings, SetupError};
 use super::wire::{Body, error_in, refusal, words_of};
 use crate::domain::{CustomerId, Failed, Reseller, guid};
-use crate::http::{ApiTraits, Call, Client, Kind, Path, Reply};
+use crate::http::{ApiTraits, Call, CallKind, Client, Path, Reply};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -60,7 +60,7 @@ impl CloudCockpit {
         customer: &CustomerId,
         reseller: Option<&Reseller>,
     ) -> Result<Option<Customer>, SystemError> {
-        let call = scoped(Call::get(Kind::Read, path_of(customer)?), reseller);
+        let call = scoped(Call::get(CallKind::Read, path_of(customer)?), reseller);
         let parse = |reply: &Reply| -> Answer<Option<Customer>> {
             match reply.status {
                 200 => {

@@ -6,7 +6,7 @@ use super::super::read::{Answer, body_of, read};
 use super::api::{CloudCockpit, scoped};
 use super::wire::{Body, ListBody, Page, error_in, refusal};
 use crate::domain::{AccountId, Failed, Reseller};
-use crate::http::{Call, Kind, Path, Reply};
+use crate::http::{Call, CallKind, Path, Reply};
 use std::sync::Arc;
 
 /// The most customers on a page.
@@ -115,7 +115,7 @@ impl CloudCockpit {
         number: u64,
         search: Option<&AccountId>,
     ) -> Result<Page, SystemError> {
-        let mut call = Call::get(Kind::Find, Path::new("/v1/Customers"))
+        let mut call = Call::get(CallKind::Find, Path::new("/v1/Customers"))
             .with_query("pageNumber", number.to_string())
             .with_query("pageSize", PAGE.to_string());
         if let Some(value) = search {

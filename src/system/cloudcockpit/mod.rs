@@ -29,7 +29,7 @@ use super::listing::SWEEPS;
 use super::read::{Answer, read};
 use super::write::{BoxFuture, OneCall, PreparedWrite, WriteOp, WriteValue, Written};
 use crate::domain::{AccountId, CustomerId, Failed, Reseller};
-use crate::http::{Call, Kind, Path, Reply};
+use crate::http::{Call, CallKind, Path, Reply};
 use serde_json::json;
 use tokio::time::Instant;
 
@@ -128,7 +128,7 @@ impl Backend for CloudCockpit {
 
     fn probe(&self) -> BoxFuture<'_, Result<(), SystemError>> {
         Box::pin(async move {
-            let call = Call::get(Kind::Find, Path::new("/v1/Customers"))
+            let call = Call::get(CallKind::Find, Path::new("/v1/Customers"))
                 .with_query("pageNumber", "1".to_owned())
                 .with_query("pageSize", "1".to_owned());
             let parse = |reply: &Reply| -> Answer<()> {

@@ -5,7 +5,7 @@ use super::super::error::{SystemError, senseless};
 use super::super::read::{Answer, body_of, read};
 use super::wire::{CustomerBody, LocationBody, OneOrMany, error_of, refusal};
 use crate::domain::{AccountId, CustomerId, Failed, LocationId};
-use crate::http::{ApiTraits, Call, Client, Kind, Path, Reply};
+use crate::http::{ApiTraits, Call, CallKind, Client, Path, Reply};
 use smol_str::SmolStr;
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::AtomicUsize;
@@ -60,7 +60,7 @@ impl Plume {
             self.forget_near(account);
         }
         let path = segments(&["/api/Partners/customers/search"], &[account.as_str()])?;
-        let mut call = Call::get(Kind::Find, path)
+        let mut call = Call::get(CallKind::Find, path)
             .with_query("field", "accountId".to_owned())
             .with_query("exactMatch", "true".to_owned())
             .with_query("startsWith", "true".to_owned());
@@ -99,7 +99,7 @@ impl Plume {
         customer: &CustomerId,
     ) -> Result<Vec<Location>, SystemError> {
         let path = segments(&["/api/Customers", "locations"], &[customer.as_str()])?;
-        let call = Call::get(Kind::Read, path);
+        let call = Call::get(CallKind::Read, path);
         let parse = |reply: &Reply| -> Answer<Vec<Location>> {
             if reply.status != 200 {
                 return Err(refusal(reply).into());
@@ -136,7 +136,7 @@ impl Plume {
             let found = body.location().filter(|found| found.id == *location);
             found.ok_or_else(|| senseless(reply, "another location than the one asked for").into())
         };
-        read(&self.client, &Call::get(Kind::Read, path), parse).await
+        read(&self.client, &Call::get(CallKind::Read, path), parse).await
     }
 }
 

@@ -5,7 +5,7 @@ use super::super::{Bulk, Customer, Key, SystemError, Wanted};
 use super::api::{BULK_LIMIT, Plume};
 use super::wire::{CustomerBody, error_of};
 use crate::domain::{AccountId, CustomerId};
-use crate::http::{Call, Kind, Path, Unreadable, encoded_len};
+use crate::http::{Call, CallKind, Path, Unreadable, encoded_len};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::sync::PoisonError;
@@ -66,7 +66,7 @@ impl Plume {
         if locations {
             filter["include"] = Value::from("locations");
         }
-        let call = Call::get(Kind::Find, Path::new("/api/Customers"))
+        let call = Call::get(CallKind::Find, Path::new("/api/Customers"))
             .with_query("filter", filter.to_string())
             .tentatively();
         let answer = self

@@ -27,7 +27,7 @@ use super::listing::endless;
 use super::read::{Answer, body_of, read};
 use super::write::{BoxFuture, PreparedWrite, WriteOp, WriteValue, Written};
 use crate::domain::{AccountId, CustomerId, Failed, LocationId, Reseller};
-use crate::http::{Call, Kind, Reply};
+use crate::http::{Call, CallKind, Reply};
 use smol_str::SmolStr;
 use std::sync::PoisonError;
 
@@ -77,7 +77,7 @@ impl Backend for Plume {
     ) -> BoxFuture<'a, Result<Option<Customer>, SystemError>> {
         Box::pin(async move {
             let path = segments(&["/api/Customers"], &[customer.as_str()])?;
-            let mut call = Call::get(Kind::Read, path);
+            let mut call = Call::get(CallKind::Read, path);
             if locations {
                 call = call.with_query("filter", r#"{"include":"locations"}"#.to_owned());
             }
