@@ -4,12 +4,12 @@ use super::options::SandboxOptions;
 use crate::report;
 use crate::run::{CommandError, Exit, kind, latency, populate_from, runtime};
 use crate::sandbox::{Fault, Options, Sandbox};
-use crate::system::Kind;
+use crate::system::SystemKind;
 use crate::ui;
 use std::str::FromStr;
 
 pub(super) fn run(options: &SandboxOptions) -> Result<Exit, CommandError> {
-    let system = Kind::parse(&options.system).ok_or_else(|| {
+    let system = SystemKind::parse(&options.system).ok_or_else(|| {
         CommandError::usage(format!(
             "`{}` is not plume, adobe or cloudcockpit",
             options.system
@@ -59,7 +59,7 @@ pub(super) fn run(options: &SandboxOptions) -> Result<Exit, CommandError> {
 }
 
 /// Returns a command that works on this stand-in as it is printed, with all settings that the system needs.
-fn try_it(options: &SandboxOptions, system: Kind, base_url: &str) -> String {
+fn try_it(options: &SandboxOptions, system: SystemKind, base_url: &str) -> String {
     let file = options.from.as_deref();
     let file = file.map_or_else(|| "FILE".to_owned(), report::path_word);
     let words = ["idshift", "apply", &file, "--system"].map(str::to_owned);
@@ -73,12 +73,12 @@ fn try_it(options: &SandboxOptions, system: Kind, base_url: &str) -> String {
     ];
     words.extend(rest.map(str::to_owned));
     let (key, more): (&str, &[&str]) = match system {
-        Kind::Plume => ("", &[]),
-        Kind::Adobe => (
+        SystemKind::Plume => ("", &[]),
+        SystemKind::Adobe => (
             "IDSHIFT_API_KEY=x ",
             &["--reseller", "5556667778", "--accept-welcome-emails"],
         ),
-        Kind::CloudCockpit => ("", &["--tenant", "sandbox.example", "--reseller", "own"]),
+        SystemKind::CloudCockpit => ("", &["--tenant", "sandbox.example", "--reseller", "own"]),
     };
     words.extend(more.iter().map(|word| (*word).to_owned()));
     format!("IDSHIFT_TOKEN=x {key}{}", report::shell(words))

@@ -7,7 +7,7 @@ use crate::engine::{Concurrency, Lookup};
 use crate::http::{
     ClientCertificate, Quota, Rate, SecretString, Span, Token, check_base_url, parse_addresses,
 };
-use crate::system::{Kind, Sending};
+use crate::system::{Sending, SystemKind};
 use smol_str::SmolStr;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -21,7 +21,7 @@ const MOST_AT_ONCE: usize = 256;
 #[derive(Debug)]
 pub struct Resolved {
     /// Which system.
-    pub system: Kind,
+    pub system: SystemKind,
     /// Its address in normal form; `None`: not given.
     pub base_url: Option<String>,
     /// The folder of the runs; with a shared ledger, of their files on this machine.
@@ -90,8 +90,8 @@ impl Resolved {
 
     /// Checks all settings, but reads no secret.
     pub fn of(values: &mut Values) -> Result<Self, ConfigError> {
-        let system = values.choice("system")?.and_then(Kind::parse);
-        let system = system.unwrap_or(Kind::Plume);
+        let system = values.choice("system")?.and_then(SystemKind::parse);
+        let system = system.unwrap_or(SystemKind::Plume);
         let capabilities = system.capabilities();
         let rate = values.parsed("rate", Rate::from_str)?;
         let find_rate = values.parsed("find_rate", Rate::from_str)?;
@@ -201,7 +201,7 @@ impl Resolved {
 }
 
 /// Returns the setting `reseller_id`: an ID, or `own`.
-fn reseller(values: &Values, system: Kind) -> Result<Option<String>, ConfigError> {
+fn reseller(values: &Values, system: SystemKind) -> Result<Option<String>, ConfigError> {
     values.parsed("reseller_id", |text| match reseller_of(system, text) {
         Some(Err(why)) => Err(format!("`{text}` is no ID: {why}")),
         Some(Ok(_)) | None => Ok(text.to_owned()),
@@ -209,7 +209,7 @@ fn reseller(values: &Values, system: Kind) -> Result<Option<String>, ConfigError
 }
 
 /// The reseller as an ID; `None`: it is `own`.
-pub fn reseller_of(system: Kind, text: &str) -> Option<Result<ResellerId, IdError>> {
+pub fn reseller_of(system: SystemKind, text: &str) -> Option<Result<ResellerId, IdError>> {
     let is_own = text.eq_ignore_ascii_case("own");
     (!is_own).then(|| ResellerId::new(spelled(system, text)))
 }
@@ -225,7 +225,7 @@ impl Resolved {
 }
 
 /// Returns an ID in the form in which IDs are compared: GUIDs have one spelling.
-fn spelled(system: Kind, text: &str) -> SmolStr {
+fn spelled(system: SystemKind, text: &str) -> SmolStr {
     if system.capabilities().ids_are_guids {
         guid(text)
     } else {
@@ -266,7 +266,7 @@ fn addresses(egress: &[IpAddr]) -> u32 {
 /// quota; the quota remains if that rate can never exceed it.
 fn quota(
     values: &Values,
-    system: Kind,
+    system: SystemKind,
     said_rate: Option<Rate>,
     addresses: u32,
 ) -> Result<(Option<Quota>, Option<String>), ConfigError> {

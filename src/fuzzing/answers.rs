@@ -1,7 +1,8 @@
 use crate::domain::{AccountId, CustomerId, LocationId, ServiceId};
 use crate::http::{Rate, Settings as Http, Token};
 use crate::system::{
-    Bulk, Customer, Key, Kind, Sending, Settings, System, Wanted, WriteOp, WriteValue, Written,
+    Bulk, Customer, Key, Sending, Settings, System, SystemKind, Wanted, WriteOp, WriteValue,
+    Written,
 };
 use secrecy::SecretString;
 use serde_json::Value;
@@ -135,7 +136,10 @@ fn make() -> Option<Bench> {
     };
     Some(Bench {
         said,
-        systems: Kind::ALL.into_iter().map(system).collect::<Option<_>>()?,
+        systems: SystemKind::ALL
+            .into_iter()
+            .map(system)
+            .collect::<Option<_>>()?,
         runtime: Mutex::new(runtime),
     })
 }
@@ -270,7 +274,7 @@ async fn rename(
     };
     let written = written(system, order(customer, what)).await;
     // The documentation of CloudCockpit gives the status 204, whose answer has no body.
-    let empty = system.kind() == Kind::CloudCockpit && status == 204;
+    let empty = system.kind() == SystemKind::CloudCockpit && status == 204;
     let believed = matches!(written, Written::Applied { .. });
     assert!(
         !believed || empty || said_together(said, "C-1", "B-1"),

@@ -17,7 +17,7 @@ use crate::ledger::{
     ExclusiveLock, Header, Ledger, LedgerError, RunDir, RunId, RunKind, Runs, Sameness, Session,
     StateDb, host, user,
 };
-use crate::system::{Fatal, Kind, System, SystemError};
+use crate::system::{Fatal, System, SystemError, SystemKind};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
@@ -185,7 +185,7 @@ fn same_targets(
 /// Builds the error for a system that does not answer whether an earlier run has worked on it.
 fn not_told(
     target: &Target,
-    system: Kind,
+    system: SystemKind,
     (why, earlier): (&SystemError, &Candidate),
 ) -> CommandError {
     // `shows` only returns a 401 of the probe, which concerns no single customer: so the 401 is about the token.

@@ -6,7 +6,7 @@ use super::outage::outage;
 use crate::domain::one_or_many;
 use crate::engine::Ending;
 use crate::ledger::{State, StopReason};
-use crate::system::{Fatal, Kind};
+use crate::system::{Fatal, SystemKind};
 
 /// How the program ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,7 +104,7 @@ pub(super) struct Facts {
     pub(super) only_looks: bool,
     /// The signal that interrupted it.
     pub(super) signal: u8,
-    pub(super) system: Kind,
+    pub(super) system: SystemKind,
 }
 
 impl Conclusion {

@@ -13,7 +13,7 @@ use crate::engine::{Drain, Lookup};
 use crate::http::Client;
 use crate::ledger::{Counted, Journal, Ledger};
 use crate::report::{Difference, NearMissGroup, NearMisses};
-use crate::system::{Bulk, Customer, Key, Kind, System, Wanted};
+use crate::system::{Bulk, Customer, Key, System, SystemKind, Wanted};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -188,10 +188,10 @@ async fn search(
     }
     if look.age >= look.resolved.max_age {
         match look.resolved.system {
-            Kind::Plume => {}
+            SystemKind::Plume => {}
             // The lists of CloudCockpit are too old by now, and a new one may cost more than the budget.
-            Kind::CloudCockpit => budget.singly = true,
-            Kind::Adobe => return,
+            SystemKind::CloudCockpit => budget.singly = true,
+            SystemKind::Adobe => return,
         }
     }
     if !budget.singly {

@@ -1,9 +1,9 @@
 //! Describes for a person why a system cannot be used, and what to do about it.
 
-use crate::system::{Fatal, Kind};
+use crate::system::{Fatal, SystemKind};
 
 /// Describes an outage for a person.
-pub(super) fn outage(fatal: Fatal, words: &str, system: Kind) -> String {
+pub(super) fn outage(fatal: Fatal, words: &str, system: SystemKind) -> String {
     let title = system.capabilities().title;
     match fatal {
         Fatal::TokenRefused => format!("{title} refuses the credentials ({words})"),

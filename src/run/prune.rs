@@ -16,7 +16,7 @@ use crate::ledger::{
 };
 use crate::plan::Shape;
 use crate::report::{half_done, run_status, stamp};
-use crate::system::Kind;
+use crate::system::SystemKind;
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
@@ -264,7 +264,7 @@ fn wishes(run: &KeptRun, ledger: &Ledger) -> Result<Vec<(Wish, CustomerId)>, Com
         // The file of an undo is not one that a person applies.
         return Ok(Vec::new());
     }
-    let Some(system) = Kind::parse(&header.system) else {
+    let Some(system) = SystemKind::parse(&header.system) else {
         return Ok(Vec::new());
     };
     let kept = SavedSettings::of(ledger)?;

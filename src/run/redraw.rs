@@ -9,7 +9,7 @@ use super::shard;
 use crate::input::Table;
 use crate::ledger::{Ledger, Runs};
 use crate::report::{Commands, Summary, is_current};
-use crate::system::Kind;
+use crate::system::SystemKind;
 use crate::ui;
 use std::path::Path;
 use std::sync::Arc;
@@ -29,11 +29,11 @@ pub(super) fn table(
     run: &KeptRun,
     ledger: &Ledger,
     kept: &SavedSettings,
-) -> Result<(Table, Kind), CommandError> {
+) -> Result<(Table, SystemKind), CommandError> {
     refuse_pruned(ledger)?;
     // With an altered copy, a row would be shown with the outcome of another line.
     same_input(run, ledger)?;
-    let system = Kind::parse(&ledger.header().system)
+    let system = SystemKind::parse(&ledger.header().system)
         .ok_or_else(|| CommandError::usage(format!("run {} is of an unknown system", run.run())))?;
     let mut table = kept.shown_table(&run.input()?, ledger.header(), system)?;
     shard::restrict(&mut table, ledger.shard()?);

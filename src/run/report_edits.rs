@@ -10,7 +10,7 @@ use super::saved_settings::SavedSettings;
 use crate::domain::{Line, Problem, Severity};
 use crate::input::{Column, Record, Table, is_damaged};
 use crate::ledger::{ListedRun, Runs};
-use crate::system::Kind;
+use crate::system::SystemKind;
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
@@ -107,7 +107,7 @@ fn hashed(table: &Table, record: &Record, hasher: &RandomState) -> Values {
 fn differences(run: &KeptRun, lines: &Lines, hasher: &RandomState) -> Result<Before, CommandError> {
     let ledger = run.ledger()?;
     let kept = SavedSettings::of(&ledger)?;
-    let system = Kind::parse(&ledger.header().system).unwrap_or(Kind::Plume);
+    let system = SystemKind::parse(&ledger.header().system).unwrap_or(SystemKind::Plume);
     let input = kept.shown_table(&run.input()?, ledger.header(), system)?;
     let mut before = Before::new();
     for record in input.records()? {

@@ -12,7 +12,7 @@ use crate::domain::Reseller;
 use crate::input::{self, Accept, Column, Rules, Table};
 use crate::ledger::{Header, Ledger};
 use crate::report::{self, Typed};
-use crate::system::Kind;
+use crate::system::SystemKind;
 use crate::ui;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -146,7 +146,7 @@ impl SavedSettings {
         &self,
         input: &Path,
         header: &Header,
-        system: Kind,
+        system: SystemKind,
     ) -> Result<Table, CommandError> {
         let rules = Rules {
             per_reseller: false,
@@ -167,12 +167,12 @@ impl SavedSettings {
     }
 
     /// Returns the same rules from what the run was begun with, without today's settings.
-    pub(super) fn rules_as_begun(&self, system: Kind) -> Result<Rules, CommandError> {
+    pub(super) fn rules_as_begun(&self, system: SystemKind) -> Result<Rules, CommandError> {
         let reseller = self.values.get("reseller_id");
         self.rules_for(system, reseller.map(String::as_str))
     }
 
-    fn rules_for(&self, system: Kind, reseller: Option<&str>) -> Result<Rules, CommandError> {
+    fn rules_for(&self, system: SystemKind, reseller: Option<&str>) -> Result<Rules, CommandError> {
         let capabilities = system.capabilities();
         let mut rules = input_plan::rules(capabilities);
         let values = Values::of_run(&self.values);

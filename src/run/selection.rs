@@ -8,7 +8,7 @@ use super::target::{Target, is_in_process, parts};
 use super::values::{catalog, values};
 use crate::config::{TypedSettings, Values};
 use crate::ledger::{Ledger, LedgerError};
-use crate::system::Kind;
+use crate::system::SystemKind;
 use crate::ui;
 use std::collections::BTreeMap;
 
@@ -58,7 +58,7 @@ pub(crate) struct Given {
 pub(super) fn given(values: &Values, request: &SandboxRequest) -> Given {
     // A sandbox without a named system is Plume.
     let system = values.get("system").map(str::to_owned);
-    let system = system.or_else(|| request.sandbox.then(|| Kind::Plume.to_string()));
+    let system = system.or_else(|| request.sandbox.then(|| SystemKind::Plume.to_string()));
     // A stand-in has ended with its process, so that a command without `--sandbox` cannot reach it.
     of_values(values, system, Some(request.sandbox))
 }

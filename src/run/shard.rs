@@ -251,12 +251,12 @@ mod tests {
     use crate::domain::Reseller;
     use crate::input::Settings;
     use crate::run::input_plan;
-    use crate::system::Kind;
+    use crate::system::SystemKind;
     use proptest::prelude::*;
     use std::collections::BTreeMap;
     use std::path::Path;
 
-    fn plan(file: &Path, system: Kind) -> InputPlan {
+    fn plan(file: &Path, system: SystemKind) -> InputPlan {
         let capabilities = system.capabilities();
         let mut rules = input_plan::rules(capabilities);
         rules.reseller = Some(Reseller::Own);
@@ -265,7 +265,7 @@ mod tests {
     }
 
     /// The lines of each shard, and the numbers of its units.
-    fn shards(file: &Path, of: u32, system: Kind) -> Vec<(LineSet, Vec<Line>)> {
+    fn shards(file: &Path, of: u32, system: SystemKind) -> Vec<(LineSet, Vec<Line>)> {
         let all = (1..=of).map(|number| {
             let shard = format!("{number}/{of}");
             let name = system.to_string();
@@ -295,7 +295,7 @@ mod tests {
             of in 1_u32..9,
             unique in any::<bool>(),
         ) {
-            let system = if unique { Kind::Plume } else { Kind::CloudCockpit };
+            let system = if unique { SystemKind::Plume } else { SystemKind::CloudCockpit };
             let folder = tempfile::tempdir().unwrap();
             let file = folder.path().join("moves.csv");
             let mut text = String::from("accountId,newAccountId\n");

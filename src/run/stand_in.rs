@@ -8,7 +8,7 @@ use crate::domain::{Change, Status};
 use crate::http::{SecretString, Span, Token};
 use crate::ledger::Ledger;
 use crate::sandbox::{Fault, Options, Sandbox, World};
-use crate::system::Kind;
+use crate::system::SystemKind;
 use crate::ui;
 use std::collections::BTreeMap;
 use std::str::FromStr;
@@ -101,14 +101,14 @@ fn begin(request: &SandboxRequest, resolved: &mut Resolved) -> Result<Sandbox, C
     resolved.egress.clear();
     resolved.token = Some(Token::given("sandbox".to_owned()));
     match resolved.system {
-        Kind::Plume => {}
-        Kind::Adobe => {
+        SystemKind::Plume => {}
+        SystemKind::Adobe => {
             resolved.api_key = Some(SecretString::from("sandbox".to_owned()));
             resolved
                 .reseller
                 .get_or_insert_with(|| "5556667778".to_owned());
         }
-        Kind::CloudCockpit => {
+        SystemKind::CloudCockpit => {
             resolved
                 .tenant
                 .get_or_insert_with(|| "sandbox.example".to_owned());
@@ -122,12 +122,12 @@ fn begin(request: &SandboxRequest, resolved: &mut Resolved) -> Result<Sandbox, C
 /// Adds customers that are not in the file; a file is unlikely to contain their IDs by chance.
 fn add_bystanders(world: &mut World, resolved: &Resolved, customers: u32) {
     let reseller = resolved.reseller.as_deref();
-    let reseller = reseller.filter(|_| resolved.system == Kind::Adobe);
+    let reseller = reseller.filter(|_| resolved.system == SystemKind::Adobe);
     for n in 1..=customers {
         let id = match resolved.system {
-            Kind::CloudCockpit => format!("00000000-0000-4000-9000-{n:012}"),
-            Kind::Adobe => format!("S{n:09}"),
-            Kind::Plume => format!("sandbox-{n}"),
+            SystemKind::CloudCockpit => format!("00000000-0000-4000-9000-{n:012}"),
+            SystemKind::Adobe => format!("S{n:09}"),
+            SystemKind::Plume => format!("sandbox-{n}"),
         };
         world.add_customer(&id, &format!("SANDBOX-{n:06}"), reseller);
         if resolved.system.capabilities().has_locations {
@@ -136,11 +136,11 @@ fn add_bystanders(world: &mut World, resolved: &Resolved, customers: u32) {
     }
 }
 
-pub(crate) fn kind(system: Kind) -> crate::sandbox::Kind {
+pub(crate) fn kind(system: SystemKind) -> crate::sandbox::Kind {
     match system {
-        Kind::Plume => crate::sandbox::Kind::Plume,
-        Kind::Adobe => crate::sandbox::Kind::Adobe,
-        Kind::CloudCockpit => crate::sandbox::Kind::CloudCockpit,
+        SystemKind::Plume => crate::sandbox::Kind::Plume,
+        SystemKind::Adobe => crate::sandbox::Kind::Adobe,
+        SystemKind::CloudCockpit => crate::sandbox::Kind::CloudCockpit,
     }
 }
 
@@ -184,7 +184,7 @@ fn populate(
 
 fn add(
     world: &mut World,
-    system: Kind,
+    system: SystemKind,
     listed: Option<&str>,
     change: &Change,
     left: Option<&crate::domain::Outcome>,
@@ -205,9 +205,9 @@ fn add(
         .and_then(|outcome| outcome.customer.as_ref().map(ToString::to_string))
         .or_else(|| change.customer.as_ref().map(ToString::to_string))
         .unwrap_or_else(|| match system {
-            Kind::CloudCockpit => format!("00000000-0000-4000-8000-{:012}", change.line),
-            Kind::Adobe => format!("P{:09}", change.line),
-            Kind::Plume => format!("customer-{}", change.line),
+            SystemKind::CloudCockpit => format!("00000000-0000-4000-8000-{:012}", change.line),
+            SystemKind::Adobe => format!("P{:09}", change.line),
+            SystemKind::Plume => format!("customer-{}", change.line),
         });
     let account = match left {
         Some(outcome) => outcome.account.after.as_ref().map(ToString::to_string),
@@ -244,8 +244,11 @@ fn add(
             .as_ref()
             .and_then(|r| r.id())
             .map(|id| id.as_str().to_owned());
-        let reseller =
-            reseller.or_else(|| listed.map(str::to_owned).filter(|_| system == Kind::Adobe));
+        let reseller = reseller.or_else(|| {
+            listed
+                .map(str::to_owned)
+                .filter(|_| system == SystemKind::Adobe)
+        });
         world.add_customer(&id, &account, reseller.as_deref());
         if system.capabilities().has_locations {
             world.add_location(&id, &location, service.as_deref(), profile.as_deref());
@@ -257,7 +260,7 @@ fn add(
 /// Fills a world with the customers of a file, for `idshift sandbox --from`.
 pub(crate) fn populate_from(
     world: &mut World,
-    system: Kind,
+    system: SystemKind,
     file: &std::path::Path,
 ) -> Result<(), CommandError> {
     let mut rules = super::input_plan::rules(system.capabilities());

@@ -37,14 +37,14 @@ pub(super) fn open(
 mod tests {
     use super::*;
     use crate::run::input_plan;
-    use crate::system::Kind;
+    use crate::system::SystemKind;
 
     #[test]
     fn nothing_below_the_header_is_read() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("input.csv");
         std::fs::write(&file, b"accountId,newAccountId\nA-1,\xff\n").unwrap();
-        let rules = input_plan::rules(Kind::Plume.capabilities());
+        let rules = input_plan::rules(SystemKind::Plume.capabilities());
         let settings = Settings::default();
         assert!(input_plan::read(&file, "moves.csv", &settings, &rules, true).is_err());
         let opened = open(&file, "moves.csv", &settings, &rules, 1).unwrap();

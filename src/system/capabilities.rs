@@ -4,7 +4,7 @@ use std::fmt;
 
 /// Which remote system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Kind {
+pub enum SystemKind {
     /// Plume Cloud.
     Plume,
     /// Adobe VIP Marketplace.
@@ -57,7 +57,7 @@ pub struct Capabilities {
     pub sends_emails: bool,
 }
 
-impl Kind {
+impl SystemKind {
     /// All systems.
     pub const ALL: [Self; 3] = [Self::Plume, Self::Adobe, Self::CloudCockpit];
 
@@ -132,7 +132,7 @@ impl Kind {
     }
 }
 
-impl fmt::Display for Kind {
+impl fmt::Display for SystemKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.capabilities().name)
     }

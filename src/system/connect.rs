@@ -6,7 +6,7 @@ use super::cloudcockpit::CloudCockpit;
 use super::estimate::{Changes, Lookups, PlannedChanges};
 use super::plume::{self, Plume};
 use super::settings::{Settings, SetupError};
-use super::{Kind, System, adobe, cloudcockpit};
+use super::{System, SystemKind, adobe, cloudcockpit};
 use crate::http::{self, Client};
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,21 +15,21 @@ use tokio_util::sync::CancellationToken;
 impl System {
     /// Makes the client and the system, without connecting. Also returns the client, for its counters.
     pub fn prepare(
-        kind: Kind,
+        kind: SystemKind,
         http: http::Settings,
         settings: &Settings,
         stop: CancellationToken,
     ) -> Result<(Self, Arc<Client>), SetupError> {
         let character = match kind {
-            Kind::Plume => plume::api_traits(),
-            Kind::Adobe => adobe::api_traits(settings)?,
-            Kind::CloudCockpit => cloudcockpit::api_traits(settings)?,
+            SystemKind::Plume => plume::api_traits(),
+            SystemKind::Adobe => adobe::api_traits(settings)?,
+            SystemKind::CloudCockpit => cloudcockpit::api_traits(settings)?,
         };
         let client = Arc::new(Client::new(http, character, stop)?);
         let backend: Box<dyn Backend> = match kind {
-            Kind::Plume => Box::new(Plume::new(Arc::clone(&client))),
-            Kind::Adobe => Box::new(Adobe::new(Arc::clone(&client), settings)),
-            Kind::CloudCockpit => Box::new(CloudCockpit::new(Arc::clone(&client), settings)),
+            SystemKind::Plume => Box::new(Plume::new(Arc::clone(&client))),
+            SystemKind::Adobe => Box::new(Adobe::new(Arc::clone(&client), settings)),
+            SystemKind::CloudCockpit => Box::new(CloudCockpit::new(Arc::clone(&client), settings)),
         };
         let (timed, paced) = (Arc::clone(&client), Arc::clone(&client));
         let system = Self {
@@ -44,7 +44,7 @@ impl System {
 
     /// Makes a system without a remote API, for tests in virtual time.
     #[cfg(test)]
-    pub(crate) fn simulated(kind: Kind, backend: Box<dyn Backend>) -> Self {
+    pub(crate) fn simulated(kind: SystemKind, backend: Box<dyn Backend>) -> Self {
         Self {
             kind,
             health: tokio::sync::watch::channel(http::Health::Flowing).1,
@@ -55,7 +55,7 @@ impl System {
     }
 }
 
-impl Kind {
+impl SystemKind {
     /// How many look-ups these changes take.
     pub fn estimate(self, changes: &Changes) -> Lookups {
         match self {

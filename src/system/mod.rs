@@ -20,7 +20,7 @@ mod write;
 
 pub(crate) use adobe::TURN;
 pub(crate) use backend::Backend;
-pub use capabilities::{Capabilities, Kind};
+pub use capabilities::{Capabilities, SystemKind};
 pub use customer::{Bulk, Customer, Key, Location, Locations, Wanted};
 pub use error::{Fatal, SystemError};
 pub use estimate::{Changes, Lookups, PlannedChanges};
@@ -53,7 +53,7 @@ fn dedup<T: PartialEq>(found: &mut Vec<T>) {
 
 /// A remote customer directory.
 pub struct System {
-    kind: Kind,
+    kind: SystemKind,
     health: watch::Receiver<Health>,
     latency: Box<dyn Fn() -> Duration + Send + Sync>,
     rate: Box<dyn Fn() -> Option<f64> + Send + Sync>,
@@ -62,7 +62,7 @@ pub struct System {
 
 impl System {
     /// Returns which system it is.
-    pub fn kind(&self) -> Kind {
+    pub fn kind(&self) -> SystemKind {
         self.kind
     }
 

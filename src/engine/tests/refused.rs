@@ -8,7 +8,7 @@ use crate::engine::{
 };
 use crate::ledger::{LineSet, NEVER_SENT, WriteRecord};
 use crate::plan::Unit;
-use crate::system::{Kind, System};
+use crate::system::{System, SystemKind};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -69,7 +69,7 @@ fn prepared() -> (World, Memory) {
 }
 
 async fn carried_out(world: &World, notes: &Memory) -> Ending {
-    let system = System::simulated(Kind::Plume, Box::new(world.clone()));
+    let system = System::simulated(SystemKind::Plume, Box::new(world.clone()));
     let (events, _) = broadcast::channel(8);
     let tally = Arc::new(Tally::default());
     let context = Context::new(Arc::new(system), notes.clone(), settings(), tally, events);

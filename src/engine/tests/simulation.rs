@@ -16,7 +16,7 @@ use crate::engine::{
 };
 use crate::ledger::{LineSet, StopReason};
 use crate::plan::{Unit, group};
-use crate::system::{Kind, System};
+use crate::system::{System, SystemKind};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
@@ -252,7 +252,7 @@ impl Simulation {
             0
         };
         let (waves, record) = self.waves(mode);
-        let system = System::simulated(Kind::Plume, Box::new(self.world.clone()));
+        let system = System::simulated(SystemKind::Plume, Box::new(self.world.clone()));
         let settings = Settings {
             drain: Drain::default(),
             run: "20261120-223015-k3f9".to_owned(),

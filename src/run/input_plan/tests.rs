@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::domain::Reseller;
-use crate::system::Kind;
+use crate::system::SystemKind;
 use proptest::prelude::*;
 
 /// Formats everything that a plan contains.
@@ -61,7 +61,7 @@ proptest! {
         block in 20_usize..2_000,
         (unique, packed) in (any::<bool>(), any::<bool>()),
     ) {
-        let system = if unique { Kind::Plume } else { Kind::CloudCockpit };
+        let system = if unique { SystemKind::Plume } else { SystemKind::CloudCockpit };
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("moves.csv");
         let mut text = String::from("accountId,newAccountId,customerId,locationId,serviceId\n");
@@ -108,7 +108,7 @@ proptest! {
             (0_u32..60, 0_u32..70, 0_u32..400, 0_u32..400, 2_u8..40), 1..120),
         unique in any::<bool>(),
     ) {
-        let system = if unique { Kind::Plume } else { Kind::CloudCockpit };
+        let system = if unique { SystemKind::Plume } else { SystemKind::CloudCockpit };
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("moves.csv");
         let mut text = String::from("accountId,newAccountId,customerId,locationId,serviceId\n");

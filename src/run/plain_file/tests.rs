@@ -3,14 +3,14 @@
 use super::*;
 use crate::input::Settings;
 use crate::run::input_plan;
-use crate::system::Kind;
+use crate::system::SystemKind;
 
 /// Plans a file with this text.
 fn planned(text: &str) -> InputPlan {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("input.csv");
     std::fs::write(&file, text).unwrap();
-    let rules = input_plan::rules(Kind::Plume.capabilities());
+    let rules = input_plan::rules(SystemKind::Plume.capabilities());
     input_plan::read(&file, "moves.csv", &Settings::default(), &rules, true).unwrap()
 }
 

@@ -12,7 +12,7 @@ use crate::engine::{
 };
 use crate::ledger::{Chunk, Lease, LineSet};
 use crate::plan::Unit;
-use crate::system::{Kind, System};
+use crate::system::{System, SystemKind};
 use ledger::{Held, Ledger, Log, Place, Process, Shared};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
@@ -114,7 +114,7 @@ impl Run {
             });
             shared.processes.len() - 1
         };
-        let system = System::simulated(Kind::Plume, Box::new(self.world.called_by(&frozen)));
+        let system = System::simulated(SystemKind::Plume, Box::new(self.world.called_by(&frozen)));
         let log = Log {
             ledger: self.ledger.clone(),
             process: number,
