@@ -3,7 +3,7 @@
 
 use super::columns::{Fault, Row, Value};
 use super::commit::Commit;
-use super::shares::Shares;
+use super::coordinator::Coordinator;
 use super::sqlite::open as sqlite;
 use super::store::{Draft, Fact, Facts, OrderChange, Put, Store};
 use super::{
@@ -154,12 +154,12 @@ impl Ledger {
         &self,
         session: Session,
         leads: bool,
-    ) -> Result<Option<(Journal, JournalThread, Arc<dyn Shares>)>, LedgerError> {
-        let Some((commit, shares)) = self.store.join_others(session, leads)? else {
+    ) -> Result<Option<(Journal, JournalThread, Arc<dyn Coordinator>)>, LedgerError> {
+        let Some((commit, coordinator)) = self.store.join_others(session, leads)? else {
             return Ok(None);
         };
         let (journal, thread) = self.started(commit)?;
-        Ok(Some((journal, thread, shares)))
+        Ok(Some((journal, thread, coordinator)))
     }
 
     fn started(&self, commit: Box<dyn Commit>) -> Result<(Journal, JournalThread), LedgerError> {

@@ -6,7 +6,7 @@
 
 use super::columns::{Fault, Row, Value};
 use super::commit::Commit;
-use super::shares::Shares;
+use super::coordinator::Coordinator;
 use super::write_columns::WriteSketch;
 use super::{
     AtWork, BriefOutcome, Counted, DriftedLine, ExclusiveLock, Header, LedgerError, LineSet, Order,
@@ -180,7 +180,7 @@ pub(super) trait Store: fmt::Debug + Send + Sync {
         &self,
         _session: Session,
         _leads: bool,
-    ) -> Result<Option<(Box<dyn Commit>, Arc<dyn Shares>)>, LedgerError> {
+    ) -> Result<Option<(Box<dyn Commit>, Arc<dyn Coordinator>)>, LedgerError> {
         Ok(None)
     }
 

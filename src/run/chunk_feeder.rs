@@ -10,7 +10,7 @@ use super::session::done;
 use crate::domain::Line;
 use crate::engine::{Mode, UnitTask};
 use crate::input::{InputError, Row};
-use crate::ledger::{Chunk, Ledger, Next, Shares};
+use crate::ledger::{Chunk, Coordinator, Ledger, Next};
 use std::collections::VecDeque;
 use std::iter;
 use std::ops::RangeInclusive;
@@ -29,13 +29,13 @@ const EVERY: Duration = Duration::from_millis(250);
 /// Feeds what `feeder.fed` says, until nothing is left or the engine takes no more.
 pub(super) fn feed(feeder: &Feeder) -> Result<(), CommandError> {
     match &feeder.fed {
-        Fed::Chunks(shares) => ended(chunks(feeder, shares.as_ref())),
+        Fed::Chunks(coordinator) => ended(chunks(feeder, coordinator.as_ref())),
         Fed::All | Fed::First | Fed::Begun => feeder.feed(),
     }
 }
 
 /// Feeds chunks until none is left in any process.
-fn chunks(feeder: &Feeder, shares: &dyn Shares) -> Result<(), FeedError> {
+fn chunks(feeder: &Feeder, coordinator: &dyn Coordinator) -> Result<(), FeedError> {
     let ledger = feeder.run.ledger()?;
     let mut chunks = Chunks {
         feeder,
@@ -61,11 +61,11 @@ fn chunks(feeder: &Feeder, shares: &dyn Shares) -> Result<(), FeedError> {
         }
         if is_enough {
             if !done.is_empty() {
-                shares.next(&done, 0)?;
+                coordinator.next(&done, 0)?;
             }
             return Err(Enough.into());
         }
-        match shares.next(&done, room)? {
+        match coordinator.next(&done, room)? {
             Next::Chunks(given) => {
                 chunks.refresh(&given)?;
                 for chunk in given {

@@ -4,7 +4,7 @@
 
 use crate::engine::{Drain, Tally};
 use crate::http::{Client, Rate};
-use crate::ledger::{Ended, Ledger, LedgerError, Orders, Others, Shares, Standing};
+use crate::ledger::{Coordinator, Ended, Ledger, LedgerError, Orders, Others, Standing};
 use crate::plan::Threshold;
 use crate::ui;
 use std::sync::Arc;
@@ -38,7 +38,7 @@ pub(super) struct Control {
     /// The own rate and the lower rate of another process, as last reported to the user.
     lower: Option<(Option<f64>, f64)>,
     /// The exchange with other processes on the run; `None`: there are none.
-    shares: Option<Arc<dyn Shares>>,
+    coordinator: Option<Arc<dyn Coordinator>>,
     tally: Arc<Tally>,
     max_failures: Option<Threshold>,
     /// Number of lines that had ended in other processes before this process began; `None`: not known yet.
@@ -78,7 +78,7 @@ impl Control {
             followed,
             has_news: false,
             lower: None,
-            shares: None,
+            coordinator: None,
             tally: Arc::default(),
             max_failures: None,
             before: leads.then_some(0),
@@ -91,7 +91,7 @@ impl Control {
     pub(super) fn counts(&mut self, tally: &Arc<Tally>, max_failures: Option<Threshold>) {
         self.tally = Arc::clone(tally);
         self.max_failures = max_failures;
-        if self.shares.is_some() && max_failures.is_some() {
+        if self.coordinator.is_some() && max_failures.is_some() {
             self.tally.budget.set_part(0);
         }
     }
@@ -102,8 +102,8 @@ impl Control {
     }
 
     /// Sets the exchange with processes that may work on the run from now on; `None`: no other process may.
-    pub(super) fn joins(&mut self, shares: Option<Arc<dyn Shares>>) {
-        self.shares = shares;
+    pub(super) fn joins(&mut self, coordinator: Option<Arc<dyn Coordinator>>) {
+        self.coordinator = coordinator;
     }
 
     /// Queries the ledger after the next tick, or immediately if there is something to record. If this future is dropped
@@ -115,21 +115,21 @@ impl Control {
                 () = self.tally.budget.asks() => {}
             }
         }
-        let (ledger, shares, tally) = (&self.ledger, &self.shares, &self.tally);
+        let (ledger, coordinator, tally) = (&self.ledger, &self.coordinator, &self.tally);
         let (limit, followed, recorded) = (self.max_failures, self.followed.number, self.recorded);
         let asking = self.asking.get_or_insert_with(|| {
-            let (ledger, shares) = (Arc::clone(ledger), shares.clone());
+            let (ledger, coordinator) = (Arc::clone(ledger), coordinator.clone());
             let (ended, others) = (tally.ended(), tally.budget.others());
             let most = limit.map(|limit| limit.most_of(ended.lines + others.lines));
             tokio::task::spawn_blocking(move || {
                 if followed != recorded {
                     ledger.follow_orders(followed)?;
                 }
-                let tell = |shares: Arc<dyn Shares>| shares.tell(ended, most);
+                let tell = |coordinator: Arc<dyn Coordinator>| coordinator.tell(ended, most);
                 Ok(Asked {
                     recorded: followed,
                     told: ended,
-                    others: shares.map(tell).transpose()?,
+                    others: coordinator.map(tell).transpose()?,
                     orders: ledger.orders()?,
                 })
             })

@@ -10,7 +10,7 @@ use super::signals::Listening;
 use crate::call_log;
 use crate::engine::Ending;
 use crate::http::Client;
-use crate::ledger::{Journal, JournalThread, LedgerError, Progress, Shares, State};
+use crate::ledger::{Coordinator, Journal, JournalThread, LedgerError, Progress, State};
 use crate::report::Commands;
 use crate::system::System;
 use std::sync::Arc;
@@ -27,7 +27,7 @@ pub(super) struct Connected {
     pub(super) stop_waiting: CancellationToken,
     signal: Arc<AtomicU8>,
     /// Coordination with other processes on the run; `None`: no other process can join.
-    pub(super) shares: Option<Arc<dyn Shares>>,
+    pub(super) coordinator: Option<Arc<dyn Coordinator>>,
 }
 
 impl Session {
@@ -51,7 +51,7 @@ impl Session {
             stop,
             stop_waiting: CancellationToken::new(),
             signal: Arc::new(AtomicU8::new(0)),
-            shares: None,
+            coordinator: None,
         };
         let started = clock::now_ms();
         let before = self.run.ledger.progress()?;
@@ -134,8 +134,8 @@ impl Session {
             writing && self.run.draft.counts.renames + self.run.draft.counts.clears > 0;
         self.claim
             .register(&self.run.dir, &self.run.ledger, may_rename)?;
-        let (journal, thread, shares) = self.journal(writing)?;
-        connected.shares = shares;
+        let (journal, thread, coordinator) = self.journal(writing)?;
+        connected.coordinator = coordinator;
         let runtime = runtime()?;
         let resume = Commands::of(self.run.dir.path(), self.run.ledger.header()).resume(&[]);
         let stop = [connected.stop.clone(), connected.stop_waiting.clone()];
@@ -166,13 +166,13 @@ impl Session {
     fn journal(
         &self,
         writing: bool,
-    ) -> Result<(Journal, JournalThread, Option<Arc<dyn Shares>>), LedgerError> {
+    ) -> Result<(Journal, JournalThread, Option<Arc<dyn Coordinator>>), LedgerError> {
         let session = self.claim.session(writing);
         if writing && !self.claim.target.in_process {
             let leads = self.task.work != Work::Join;
             let shared = self.run.ledger.journal_with_others(session, leads)?;
-            if let Some((journal, thread, shares)) = shared {
-                return Ok((journal, thread, Some(shares)));
+            if let Some((journal, thread, coordinator)) = shared {
+                return Ok((journal, thread, Some(coordinator)));
             }
         }
         let (journal, thread) = self.run.ledger.journal(session)?;

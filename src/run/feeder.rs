@@ -9,8 +9,8 @@ use crate::domain::{Change, Failed, Line, Outcome, Status, Unchanged};
 use crate::engine::{History, Tally, UnitTask, Wave};
 use crate::input::Row;
 use crate::ledger::{
-    Journal, Ledger, LedgerError, LineSet, MOST_UNLOOKED, RunKind, Shares, UnitWrites, Unlooked,
-    UnlookedLine,
+    Coordinator, Journal, Ledger, LedgerError, LineSet, MOST_UNLOOKED, RunKind, UnitWrites,
+    Unlooked, UnlookedLine,
 };
 use crate::plan::{Shape, Unit, expected_by};
 use std::sync::Arc;
@@ -125,7 +125,7 @@ pub(super) enum Fed {
     /// Units of a wave with writes of an earlier process, to find out what became of these writes.
     Begun,
     /// Units of the chunks that this process gets.
-    Chunks(Arc<dyn Shares>),
+    Chunks(Arc<dyn Coordinator>),
 }
 
 /// Everything that the feeding thread needs.

@@ -52,7 +52,7 @@ impl Session {
         journal: &Journal,
     ) -> Result<(Ending, bool), CommandError> {
         let ending = self.look_and_write(connected, journal).await?;
-        let closes = self.closes(connected.shares.as_ref(), &ending)?;
+        let closes = self.closes(connected.coordinator.as_ref(), &ending)?;
         for warning in connected.system.take_warnings() {
             ui::warning(&warning);
         }
@@ -181,7 +181,7 @@ impl Session {
         let words = match ending {
             // Other processes on the run have been stopped, too, so with these there is no question.
             Ending::Stopped(StopReason::NotFound, words)
-                if self.task.may_ask && ui::can_ask() && connected.shares.is_none() =>
+                if self.task.may_ask && ui::can_ask() && connected.coordinator.is_none() =>
             {
                 words
             }
@@ -210,9 +210,13 @@ impl Session {
         tally: &Arc<Tally>,
     ) -> Result<Ending, CommandError> {
         let begun = Instant::now();
-        let shares = connected.shares.clone().filter(|_| mode == Mode::Apply);
-        let ending = if let Some(shares) = shares {
-            self.shared_part(connected, journal, shares, tally).await?
+        let coordinator = connected
+            .coordinator
+            .clone()
+            .filter(|_| mode == Mode::Apply);
+        let ending = if let Some(coordinator) = coordinator {
+            self.shared_part(connected, journal, coordinator, tally)
+                .await?
         } else {
             let part = Part {
                 must_find,

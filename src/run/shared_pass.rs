@@ -13,7 +13,7 @@ use super::passes::{Part, beside};
 use super::session::{Session, Work, done};
 use crate::domain::{Line, hex};
 use crate::engine::{Ending, Mode, Tally};
-use crate::ledger::{Journal, LedgerError, LineSet, NewPass, Order, Shares, StopReason};
+use crate::ledger::{Coordinator, Journal, LedgerError, LineSet, NewPass, Order, StopReason};
 use crate::ui;
 use sha2::{Digest, Sha256};
 use std::ops::RangeInclusive;
@@ -41,11 +41,11 @@ impl Session {
         &mut self,
         connected: &mut Connected,
         journal: &Journal,
-        shares: Arc<dyn Shares>,
+        coordinator: Arc<dyn Coordinator>,
         tally: &Arc<Tally>,
     ) -> Result<Ending, CommandError> {
         if self.task.work == Work::Join {
-            if shares.plan_digest()? != units_digest(&self.run.draft) {
+            if coordinator.plan_digest()? != units_digest(&self.run.draft) {
                 let words = format!(
                     "run {}: this process finds other units in its file than the process that began it",
                     self.run.dir.run()
@@ -61,18 +61,19 @@ impl Session {
             }
             let draft = &self.run.draft;
             let lists = self.run.resolved.system.capabilities();
-            shares.open(&NewPass {
+            coordinator.open(&NewPass {
                 chunks: &chunks(draft, &self.known)?,
                 // Each process would have its own list of the customers.
                 is_alone: !lists.searches_live,
                 plan_digest: &units_digest(draft),
             })?;
         }
-        connected.control.joins(Some(Arc::clone(&shares)));
-        let part = Part::of(Mode::Apply, Fed::Chunks(Arc::clone(&shares)), tally);
+        connected.control.joins(Some(Arc::clone(&coordinator)));
+        let part = Part::of(Mode::Apply, Fed::Chunks(Arc::clone(&coordinator)), tally);
         let ending = self.part(connected, journal, part).await;
         connected.control.joins(None);
-        self.with_others(connected, journal, &shares, ending?).await
+        self.with_others(connected, journal, &coordinator, ending?)
+            .await
     }
 
     /// Carries out what one process does before others may join: waves, and customers that were left under temporary IDs.
@@ -106,7 +107,7 @@ impl Session {
         &self,
         connected: &mut Connected,
         journal: &Journal,
-        shares: &Arc<dyn Shares>,
+        coordinator: &Arc<dyn Coordinator>,
         ending: Ending,
     ) -> Result<Ending, CommandError> {
         let ledger = &self.run.ledger;
@@ -129,7 +130,7 @@ impl Session {
             error = beside(&mut connected.control, &connected.client, journal) => {
                 return Ok(Ending::Ledger(error));
             }
-            left = others_left(shares) => left?,
+            left = others_left(coordinator) => left?,
         }
         // The reason of the process that stopped the run first.
         let stopped = ledger.progress()?;
@@ -144,10 +145,10 @@ impl Session {
     /// Returns whether this process closes the run. If it does not, it records nothing more.
     pub(super) fn closes(
         &self,
-        shares: Option<&Arc<dyn Shares>>,
+        coordinator: Option<&Arc<dyn Coordinator>>,
         ending: &Ending,
     ) -> Result<bool, LedgerError> {
-        let Some(shares) = shares else {
+        let Some(coordinator) = coordinator else {
             return Ok(true);
         };
         let joins = self.task.work == Work::Join;
@@ -159,10 +160,10 @@ impl Session {
                 Ok(true)
             }
             // The ledger may be available again, and others may have continued. If it is not, closing the run says so.
-            Ending::Ledger(_) => Ok(shares.close_or_leave(true).unwrap_or(true)),
-            Ending::Outage(..) | Ending::Bug(_) => shares.close_or_leave(true),
+            Ending::Ledger(_) => Ok(coordinator.close_or_leave(true).unwrap_or(true)),
+            Ending::Outage(..) | Ending::Bug(_) => coordinator.close_or_leave(true),
             Ending::Finished | Ending::Stopped(..) | Ending::Interrupted => {
-                shares.close_or_leave(false)
+                coordinator.close_or_leave(false)
             }
         }
     }
@@ -226,10 +227,10 @@ impl Session {
 }
 
 /// Waits until no other process works on the run: each one has finished its work and recorded it, or is gone.
-async fn others_left(shares: &Arc<dyn Shares>) -> Result<(), CommandError> {
+async fn others_left(coordinator: &Arc<dyn Coordinator>) -> Result<(), CommandError> {
     let mut is_told = false;
     loop {
-        let asked = Arc::clone(shares);
+        let asked = Arc::clone(coordinator);
         let others = tokio::task::spawn_blocking(move || asked.others());
         let others = others
             .await

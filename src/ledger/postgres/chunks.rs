@@ -6,7 +6,7 @@ use super::statement::Statement;
 use crate::domain::Line;
 use crate::ledger::chunk::Chunk;
 use crate::ledger::columns::{Fault, Row};
-use crate::ledger::shares::{Ended, NewPass, Next, Others, Shares, Standing};
+use crate::ledger::coordinator::{Coordinator, Ended, NewPass, Next, Others, Standing};
 use crate::ledger::{AtWork, LedgerError, crash_point};
 use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicI16, Ordering};
@@ -172,7 +172,7 @@ pub(super) fn at_work(process: &Process, run: &str) -> Result<Vec<AtWork>, Ledge
     })
 }
 
-impl Shares for PgChunks {
+impl Coordinator for PgChunks {
     fn open(&self, pass: &NewPass<'_>) -> Result<(), LedgerError> {
         let numbers: Vec<i32> = (0..).take(pass.chunks.len()).collect();
         let first = pass.chunks.iter().map(|lines| i64::from(*lines.start()));

@@ -12,7 +12,7 @@ use super::statement::Statement;
 use crate::domain::{CustomerId, Line, Outcome, Shard};
 use crate::ledger::columns::{Fault, Row};
 use crate::ledger::commit::Commit;
-use crate::ledger::shares::Shares;
+use crate::ledger::coordinator::Coordinator;
 use crate::ledger::store::{Fact, Facts, LinesOf, OrderChange, Put, Store, WritesOf};
 use crate::ledger::unlooked::{PackedLines, STATUS};
 use crate::ledger::write_columns::{self, WriteSketch};
@@ -401,7 +401,7 @@ impl Store for PgStore {
         &self,
         session: Session,
         leads: bool,
-    ) -> Result<Option<(Box<dyn Commit>, Arc<dyn Shares>)>, LedgerError> {
+    ) -> Result<Option<(Box<dyn Commit>, Arc<dyn Coordinator>)>, LedgerError> {
         let names = self.hold_name();
         let hold = if leads {
             self.process.take(names, &self.run)?

@@ -7,7 +7,7 @@ use super::store::{One, one};
 use super::*;
 use crate::domain::{Failed, Line, Status};
 use crate::ledger::chunk::Chunk;
-use crate::ledger::shares::{Ended, NewPass, Next, Shares};
+use crate::ledger::coordinator::{Coordinator, Ended, NewPass, Next};
 use crate::ledger::store::{Store, WritesOf};
 use crate::ledger::tests::{full_outcome, intent, rename, runtime};
 use crate::ledger::{
@@ -20,7 +20,7 @@ use std::sync::{Arc, Mutex};
 /// Another machine that works on the run.
 struct Worker {
     process: Arc<Process>,
-    chunks: Arc<dyn Shares>,
+    chunks: Arc<dyn Coordinator>,
     journal: Journal,
     thread: JournalThread,
     _target: HeldTokens,

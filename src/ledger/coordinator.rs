@@ -8,8 +8,8 @@ use std::fmt;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-/// The lines of a run, handed out in chunks to the processes that work on it.
-pub trait Shares: fmt::Debug + Send + Sync {
+/// Coordinates the processes that work on a run, and hands its lines out to them in chunks.
+pub trait Coordinator: fmt::Debug + Send + Sync {
     /// Begins a pass over these chunks, in which other processes may join. Only the process that leads the run may do so.
     fn open(&self, pass: &NewPass<'_>) -> Result<(), LedgerError>;
 
