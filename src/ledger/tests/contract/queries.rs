@@ -224,7 +224,7 @@ fn assert_told_as(ledger: &Ledger, seen: &[Outcome]) {
     let mut told = Vec::new();
     ledger
         .each_brief_outcome(|one| {
-            told.push((one.status, one.customer.map(str::to_owned), one.renamed))
+            told.push((one.status, one.customer.map(str::to_owned), one.renamed));
         })
         .unwrap();
     let expected = seen.iter().map(|one| {
