@@ -39,7 +39,8 @@ impl fmt::Display for Shard {
 /// The error for a text that is no share.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{0}` is no shard; write the second of three as 2/3: a number from 1 to the number of shards, which is at most {MOST}"
+    "`{0}` is not a shard; write the second of three as 2/3: a number from 1 to the number of shards, which is at most \
+     {MOST}"
 )]
 pub struct ShardError(String);
 

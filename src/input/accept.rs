@@ -69,7 +69,7 @@ impl Accept {
         problem.severity = self.severity(problem.code, problem.severity);
         if problem.severity != Severity::Warning && ACCEPTABLE.contains(&problem.code) {
             problem.help = format!(
-                "{}; if it is right as it is: --accept {}",
+                "{}; if the value is correct: --accept {}",
                 problem.help, problem.code
             );
         }

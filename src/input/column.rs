@@ -86,7 +86,7 @@ impl FromStr for Column {
     fn from_str(name: &str) -> Result<Self, String> {
         Self::parse(name).ok_or_else(|| {
             let names = Self::ALL.map(Self::name).join(", ");
-            format!("`{name}` is not a column that counts; they are {names}")
+            format!("`{name}` is not a known column; the known columns are {names}")
         })
     }
 }

@@ -83,7 +83,7 @@ pub enum InputError {
     #[error("{name} has more than {} lines", u32::MAX)]
     TooManyLines { name: String },
     /// The first line names none of the columns.
-    #[error("{name}:{line}: no header: none of the columns that count is named in `{found}`{}", hint(*below))]
+    #[error("{name}:{line}: no header: `{found}` names none of the known columns{}", hint(*below))]
     NoHeader {
         name: String,
         line: Line,
@@ -280,7 +280,7 @@ impl InputError {
             Self::TooManyLines { .. } => "split the file".into(),
             Self::NoHeader { below: Some(line), .. }
             | Self::MissingColumn { below: Some(line), .. } => {
-                format!("pass over the lines above the header with --skip-rows {}", line - 1)
+                format!("skip the lines above the header with --skip-rows {}", line - 1)
             }
             Self::NearColumns { columns, .. } => {
                 let names = if columns.len() > 1 { "the names, or say what the columns are" } else { "the name, or say what the column is" };
@@ -291,7 +291,8 @@ impl InputError {
             }
             Self::ValuesForHeader { columns, .. } => {
                 format!(
-                    "put a line above it that names {}, such as `accountId,newAccountId` for the account IDs of now and later",
+                    "add a header line above it that names {}, such as `accountId,newAccountId` for the current and \
+                     the new account ID",
                     counted(*columns as u64, "column")
                 )
             }
@@ -310,7 +311,7 @@ impl InputError {
             Self::NoReseller { .. } => {
                 "add the column (a reseller's ID or `own` in each line), or pass --reseller own".into()
             }
-            Self::Changed { .. } => "start again when no program writes to it any more".into(),
+            Self::Changed { .. } => "run the command again when no program writes to the file any more".into(),
         }
     }
 

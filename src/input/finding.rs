@@ -41,12 +41,12 @@ impl Damage {
             Self::Scientific => {
                 "a spreadsheet turned a long number into scientific notation, and its last digits are lost"
             }
-            Self::SheetError => "this is an error of a spreadsheet and not an ID",
+            Self::SheetError => "this is a spreadsheet error, not an ID",
             Self::Placeholder => "this stands for a missing value and is not an ID",
             Self::Mark => {
                 "the line could not be read exactly when it was first read, and was not corrected since"
             }
-            Self::Formula => "this is a formula of a spreadsheet and not an ID",
+            Self::Formula => "this is a spreadsheet formula, not an ID",
             Self::Quoted => "the value is wrapped in quotes, which would become part of the ID",
             Self::Escaped => {
                 "an apostrophe keeps a spreadsheet from running the value as a formula, and would become part of the ID"

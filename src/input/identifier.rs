@@ -68,7 +68,7 @@ impl Check<'_> {
             IdError::Control(_) => ("control_character", "remove it from the value"),
             IdError::TooLong(_) => (
                 "too_long",
-                "check the value; the system takes no longer ones",
+                "check the value; the system accepts no longer values",
             ),
         };
         let message = match error {
@@ -121,7 +121,7 @@ impl Check<'_> {
                 "leading_plus",
                 at,
                 "the ID begins with a plus sign, which spreadsheets add or take away",
-                "check that the system has it so",
+                "check that the system has it in this form",
             );
         }
         !self.bad
@@ -187,7 +187,7 @@ impl Check<'_> {
             "text_formula",
             at,
             format!("the cell is `=\"{value}\"`, the text form of a spreadsheet, and is read as `{value}`"),
-            "nothing is to be done where that is the ID",
+            "no action is needed if that is the ID",
         );
     }
 
@@ -198,7 +198,7 @@ impl Check<'_> {
         };
         let help = match &found.likely {
             Some(likely) => format!("probably `{}` is meant", shown(likely)),
-            None => "put the ID there as the system has it".to_owned(),
+            None => "enter the ID exactly as the system has it".to_owned(),
         };
         let what = (column, found.kind, String::new());
         self.push_doubt(what, value, found.code, found.message, help);
@@ -231,10 +231,11 @@ impl Check<'_> {
                 "combining_character",
                 at,
                 format!(
-                    "the value has a letter in two parts (U+{:04X}), which is not the same ID as the letter in one",
+                    "the value has a letter that is made of two characters (U+{:04X}); the same ID with the letter as \
+                     one character is another ID",
                     u32::from(c)
                 ),
-                "check that the system spells it so; it is sent as it is",
+                "check that the system spells it in the same way; the value is sent unchanged",
             );
         }
     }
@@ -256,7 +257,7 @@ impl Check<'_> {
                     "too_long",
                     at,
                     format!("the account ID has {chars} characters, {most} are allowed"),
-                    "shorten it; the system takes no longer ones",
+                    "shorten it; the system accepts no longer values",
                 );
             }
         }
@@ -300,7 +301,7 @@ impl Check<'_> {
                 "short_account",
                 at,
                 format!("the new account ID has fewer than {least} characters"),
-                "check that the system takes it",
+                "check that the system accepts it",
             );
         }
         NewAccount::Set(id)
@@ -345,7 +346,7 @@ fn words(kind: Kind) -> (&'static str, &'static str, &'static str) {
         Kind::Thousands => (
             "thousands_separator",
             "the number has thousands separators, which spreadsheets add",
-            "check that the system has it so",
+            "check that the system has it in this form",
         ),
         Kind::Typographic
         | Kind::MixedScripts

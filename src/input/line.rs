@@ -21,7 +21,7 @@ impl Check<'_> {
             let text = String::from_utf8_lossy(self.raw.text);
             let plural = if cells == 1 { "cell" } else { "cells" };
             let help = if text.starts_with('#') {
-                "remove the line: one that begins with `#` is a line like any other"
+                "remove the line: a line that begins with `#` is read like any other line"
             } else {
                 "quote a value that holds the delimiter, and give every line as many cells as the header"
             };
@@ -64,7 +64,10 @@ impl Check<'_> {
             self.error(
                 "nul",
                 ("", ""),
-                format!("{} NUL bytes stand in the place of a line: the file was not written to its end", text.len()),
+                format!(
+                    "{} NUL bytes are in place of a line: the file was not written completely",
+                    text.len()
+                ),
                 "export the list again, and compare the sizes of the files",
             );
             return false;
@@ -89,7 +92,7 @@ impl Check<'_> {
             self.error(
                 "ruler",
                 ("", &text),
-                "the line is a ruler and no customer",
+                "the line is a separator line, not a customer",
                 "remove the line",
             );
             return self.shared.rules.accept.has("ruler");
@@ -113,8 +116,8 @@ impl Check<'_> {
                 value: shown(&String::from_utf8_lossy(text)),
                 severity: Severity::Warning,
                 code: "hash_line",
-                message: "the line begins with `#`, and is read like any other".to_owned(),
-                help: "remove the line where it is a remark".to_owned(),
+                message: "the line begins with `#`, and is read like any other line".to_owned(),
+                help: "remove the line if it is a comment".to_owned(),
             },
         });
     }

@@ -131,7 +131,7 @@ fn typographic(value: &str) -> Option<Found> {
         kind: Kind::Typographic,
         code: "typographic_character",
         message: format!(
-            "the value contains {}, which a word processor or a mail put in the place of another",
+            "the value contains {}, which a word processor or a mail program puts in place of another character",
             named(c)
         ),
         likely: Some(value.chars().map(|c| keyboard(c).unwrap_or(c)).collect()),
@@ -149,7 +149,7 @@ fn compatible(value: &str) -> Option<Found> {
         kind: Kind::Compatibility,
         code: "compatibility_character",
         message: format!(
-            "the value contains {}, which stands for `{looks_like}` and is another character",
+            "the value contains {}, which means `{looks_like}` but is another character",
             named(c)
         ),
         likely: Some(likely.collect()),
@@ -175,7 +175,7 @@ fn foreign_digit(value: &str) -> Option<Found> {
         kind: Kind::MixedScripts,
         code: "mixed_scripts",
         message: format!(
-            "the value contains {}, a digit of another script than `{plain}`",
+            "the value contains {}, which is a digit of another script, and not `{plain}`",
             named(c)
         ),
         likely: Some(value.chars().map(|c| digit(c).unwrap_or(c)).collect()),

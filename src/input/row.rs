@@ -295,7 +295,7 @@ impl<'a> Check<'a> {
                 severity,
                 "asks_nothing_of_location",
                 (layout.spelling(Column::LocationId), location.as_str()),
-                "the line names a location and asks nothing of it",
+                "the line names a location, but no service ID or profile for it",
                 "fill in serviceId or profile, or leave the location out",
             );
         } else if !change.asks_anything() {
@@ -303,7 +303,7 @@ impl<'a> Check<'a> {
                 "asks_nothing",
                 ("", ""),
                 "the line asks for nothing; it will be counted as unchanged",
-                "fill in what is to change, or remove the line",
+                "fill in the new value, or remove the line",
             );
         }
     }

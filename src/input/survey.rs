@@ -184,7 +184,7 @@ impl Findings {
             severity: Severity::Error,
             code: "placeholder",
             message: format!(
-                "{} lines have this new ID, and nearly all others look otherwise: it stands for a missing value",
+                "{} lines have this new ID, and nearly all other values look different: it stands for a missing value",
                 lines.len()
             ),
             help: "leave the cell empty, or put the real ID there".to_owned(),

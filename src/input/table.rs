@@ -115,10 +115,10 @@ impl Table {
             severity: Severity::Warning,
             code: "column_not_read",
             message: format!(
-                "column {number} `{name}` is carried through, and there is no column {column}"
+                "column {number} `{name}` is only carried through to the results, and there is no column {column}"
             ),
             help: format!(
-                "where `{column}` is meant: --map '{column}={name}'; else --carry '{name}'"
+                "if `{column}` is meant: --map '{column}={name}'; otherwise --carry '{name}'"
             ),
         };
         layout.near().map(warning).collect()

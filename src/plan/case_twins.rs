@@ -32,7 +32,8 @@ pub fn case_twins(changes: &[Change], column: &str, problems: &mut ProblemList) 
                 message: format!(
                     "the new ID differs only in case from `{spelled}` of line {other}"
                 ),
-                help: "check that the system tells them apart, and that both are meant".to_owned(),
+                help: "check that the system distinguishes them, and that both are intended"
+                    .to_owned(),
             });
         }
     }

@@ -185,7 +185,7 @@ fn agree(member: &Member, problems: &mut Problems) {
                 code: "two_accounts_one_customer",
                 column: "accountId",
                 severity: Severity::Error,
-                message: "one customer ID stands beside two account IDs",
+                message: "one customer ID is given for two account IDs",
                 help: "keep the line that is right",
             },
         );
@@ -203,7 +203,7 @@ fn agree(member: &Member, problems: &mut Problems) {
                 code: "two_customers_one_account",
                 column: "customerId",
                 severity: Severity::Error,
-                message: "one account ID stands beside two customer IDs",
+                message: "one account ID is given for two customer IDs",
                 help: "keep the line that is right",
             },
         );
@@ -346,7 +346,7 @@ fn targets(members: &[Member], unique_accounts: bool, problems: &mut Problems) {
             .map(|change| (change.line, id.to_string()))
             .collect();
         let message = keeper.map_or_else(
-            || "two accounts would end with this ID".to_owned(),
+            || "two accounts would get this ID".to_owned(),
             |line| format!("line {line} is about the account that has this ID and keeps it"),
         );
         problems.clash(
@@ -427,7 +427,7 @@ fn needs(members: &[Member], problems: &mut Problems) {
                         column: "newAccountId",
                         severity: Severity::Error,
                         message: &format!(
-                            "this ID is to be freed by line {blocker}, which cannot be carried out"
+                            "line {blocker} must free this ID first, but it cannot be carried out"
                         ),
                         help: "correct that line first",
                     },

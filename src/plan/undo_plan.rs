@@ -63,8 +63,7 @@ impl fmt::Display for Impossible {
             ),
             Self::Profile(profile) => write!(
                 f,
-                "the profile was `{profile}` before, which this program does not know how to set: set it in the system \
-                 itself"
+                "the profile was `{profile}` before, and idshift cannot set that value: set it in the system itself"
             ),
         }
     }

@@ -238,7 +238,7 @@ fn a_file_without_a_header_and_lines_above_one_are_recognised() {
         assert!(done.err.contains(":1: no header: "), "{name}: {}", done.err);
         assert!(done.err.contains("are values"), "{name}: {}", done.err);
         assert!(
-            done.err.contains("put a line above it"),
+            done.err.contains("add a header line above it"),
             "{name}: {}",
             done.err
         );

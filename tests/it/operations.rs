@@ -224,7 +224,7 @@ fn a_line_is_not_told_of_a_clash_that_it_has_no_part_in() {
         .iter()
         .filter(|problem| {
             let message = problem["message"].as_str().unwrap();
-            message.contains("two accounts would end")
+            message.contains("two accounts would get")
         });
     assert!(clashes.clone().count() > 0, "{done}");
     for clash in clashes {
