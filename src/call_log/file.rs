@@ -164,7 +164,10 @@ fn existing(path: &Path) -> io::Result<(File, Metadata)> {
     // Checked before opening, which would wait for a reader.
     let kind = fs::metadata(path)?.file_type();
     let waits = kind.is_fifo() || kind.is_socket();
-    refuse_unless(!waits, "it is a pipe, for whose reader a run would wait")?;
+    refuse_unless(
+        !waits,
+        "it is a pipe, and a run would have to wait for its reader",
+    )?;
     let file = OpenOptions::new().read(true).append(true).open(path)?;
     let meta = file.metadata()?;
     if meta.is_file() {
@@ -173,7 +176,7 @@ fn existing(path: &Path) -> io::Result<(File, Metadata)> {
         // The first record may be truncated.
         let line = beginning[..read].split(|byte| *byte == b'\n').next();
         let is_log = line.is_none_or(|line| BEGINNING.as_bytes().starts_with(line));
-        refuse_unless(is_log, "it is a file, and not a log of idshift")?;
+        refuse_unless(is_log, "it is a file that is not a log of idshift")?;
     }
     Ok((file, meta))
 }

@@ -191,7 +191,7 @@ const fn meaning_of_failure(status: u16) -> &'static str {
         504 => "a gateway got no answer from the system in time",
         505 => "the system does not support this version of HTTP",
         507 => "the system has no storage left",
-        511 => "a network wants a sign-in first",
+        511 => "the network requires a sign-in first",
         _ => "the system failed",
     }
 }

@@ -114,7 +114,7 @@ fn decompressed(name: &str, body: &[u8], limit: usize) -> Result<Vec<u8>, Fault>
             .read_to_end(&mut plain),
         _ => {
             return Err(unreadable(
-                "the answer is compressed in a way that was not asked for".to_owned(),
+                "the answer has a compression that was not requested".to_owned(),
             ));
         }
     };
@@ -132,7 +132,10 @@ fn too_long(limit: usize) -> Fault {
 
 /// Returns the fault: no complete answer came in time.
 pub(super) fn late() -> Fault {
-    Fault::new(CallErrorKind::Timeout, "no whole answer in time")
+    Fault::new(
+        CallErrorKind::Timeout,
+        "no complete answer within the timeout",
+    )
 }
 
 /// Determines what reqwest's error means.
@@ -154,10 +157,10 @@ pub(super) fn classify(error: reqwest::Error) -> Fault {
         }
         let cause = innermost(&error);
         if error.is_timeout() {
-            return Fault::new(CallErrorKind::Connect, "no connection in time");
+            return Fault::new(CallErrorKind::Connect, "no connection within the timeout");
         }
         if error.is_dns() {
-            let text = format!("the host's name is not found: {cause}");
+            let text = format!("the host name cannot be resolved: {cause}");
             return Fault::new(CallErrorKind::UnknownHost, text);
         }
         // The types of these errors are private to the HTTP client.
@@ -178,7 +181,7 @@ pub(super) fn classify(error: reqwest::Error) -> Fault {
         return Fault::new(CallErrorKind::Unsendable, text);
     }
     if is_malformed(&error) {
-        let text = format!("the answer is no HTTP: {}", innermost(&error));
+        let text = format!("the answer is not HTTP: {}", innermost(&error));
         return Fault::new(CallErrorKind::Unreadable, text);
     }
     if is_unprocessed(&error) {
@@ -246,11 +249,9 @@ fn refused_certificate(error: &reqwest::Error) -> Option<String> {
         "CertificateRequired" | "NoCertificate" => {
             "the server asks for a client certificate: name one with client_cert and client_key"
         }
-        "CertificateExpired" => {
-            "the server says that the client certificate has expired: have it renewed"
-        }
+        "CertificateExpired" => "the server says that the client certificate has expired: renew it",
         "CertificateRevoked" => {
-            "the server says that the client certificate was revoked: have a new one made"
+            "the server says that the client certificate was revoked: get a new one"
         }
         "UnknownCA" => {
             "the server does not know the authority that signed the client certificate: check client_cert, and add \
@@ -261,7 +262,7 @@ fn refused_certificate(error: &reqwest::Error) -> Option<String> {
         | "CertificateUnknown"
         | "DecryptError"
         | "AccessDenied" => {
-            "the server does not accept the client certificate, or that there is none: check client_cert"
+            "the server rejects the client certificate, or requires one: check client_cert"
         }
         _ => return None,
     };
@@ -284,12 +285,12 @@ fn tls_text(error: &reqwest::Error) -> Option<String> {
         rustls::Error::InvalidCertificate(
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
         ) => format!(
-            "the certificate is for another name than that of the address ({tls}): correct the host in the address"
+            "the certificate is for another host name than the address has ({tls}): correct the host in the address"
         ),
         rustls::Error::InvalidCertificate(
             CertificateError::Expired | CertificateError::ExpiredContext { .. },
         ) => format!(
-            "the certificate has expired ({tls}): have it renewed, or correct this machine's clock"
+            "the certificate has expired ({tls}): renew it, or correct this machine's clock"
         ),
         rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer) => {
             format!(
@@ -298,8 +299,8 @@ fn tls_text(error: &reqwest::Error) -> Option<String> {
         }
         rustls::Error::InvalidCertificate(_) => format!("the certificate is not accepted ({tls})"),
         rustls::Error::AlertReceived(rustls::AlertDescription::HandshakeFailure) => format!(
-            "the server refuses the handshake ({tls}): it may ask for a client certificate, to be named with client_cert and \
-             client_key, or take neither TLS 1.2 nor 1.3"
+            "the server refuses the handshake ({tls}): it may require a client certificate (set client_cert and \
+             client_key), or it may support neither TLS 1.2 nor TLS 1.3"
         ),
         rustls::Error::InvalidMessage(_) => {
             format!(

@@ -150,7 +150,7 @@ impl Reply {
         // The parser's message may quote the body, which contains customer data; the position is enough.
         json::from_slice(&self.body).map_err(|error| {
             Unreadable(format!(
-                "the answer is not the JSON expected (line {}, column {})",
+                "the answer is not the expected JSON (line {}, column {})",
                 error.line(),
                 error.column()
             ))

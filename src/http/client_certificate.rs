@@ -130,7 +130,7 @@ impl ClientCertificate {
                         self.certificate.display()
                     ),
                     None => format!(
-                        "it does not belong to the certificate in {}; name the key with which that was requested",
+                        "it does not belong to the certificate in {}; name the private key of that certificate",
                         self.certificate.display()
                     ),
                 }))

@@ -333,12 +333,14 @@ pub fn parse_addresses(text: &str) -> Result<Vec<IpAddr>, String> {
     let mut addresses: Vec<IpAddr> = Vec::new();
     for word in text.split([',', '\n']).map(str::trim) {
         let address: IpAddr = word.parse().map_err(|_| {
-            format!("`{word}` is no IP address; write local addresses like 10.0.0.1 or 2001:db8::1")
+            format!(
+                "`{word}` is not an IP address; write local addresses like 10.0.0.1 or 2001:db8::1"
+            )
         })?;
         let address = address.to_canonical();
         if address.is_unspecified() || address.is_multicast() {
             return Err(format!(
-                "`{word}` is no address of one machine; `ip address` shows those of this one"
+                "`{word}` is not the address of a single machine; `ip address` shows the addresses of this machine"
             ));
         }
         if addresses.contains(&address) {
@@ -364,7 +366,7 @@ pub fn check_addresses(addresses: &[IpAddr], base_url: &str) -> Result<(), Setup
 
 fn check_address(address: IpAddr, system: &[SocketAddr]) -> Result<(), String> {
     let socket = UdpSocket::bind((address, 0)).map_err(|why| {
-        format!("this machine has no such address ({why}); `ip address` shows those that it has")
+        format!("this machine has no such address ({why}); `ip address` shows its addresses")
     })?;
     if system.is_empty() {
         return Ok(());

@@ -109,7 +109,7 @@ impl TokenEndpoint {
         // The parser's message may quote the answer.
         let unknown = |_| {
             Refusal::Strange(
-                "the token endpoint's answer is not what OAuth 2.0 says; is the token URL right?"
+                "the token endpoint's answer does not conform to OAuth 2.0; is the token URL right?"
                     .to_owned(),
             )
         };

@@ -27,7 +27,7 @@ pub enum PathError {
     #[error("an ID with the control character U+{:04X} cannot be part of an address", u32::from(*.0))]
     Control(char),
     /// The finished address differs from the intended one: a bug, or an invalid base URL.
-    #[error("the address built is not the one that was meant; nothing was sent")]
+    #[error("the URL that was built is not the intended one; nothing was sent")]
     NotAsMeant,
 }
 

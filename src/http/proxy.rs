@@ -96,10 +96,10 @@ impl Proxies {
                 Some(entry) => format!("{variable} names it ({entry})"),
                 None => format!("{variable} names it"),
             }),
-            (Some((name, _)), None) => direct(format!("{name} does not hold here (CGI)")),
+            (Some((name, _)), None) => direct(format!("{name} has no effect in a CGI environment")),
             (None, _) => match (&self.http, &self.https) {
                 (Some((name, _)), None) | (None, Some((name, _))) if specific.is_none() => {
-                    direct(format!("{name} is not about {}:", url.scheme()))
+                    direct(format!("{name} does not apply to {}:", url.scheme()))
                 }
                 _ => Route::Direct { why: None },
             },
@@ -201,7 +201,10 @@ mod tests {
                 "https://127.0.0.1:1",
                 "calls to this machine never go through a proxy",
             ),
-            ("http://api.example.com", "HTTPS_PROXY is not about http:"),
+            (
+                "http://api.example.com",
+                "HTTPS_PROXY does not apply to http:",
+            ),
         ] {
             assert_eq!(set.route(address), directly(why), "{address}");
         }

@@ -119,7 +119,7 @@ async fn run(words: &[String], kind: SecretKind) -> Result<SecretString, String>
             Err(format!("the {what} command `{program}` failed: {status}"))
         }
         Ok(Ok(_)) => secret_of(&bytes, kind).map_err(|why| {
-            format!("what the {what} command `{program}` printed is no {what}: {why}")
+            format!("the output of the {what} command `{program}` is not a valid {what}: {why}")
         }),
     }
 }

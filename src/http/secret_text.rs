@@ -54,7 +54,8 @@ pub(super) fn secret_file(path: &Path, kind: SecretKind) -> Result<SecretString,
     let path = path.display();
     let bytes =
         read().map_err(|error| format!("the {what} file {path} cannot be read: {error}"))?;
-    secret_of(&bytes, kind).map_err(|why| format!("the {what} file {path} holds no {what}: {why}"))
+    secret_of(&bytes, kind)
+        .map_err(|why| format!("the {what} file {path} holds no valid {what}: {why}"))
 }
 
 /// Extracts the secret from these bytes.
@@ -123,8 +124,8 @@ const NAME_THE_HEADER: &str =
 fn in_json(text: &str, kind: SecretKind) -> Result<String, String> {
     let names = kind.names();
     let wanted = || format!("it is JSON, without a text named `{}`", names.join("`, `"));
-    let value: serde_json::Value =
-        serde_json::from_str(text).map_err(|_| "it begins like JSON and is none".to_owned())?;
+    let value: serde_json::Value = serde_json::from_str(text)
+        .map_err(|_| "it begins like JSON but is not valid JSON".to_owned())?;
     let found = names.iter().find_map(|name| value.get(name)?.as_str());
     plain_text(found.ok_or_else(wanted)?, kind)
 }

@@ -118,7 +118,7 @@ impl SharedPace {
                 event = "shared_rate",
                 own = of_lane.own,
                 lower,
-                "another process of this target is set to a lower rate, which counts for all"
+                "another process on this target has a lower rate, which applies to all processes"
             );
         }
     }

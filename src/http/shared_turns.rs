@@ -206,7 +206,7 @@ impl SharedTurns {
             let until = since + self.give_up_after;
             self.board.hold_in_outage(
                 WaitCause::Turns,
-                format!("no calls without the ledger that paces them: {why}"),
+                format!("no call is sent without the ledger, which controls the rate of all processes: {why}"),
                 until,
             );
             if Instant::now() + PAUSE > until {
@@ -242,7 +242,8 @@ impl SharedTurns {
                 break Err(self.away("it does not answer"));
             }
             told = true;
-            let why = "no calls without the ledger that paces them: it does not answer";
+            let why = "no call is sent without the ledger, which controls the rate of all processes: it does not \
+                 answer";
             self.board
                 .hold_in_outage(WaitCause::Turns, why.to_owned(), until);
         };
@@ -255,7 +256,8 @@ impl SharedTurns {
     fn away(&self, why: &str) -> CallError {
         self.board.free(WaitCause::Turns);
         let text = format!(
-            "the ledger, which paces the calls of all processes, has given no turn for {}: {why}; nothing was sent without one",
+            "the ledger, which controls the rate of all processes, has allowed no call for {}: {why}; no call was sent \
+             without its permission",
             Span(self.give_up_after)
         );
         CallError::new(CallErrorKind::GaveUp, text)

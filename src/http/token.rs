@@ -346,7 +346,7 @@ impl Tokens {
         let without_life = |token| Fetched { token, life: None };
         match &self.source {
             Source::Kept(SecretSource::Given(_)) => {
-                Err(Refusal::Final("the token given is refused".to_owned()))
+                Err(Refusal::Final("the token was refused".to_owned()))
             }
             Source::Kept(kept) => {
                 let token = kept.read(SecretKind::Token).await;

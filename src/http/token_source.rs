@@ -70,10 +70,12 @@ impl ClientAuth {
 /// Returns the header with this token, if the text is a valid token.
 pub(super) fn bearer_header(token: &SecretString) -> Result<HeaderValue, String> {
     let token = unwrapped(token, SecretKind::Token)
-        .map_err(|why| format!("the token is no token: {why}"))?;
+        .map_err(|why| format!("the token is not valid: {why}"))?;
     let token = token.expose_secret();
     if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err("the token holds a blank or a character that no token has".to_owned());
+        return Err(
+            "the token holds a space or a character that is not allowed in a token".to_owned(),
+        );
     }
     let mut header = HeaderValue::try_from(format!("Bearer {token}"))
         .map_err(|_| "the token cannot be sent in a header".to_owned())?;

@@ -318,7 +318,7 @@ fn a_database_that_stays_away_ends_a_call_with_the_reason_and_a_stop_ends_its_wa
         assert_eq!(why.kind, CallErrorKind::GaveUp);
         assert!(
             why.text.contains(
-                "the ledger, which paces the calls of all processes, has given no turn for 1s500ms"
+                "the ledger, which controls the rate of all processes, has allowed no call for 1s500ms"
             ),
             "{why:?}"
         );

@@ -362,7 +362,7 @@ fn each_patch_is_logged_with_the_ids_that_the_server_saw() {
     let writes = events(&records, "call");
     let (mut late, mut statuses) = (0, Vec::new());
     for call in writes.iter().filter(|call| call["kind"] == "write") {
-        late += usize::from(call["error"] == "no whole answer in time");
+        late += usize::from(call["error"] == "no complete answer within the timeout");
         statuses.extend(call["status"].as_u64());
     }
     assert!(late > 0);

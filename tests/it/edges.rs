@@ -412,12 +412,12 @@ fn why_no_write_takes_effect_is_shown_during_the_run_and_in_the_results() {
         "2",
     ];
     let done = at(&place, &front, &options).expect(1);
-    let shown = "3 writes in a row did not take effect and are sent again; the last one: no whole answer in time";
+    let shown = "3 writes in a row did not take effect and are sent again; the last one: no complete answer within the timeout";
     assert!(done.err.contains(shown), "{}", done.err);
     let message = &place.rows("results.csv")[0]["idshift_message"];
     assert_eq!(
         message,
-        "3 attempts did not take effect (the last one: no whole answer in time)"
+        "3 attempts did not take effect (the last one: no complete answer within the timeout)"
     );
     assert_eq!(place.account_of("C-0"), "A-000000");
 }

@@ -198,8 +198,8 @@ fn addresses_that_calls_cannot_be_sent_from_are_refused_before_the_first_call() 
     let place = Place::plume();
     place.moves(3);
     for (egress, words) in [
-        ("10.0.0", "`10.0.0` is no IP address"),
-        ("localhost", "`localhost` is no IP address"),
+        ("10.0.0", "`10.0.0` is not an IP address"),
+        ("localhost", "`localhost` is not an IP address"),
         (
             "127.0.0.1,127.0.0.2,127.0.0.1",
             "`127.0.0.1` is listed twice",
@@ -208,7 +208,10 @@ fn addresses_that_calls_cannot_be_sent_from_are_refused_before_the_first_call() 
             "127.0.0.1,::ffff:127.0.0.1",
             "`::ffff:127.0.0.1` is listed twice",
         ),
-        ("0.0.0.0", "`0.0.0.0` is no address of one machine"),
+        (
+            "0.0.0.0",
+            "`0.0.0.0` is not the address of a single machine",
+        ),
         (
             "127.0.0.1,192.0.2.77",
             "192.0.2.77: this machine has no such address",

@@ -884,7 +884,7 @@ fn the_quota_is_counted_for_the_named_address() {
     let files = Place::plume();
     files.file("moves.csv", &file(10));
     let refused = files.run(&["apply", "moves.csv", "--yes", "--egress", "site-b"]);
-    assert!(refused.expect(2).err.contains("no IP address"));
+    assert!(refused.expect(2).err.contains("not an IP address"));
 }
 
 /// Returns the most calls in any second, as the system received them.
