@@ -136,8 +136,8 @@ impl Counts {
                 self.missing = Some(missing + 1);
                 if missing + 1 >= FIRST_LOOKED_FOR {
                     self.stop(StopReason::NotFound, &format!(
-                        "{FIRST_LOOKED_FOR} lines were looked up, and no customer was found: is it the right column, and the \
-                         right system? one of them, line {}: {}",
+                        "{FIRST_LOOKED_FOR} lines were looked up, and no customer was found: check that the column and \
+                         the system are the right ones; for example line {}: {}",
                         outcome.line, outcome.message
                     ));
                 }

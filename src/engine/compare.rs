@@ -172,7 +172,7 @@ pub fn did_not_last(mut outcome: Outcome, difference: &Difference) -> Outcome {
     let found = difference.found.as_deref();
     outcome.status = Status::Failed(Failed::BadAnswer);
     outcome.message = format!(
-        "the system answered as asked, but the new value did not last: {} is {}",
+        "the system confirmed the new value, but a later read shows another value: {} is {}",
         difference.what,
         found.unwrap_or("none")
     );

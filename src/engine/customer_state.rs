@@ -146,13 +146,13 @@ pub(super) fn changed_otherwise(
             "another client changed this {what}: it had {expected}, now it has {now}; nothing was written"
         ),
         PriorWrite::ThisRun => format!(
-            "a write was sent, and its effect is not certain: this {what} had {expected}, and now it has {now}, which is \
-             not what was asked for; another client changed it, or the system stored something else. Look at the {what}; \
-             what it has now is left as it is"
+            "a write was sent, and its effect is not certain: this {what} had {expected}, and now it has {now}, which \
+             is not the requested value; another client changed it, or the system stored another value. Check the \
+             {what}; idshift leaves its present value unchanged"
         ),
         PriorWrite::Undone(run) => format!(
-            "left untouched: after run {run} this {what} had, or may have had, {expected}, and now it has {now}; look at it, \
-             and correct it by hand if the former value is wanted"
+            "left untouched: after run {run} this {what} had, or may have had, {expected}, and now it has {now}; check \
+             it, and restore the former value by hand if it is the right one"
         ),
     };
     SystemError::new(Failed::Stale, words)

@@ -292,7 +292,9 @@ impl<N: WriteLog> CycleMember<'_, N> {
             Broken::Now(stuck) if stuck.in_doubt => {
                 // Nothing is decided yet: the swap continues once the effect of that line's write can be read.
                 let line = stuck.line;
-                let words = format!("waits for line {line} of the swap, whose write is in doubt");
+                let words = format!(
+                    "waits for line {line} of the swap; the write of that line is in doubt"
+                );
                 StepOutcome::InDoubt(SystemError::new(Failed::Blocked, words), self.sent.clone())
             }
             Broken::Now(_) | Broken::Before if self.is_rolled_back => {

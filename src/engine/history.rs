@@ -117,7 +117,7 @@ impl History {
     ) -> Result<(), SystemError> {
         let mismatch = |words: String| {
             let words = format!(
-                "{words}; nothing was written. Say who is meant in `customerId`, and leave `accountId` empty"
+                "{words}; nothing was written. Name the customer in `customerId`, and leave `accountId` empty"
             );
             Err(SystemError::new(Failed::Mismatch, words))
         };
@@ -125,7 +125,7 @@ impl History {
         if let Some(lines) = self.claims.get(&(found.clone(), reseller.cloned())) {
             let line = lines.iter().min().copied().unwrap_or_default();
             return mismatch(format!(
-                "`{account}` is now the ID of customer `{found}`, which an earlier run has meant by line {line}"
+                "`{account}` is now the ID of customer `{found}`, to which an earlier run applied line {line}"
             ));
         }
         // Tests: `prior_runs::a_corrected_*`; for the two sets,

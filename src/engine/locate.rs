@@ -98,7 +98,7 @@ impl<N: WriteLog> Case<'_, N> {
             alias_conflicts.against(&self.task.unit, self.member, (&state.id, account), counts)
         {
             let words = format!(
-                "line {line} names this customer too, by its other ID, and wants something else of it; nothing was written"
+                "line {line} also names this customer, by its other ID, and asks for other values; nothing was written"
             );
             return Err(StepError::line(Failed::Invalid, words));
         }
@@ -142,8 +142,8 @@ impl<N: WriteLog> Case<'_, N> {
                 Err(error) => return Err(error),
             }
             let words = format!(
-                "no customer has the account ID `{source}` that line {line} renames to `{account}`, so customer `{}` may be that \
-             line's, renamed before: leave out whichever of both lines is not wanted; nothing was written",
+                "no customer has the account ID `{source}` that line {line} renames to `{account}`, so customer `{}` \
+                 may be the customer of that line, renamed earlier: remove one of the two lines; nothing was written",
                 state.id
             );
             return Err(StepError::line(Failed::Invalid, words));
@@ -209,7 +209,8 @@ impl<N: WriteLog> Case<'_, N> {
         };
         if let Some(line) = neighbour {
             let words = format!(
-                "no customer has the account ID `{account}`, and `{target}` is that of line {line}'s"
+                "no customer has the account ID `{account}`, and `{target}` is the account ID of the customer of line \
+                 {line}"
             );
             return Err(StepError::line(Failed::NotFound, words));
         }
@@ -290,9 +291,13 @@ impl<N: WriteLog> Case<'_, N> {
         let words = match owner {
             Some(owner) if owner == *fence => return Ok(()),
             Some(owner) => {
-                format!("customer `{id}` belongs to `{owner}`, outside of the fence `{fence}`")
+                format!(
+                    "customer `{id}` belongs to `{owner}`, but tenant_fence allows only customers of `{fence}`"
+                )
             }
-            None => format!("the system does not say whether customer `{id}` belongs to `{fence}`"),
+            None => format!(
+                "the system does not say whether customer `{id}` belongs to `{fence}` (tenant_fence)"
+            ),
         };
         Err(StepError::line(Failed::Forbidden, words))
     }

@@ -77,8 +77,10 @@ impl<N: WriteLog> Case<'_, N> {
                         || matches!(profiles, (Some(a), Some(b)) if a != b)
                 };
                 if let Some(other) = changes.iter().find(differs) {
-                    let words =
-                        format!("line {} wants something else of this location", other.line);
+                    let words = format!(
+                        "line {} asks for other values for this location",
+                        other.line
+                    );
                     wrong.insert(change.line, SystemError::new(Failed::Invalid, words));
                 }
             }

@@ -213,9 +213,8 @@ impl<N: WriteLog> Case<'_, N> {
         if state.parked.is_some() || self.task.recorded.iter().any(has_parked) {
             return Ok(());
         }
-        let words = format!(
-            "run {run} has carried out something newer for this customer; nothing more was written"
-        );
+        let words =
+            format!("run {run} is newer and has changed this customer; nothing more was written");
         Err(SystemError::new(Failed::Stale, words))
     }
 

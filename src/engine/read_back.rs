@@ -48,7 +48,10 @@ pub(super) async fn stored<N: WriteLog>(
 ) -> Result<Next, Halt> {
     let doubt = || SystemError {
         http_status: sent.http_status,
-        ..SystemError::new(Failed::BadAnswer, "the answer does not say what was asked")
+        ..SystemError::new(
+            Failed::BadAnswer,
+            "the answer does not confirm the requested value",
+        )
     };
     // The former value in the answer proves nothing: it may have been read before the write took effect.
     if judge(&request.write, &told) == Judgement::DidNot {
@@ -280,7 +283,7 @@ pub(super) async fn in_doubt<N: WriteLog>(
         {
             let mut doubt = doubt;
             doubt.message = format!(
-                "{}; the system does not show profiles, so whether it took effect cannot be told",
+                "{}; the system does not show profiles, so idshift cannot tell whether the write took effect",
                 doubt.message
             );
             Ok(Next::End(StepOutcome::InDoubt(doubt, sent.clone())))

@@ -141,8 +141,8 @@ impl<N: WriteLog> Case<'_, N> {
             if is_altered && self.holder_besides(id, desired).await?.is_some() {
                 let account = desired.account.map_or("", AccountId::as_str);
                 let words = format!(
-                    "the report says customer `{id}`, and `{account}` belongs to another one: name the customer in \
-                     `customerId`, and leave `accountId` empty"
+                    "the report names customer `{id}`, but `{account}` belongs to another customer: name the customer \
+                     in `customerId`, and leave `accountId` empty"
                 );
                 return Err(StepError::line(Failed::Mismatch, words));
             }
@@ -306,8 +306,8 @@ fn means_former(
     holder: &CustomerId,
 ) -> StepError {
     let words = format!(
-        "in an earlier run this line meant customer `{former}`, which {state}; `{account}` belongs to customer `{holder}` now. \
-         Name the customer in `customerId`, and leave `accountId` empty; nothing was written"
+        "in an earlier run this line referred to customer `{former}`, which {state}; `{account}` belongs to customer \
+         `{holder}` now. Name the customer in `customerId`, and leave `accountId` empty; nothing was written"
     );
     StepError::line(Failed::Mismatch, words)
 }

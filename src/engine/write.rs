@@ -357,7 +357,8 @@ fn held_back_too_often<N: WriteLog>(
     times: u32,
 ) -> Result<SystemError, Halt> {
     let times = counted(times.into(), "time");
-    let words = format!("refused {times} while other calls were not; it was never processed");
+    let words =
+        format!("refused {times} while other calls were not; the system never processed it");
     let trouble = SystemError::new(Failed::Unavailable, words);
     let patience = context.settings.give_up_after;
     context.write_breaker.ineffective(

@@ -186,13 +186,13 @@ impl WriteBreaker {
         seen.alike = Some((kind, status));
         let row = &seen.in_a_row[kind as usize];
         let check = match status {
-            401 | 403 => "look whether this token may do that",
-            404 => "look whether the base URL and the file belong to this system",
-            _ => "look at what the system says",
+            401 | 403 => "check that the token has this permission",
+            404 => "check that the base URL and the file belong to this system",
+            _ => "read what the system says",
         };
         let words = format!(
-            "{} {} in a row were refused alike and none was accepted: {}; for example {}; {check}, or go on all the same \
-             with --max-failures 100%",
+            "{} {} in a row were refused for the same reason and none was accepted: {}; for example {}; {check}, or \
+             continue anyway with --max-failures 100%",
             row.refused.len(),
             kind.name(),
             trouble.message,

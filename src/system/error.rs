@@ -131,7 +131,7 @@ impl From<NoAnswer> for SystemError {
 /// Returns what an error status means where the API gives it no meaning of its own.
 pub(super) const fn meaning_of(status: u16) -> &'static str {
     match status {
-        400 => "the request is malformed to the system, or the value is not valid there",
+        400 => "the system regards the request as malformed, or the value as invalid",
         401 => "the token is refused, or may not see the customer",
         402 => {
             "the system asks for a payment: the account with it may have no credit, or be frozen"
@@ -139,13 +139,13 @@ pub(super) const fn meaning_of(status: u16) -> &'static str {
         403 => "the system forbids it",
         404 => "the system does not know it",
         405 => {
-            "the method is not allowed at this address: the base URL is wrong, or a gateway does not let writes through"
+            "the method is not allowed at this address: the base URL is wrong, or a gateway blocks writes"
         }
         406 => "the system does not answer with JSON at this address: check the base URL",
         409 => "it conflicts with what the system has",
         410 => "it was removed from the system for good",
-        411 => "a gateway wants a length of the request that it does not see",
-        412 => "a condition of the request does not hold: what the system has is another version",
+        411 => "a gateway requires the length of the request (Content-Length)",
+        412 => "a condition of the request is not met: the system has another version",
         413 => "the request is too large for the system or a gateway before it",
         414 => "the address is too long for the system or a gateway before it",
         415 => "JSON is not accepted at this address: check the base URL",

@@ -26,7 +26,8 @@ pub(super) fn cut_short(read: usize, total: Option<usize>) -> SystemError {
     SystemError::new(
         Failed::BadAnswer,
         format!(
-            "the list of customers breaks off: {read} were told of {total}, so who is missing may be there all the same"
+            "the list of customers is incomplete: it has {read} of {total}, so a customer that is missing in the list \
+             may exist nevertheless"
         ),
     )
 }

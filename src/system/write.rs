@@ -91,9 +91,10 @@ impl Written {
                     http_status,
                     value: StoredValue::Account(Some(stored)),
                 },
-                Some(Err(_)) | None => {
-                    Self::InDoubt(senseless(reply, "the answer does not say what was asked"))
-                }
+                Some(Err(_)) | None => Self::InDoubt(senseless(
+                    reply,
+                    "the answer does not confirm the requested value",
+                )),
             },
         }
     }

@@ -101,7 +101,7 @@ fn a_refusal_is_called_what_its_status_means() {
     let rows = place.rows("results.csv");
     for (row, meaning) in rows.iter().zip([
         "another customer has this ID",
-        "a length of the request",
+        "the length of the request",
         "too large",
         "JSON is not accepted",
         "only with a condition (If-Match)",
@@ -125,7 +125,7 @@ fn look_ups_that_are_all_refused_alike_stop_the_run_before_anything_is_written()
             .expect(2);
         let said = format!("{}{}", done.out, done.err);
         assert!(
-            said.contains("look-ups in a row were refused alike"),
+            said.contains("look-ups in a row were refused for the same reason"),
             "{said}"
         );
         assert!(place.sandbox.log().len() <= most, "{fault}");

@@ -413,8 +413,8 @@ fn a_token_that_may_read_and_not_write_is_no_lines_fault() {
         let done = place.run(&[&apply[..], &slowly].concat()).expect(4);
         assert!(
             done.err
-                .contains("100 writes of account IDs in a row were refused alike")
-                && done.err.contains("whether this token may do that"),
+                .contains("100 writes of account IDs in a row were refused for the same reason")
+                && done.err.contains("that the token has this permission"),
             "{}",
             done.err
         );

@@ -29,7 +29,7 @@ fn where_no_customer_is_found_a_person_is_asked_and_the_run_goes_on_or_stops() {
     let stopped = on_a_terminal(&place, "no", &apply).expect(4).out;
     for words in [
         "no customer was found",
-        "right column",
+        "check that",
         "Type yes to continue",
     ] {
         assert!(stopped.contains(words), "{words}: {stopped}");

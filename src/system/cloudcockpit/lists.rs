@@ -95,7 +95,7 @@ impl CloudCockpit {
             if found.is_mixed() {
                 return Err(SystemError::new(
                     Failed::BadAnswer,
-                    "one customer was found in two relationships: which identifier is meant is not told",
+                    "one customer was found in two relationships: the answer does not say which identifier is meant",
                 ));
             }
             if !more {

@@ -212,7 +212,7 @@ impl LocationBody {
         }
         let stored = told.and_then(|text| ServiceId::new(text).ok());
         if stored.is_none() && service.is_some() {
-            let words = "the answer does not say what was asked";
+            let words = "the answer does not confirm the requested value";
             return Written::InDoubt(senseless(reply, words));
         }
         Written::Stored {
