@@ -43,7 +43,7 @@ pub enum LedgerError {
     /// The record contradicts itself.
     #[error(
         "the ledger {} is damaged: {what}. It was left as it is, and nothing was sent. Restore the run's folder from a copy, \
-         or start a new run from {}: lines that are done already will come out as unchanged",
+         or start a new run from {}: lines that are already done get the status unchanged",
         path.display(),
         path.with_file_name("input.csv").display()
     )]
@@ -55,7 +55,7 @@ pub enum LedgerError {
     },
     /// A run that was killed while its ledger was made, so that nothing can have been written.
     #[error(
-        "the run in {} was killed before it had begun; nothing was written. Give its command again",
+        "the run in {} was killed before it had begun; nothing was written. Give the same command again",
         path.parent().unwrap_or(path).display()
     )]
     Unbegun {
@@ -75,7 +75,8 @@ pub enum LedgerError {
     },
     /// The ledger in this folder belongs to another run.
     #[error(
-        "{} is the ledger of run {found}, not of the run whose folder it lies in. Put it back into {found}'s folder",
+        "{} is the ledger of run {found}, not of the run in whose folder it is. Put it back into the folder of run \
+         {found}",
         path.display()
     )]
     OtherRun {
@@ -128,7 +129,8 @@ pub enum LedgerError {
     },
     /// The run is kept in a database now.
     #[error(
-        "the run in {} was moved to {place}, and is worked on there only: give --ledger with the address of that database",
+        "the run in {} was moved to {place}, and can be continued only there: give --ledger with the address of that \
+         database",
         folder.display()
     )]
     Moved {
@@ -161,7 +163,7 @@ pub enum LedgerError {
         "{writers} may write into {} (mode {mode:04o}{}). {}, or choose another folder (`--runs-dir`; XDG_STATE_HOME for the \
          state)",
         path.display(),
-        if mode & 0o2000 == 0 { "" } else { "; Kubernetes sets it so for `fsGroup`" },
+        if mode & 0o2000 == 0 { "" } else { "; Kubernetes sets this mode for `fsGroup`" },
         writers.remedy(path)
     )]
     Writable {
@@ -198,7 +200,7 @@ pub enum LedgerError {
         wanted: String,
     },
     /// Several runs match.
-    #[error("`{prefix}` fits several runs: {}. Name more of it", found.join(", "))]
+    #[error("`{prefix}` matches several runs: {}. Give more characters of the ID", found.join(", "))]
     ManyRuns {
         /// What was given.
         prefix: String,
@@ -213,7 +215,7 @@ pub enum LedgerError {
         "run {} holds this target: process {} on {} is at work (lock {lock}). Wait for it, or end it{}",
         holder.run, holder.pid, holder.host,
         free_in.map_or_else(String::new, |wait| format!(
-            "; it has not been heard of for some seconds, and if it is gone, the target is free in {} s",
+            "; it has not renewed its lease for some seconds, and if it is gone, the target is free in {} s",
             wait.as_secs() + 1
         ))
     )]
@@ -227,8 +229,8 @@ pub enum LedgerError {
     },
     /// Another process has taken a run over, so this one may note nothing more.
     #[error(
-        "the ledger in {at} takes nothing more from this process for run {run}: {why}. Nothing that was not on record was \
-         sent; `idshift status {run}` shows which process works on it"
+        "the ledger in {at} accepts no more records from this process for run {run}: {why}. Every write was recorded \
+         before it was sent; `idshift status {run}` shows which process works on it"
     )]
     TakenOver {
         /// Database, servers and role.
@@ -240,9 +242,9 @@ pub enum LedgerError {
     },
     /// It cannot be determined whether another run works on the target.
     #[error(
-        "{} cannot be used: {source}. The lock there tells whether another run works on this target, so nothing is done \
-         without it. Run as the user whose it is, or let XDG_STATE_HOME name one folder that every run on this target \
-         shares and may write to",
+        "{} cannot be used: {source}. The lock in it shows whether another run works on this target, so idshift does \
+         nothing without it. Run as the user who owns it, or set XDG_STATE_HOME to one folder that every run on this \
+         target shares and may write to",
         path.display()
     )]
     Unlockable {
@@ -253,9 +255,9 @@ pub enum LedgerError {
     },
     /// The state database cannot be opened or written.
     #[error(
-        "the state database in {} cannot be used: {why}. It tells what other runs of this user did and do, so nothing is \
-         done without it. Make its folder writable, move a damaged database away (run folders are registered again), or \
-         name another folder in XDG_STATE_HOME that every run on this target shares",
+        "the state database in {} cannot be used: {why}. It records what other runs of this user did and do, so \
+         idshift does nothing without it. Make its folder writable, move a damaged database away (run folders are \
+         registered again), or set XDG_STATE_HOME to another folder that every run on this target shares",
         path.display()
     )]
     StateUnusable {
@@ -290,7 +292,8 @@ pub enum LedgerError {
     },
     /// A ledger in PostgreSQL cannot do this.
     #[error(
-        "{what} that is kept in {at} cannot be made yet; `idshift report` and the ledger's tables tell the same"
+        "{what} that is kept in {at} cannot be made yet; `idshift report` and the tables of the ledger have the same \
+         information"
     )]
     NotThere {
         /// What was asked for.

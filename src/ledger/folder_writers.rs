@@ -41,10 +41,10 @@ impl Writers {
     pub(super) fn remedy(&self, path: &Path) -> String {
         let path = path.display();
         match self {
-            Self::Everyone => format!("Take that away with `chmod o-w {path}`"),
+            Self::Everyone => format!("Remove this permission with `chmod o-w {path}`"),
             Self::Members { .. } | Self::Unknown { .. } => format!(
-                "Take that away with `chmod g-w {path}`, or set --allow-group-write if everyone in this group may change \
-                 the runs"
+                "Remove this permission with `chmod g-w {path}`, or set --allow-group-write if everyone in this group \
+                 may change the runs"
             ),
         }
     }

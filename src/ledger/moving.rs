@@ -79,7 +79,7 @@ impl MovingRun {
     pub fn differs_from(&self, other: &Ledger) -> Result<Option<&'static str>, LedgerError> {
         let (one, other) = (self.store(), other.store());
         if one.header()? != other.header()? || one.shard()? != other.shard()? {
-            return Ok(Some("what it was asked to do"));
+            return Ok(Some("its command, input or settings"));
         }
         let (mut pages, mut others) = (Pages::of(one), Pages::of(other));
         loop {
@@ -92,11 +92,11 @@ impl MovingRun {
             }
         }
         if one.sessions()? != other.sessions()? {
-            return Ok(Some("which processes have worked on it"));
+            return Ok(Some("the list of its processes"));
         }
         let facts = |store: &dyn Store| store.facts(&Fact::ALL).map(|facts| facts.0);
         if facts(one)? != facts(other)? {
-            return Ok(Some("how far it is"));
+            return Ok(Some("its progress"));
         }
         Ok(None)
     }

@@ -23,10 +23,10 @@ impl Page {
     /// Names its rows, for messages.
     pub(super) fn words(&self) -> &'static str {
         match self {
-            Self::Outcomes(_) | Self::Unlooked(_) => "what became of a line",
+            Self::Outcomes(_) | Self::Unlooked(_) => "the outcome of a line",
             Self::Writes(_) => "a write",
-            Self::Drift(_) => "why a line was not as the file has it",
-            Self::Wishes(_) => "which customer a line meant",
+            Self::Drift(_) => "the cause of the drift of a line",
+            Self::Wishes(_) => "the customer of a line",
             Self::Replaced(_) => "a value that was replaced",
             Self::Removed(_) => "a file that was removed",
         }

@@ -121,7 +121,7 @@ pub struct Progress {
     pub exit_code: Option<u8>,
     /// Why it stopped; `None` where it did not.
     pub stopped_by: Option<StopReason>,
-    /// The same in words; empty where it did not stop.
+    /// The same as `stopped_by`, in words; empty where it did not stop.
     pub why: String,
     /// Milliseconds since 1970, UTC.
     pub started_at_ms: i64,

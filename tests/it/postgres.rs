@@ -269,7 +269,9 @@ fn the_certificate_and_its_name_are_verified() {
     refused(&place, &address("localhost"), "name it with --ca-cert");
     let other = with_authority("127.0.0.1").expect(2);
     assert!(
-        other.out.contains("the certificate is for another name"),
+        other
+            .out
+            .contains("the certificate is for another host name"),
         "{}",
         other.out
     );

@@ -128,7 +128,7 @@ impl FromStr for Address {
 fn no_stray_characters(text: &str) -> Result<(), AddressError> {
     if text.contains('#') {
         return Err(AddressError(
-            "the address holds a #, and has no such part; remove what begins with it, or write it as %23".to_owned(),
+            "the address holds a #, which is not allowed; remove it and what follows it, or write it as %23".to_owned(),
         ));
     }
     if text.contains(|c: char| c.is_whitespace() || c.is_control()) {
@@ -201,7 +201,7 @@ impl Parameters {
         match text.parse::<u64>() {
             Ok(seconds) if (1..=600).contains(&seconds) => Ok(Duration::from_secs(seconds)),
             Ok(_) | Err(_) => Err(AddressError(format!(
-                "connect_timeout={text} is no number of seconds from 1 to 600; correct it"
+                "connect_timeout={text} is not a number of seconds from 1 to 600; correct it"
             ))),
         }
     }
@@ -239,7 +239,7 @@ fn hosts_of(text: &str, parameters: &mut Parameters) -> Result<Vec<Host>, Addres
         }
         if let Some(port) = ports {
             return Err(AddressError(format!(
-                "the port {port} stands in a parameter; write it after the host, as in db.example.com:{port}"
+                "the port {port} is given as a parameter; write it after the host, as in db.example.com:{port}"
             )));
         }
         return text.split(',').map(named_host).collect();
@@ -267,7 +267,7 @@ fn named_host(text: &str) -> Result<Host, AddressError> {
             None if rest.is_empty() => "",
             None => {
                 return Err(AddressError(format!(
-                    "`{rest}` after the IPv6 address is no port; write it as [2001:db8::1]:5432"
+                    "`{rest}` after the IPv6 address is not a port; write it as [2001:db8::1]:5432"
                 )));
             }
         };
@@ -289,7 +289,7 @@ fn host(name: &str, port: &str) -> Result<Host, AddressError> {
             Ok(port) if port > 0 => port,
             Ok(_) | Err(_) => {
                 return Err(AddressError(format!(
-                    "`{text}` is no port; it is a number from 1 to 65535, usually {PORT}"
+                    "`{text}` is not a port; a port is a number from 1 to 65535, usually {PORT}"
                 )));
             }
         },

@@ -143,7 +143,7 @@ impl Connector {
             Ok(Ok(connection)) => Ok(connection),
             Ok(Err(error)) => Err(of_connecting(&error, address)),
             Err(_) => Err(Failure::passing(format!(
-                "no connection within {} s; is it the right host and port, and is the server well?",
+                "no connection within {} s; check the host and the port, and that the server is up",
                 address.connect_timeout.as_secs()
             ))),
         }

@@ -104,10 +104,10 @@ fn certificate(tls: &rustls::Error) -> String {
     let next = match tls {
         rustls::Error::InvalidCertificate(
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
-        ) => "the certificate is for another name: correct the host in the address",
+        ) => "the certificate is for another host name: correct the host in the address",
         rustls::Error::InvalidCertificate(
             CertificateError::Expired | CertificateError::ExpiredContext { .. },
-        ) => "the certificate has expired: have it renewed, or correct this machine's clock",
+        ) => "the certificate has expired: renew it, or correct this machine's clock",
         rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer) => {
             "the certificate is signed by an authority that this machine does not know: name it with --ca-cert"
         }

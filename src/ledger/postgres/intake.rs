@@ -64,8 +64,7 @@ impl Intake {
         Err(LedgerError::TakenOver {
             at: self.process.place().to_owned(),
             run: self.run.clone(),
-            why: "another process has taken its target over, or the run, while it was imported"
-                .to_owned(),
+            why: "another process took over the run or its target during the import".to_owned(),
         })
     }
 

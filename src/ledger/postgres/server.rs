@@ -15,8 +15,8 @@ const FACTS: &str = "SELECT version(), current_setting('server_version_num')::in
     current_setting('fsync'), current_setting('full_page_writes'), current_setting('synchronous_commit'), \
     current_setting('synchronous_standby_names')";
 
-const POOLED: &str = "a pooler such as PgBouncer gives each transaction another connection to the server, so what a \
-    connection sets does not hold; name the server itself, or set pool_mode = session for this database";
+const POOLED: &str = "a pooler such as PgBouncer gives each transaction another connection to the server, so the \
+     settings of a connection are lost; name the server itself, or set pool_mode = session for this database";
 
 /// What a server says about itself.
 #[derive(Debug, Clone)]
@@ -140,7 +140,7 @@ impl Facts {
                 "in postgresql.conf, or with ALTER ROLE or ALTER DATABASE where it was set for one of these"
             };
             return Remark::Bad(format!(
-                "{setting} is off, so what was acknowledged may be missing after a power cut, and a write could be made \
+                "{setting} is off, so acknowledged commits may be missing after a power cut, and a write could be made \
                  twice; set {setting} = on {how}"
             ));
         }
@@ -160,8 +160,8 @@ impl Facts {
     fn standby(&self) -> Remark {
         match (self.standby_names.trim(), self.synchronous_commit.as_str()) {
             ("", _) => Remark::Odd(
-                "no synchronous standby (synchronous_standby_names is empty): if this server is lost for good, so is the \
-                 ledger, and a standby that takes over may lack what was acknowledged last"
+                "no synchronous standby (synchronous_standby_names is empty): if this server is lost permanently, the \
+                 ledger is lost too, and a standby that takes over may lack the last acknowledged commits"
                     .to_owned(),
             ),
             (names, "local") => Remark::Odd(format!(

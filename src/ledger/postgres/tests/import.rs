@@ -256,10 +256,10 @@ fn whatever_is_on_record_of_a_run_is_there_after_an_import() {
     );
     // A comparison that never finds a difference would prove nothing.
     for (change, words) in [
-        ("UPDATE progress SET why = 'x'", "how far it is"),
+        ("UPDATE progress SET why = 'x'", "its progress"),
         (
             "UPDATE sessions SET find = 9 WHERE session = 1",
-            "which processes have worked on it",
+            "the list of its processes",
         ),
         ("DELETE FROM removed", "a file that was removed"),
         (
@@ -268,11 +268,11 @@ fn whatever_is_on_record_of_a_run_is_there_after_an_import() {
         ),
         (
             "DELETE FROM wishes WHERE customer_id = 'B'",
-            "which customer a line meant",
+            "the customer of a line",
         ),
         (
             "DELETE FROM drift WHERE line = 4999",
-            "why a line was not as the file has it",
+            "the cause of the drift of a line",
         ),
         (
             "UPDATE writes SET verdict = 'applied' WHERE verdict = 'unknown'",
@@ -280,9 +280,9 @@ fn whatever_is_on_record_of_a_run_is_there_after_an_import() {
         ),
         (
             "DELETE FROM outcomes WHERE line = 4999",
-            "what became of a line",
+            "the outcome of a line",
         ),
-        ("DELETE FROM shard", "what it was asked to do"),
+        ("DELETE FROM shard", "its command, input or settings"),
     ] {
         both.sql(change);
         assert_eq!(moved.differs_from(&there).unwrap(), Some(words), "{change}");
@@ -346,7 +346,7 @@ fn a_process_that_has_lost_the_target_takes_in_nothing_more() {
             customer: None,
         },
     ));
-    assert!(why.contains("taken its target over"), "{why}");
+    assert!(why.contains("took over the run or its target"), "{why}");
     assert_eq!(both.sql("SELECT count(*) FROM draft"), "0");
     assert_eq!(both.sql("SELECT count(*) FROM outcomes"), "0");
 }
