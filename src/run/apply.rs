@@ -108,13 +108,13 @@ fn refuse_unplanned(known: &OpenRun) -> Result<(), CommandError> {
     let id = known.dir.run();
     match known.ledger.progress()?.state {
         State::Planned => Ok(()),
-        State::Created | State::Running | State::Stopped | State::Interrupted => {
-            Err(CommandError::usage(format!("run {id} is no finished plan"))
-                .with_help(format!("{} goes on with it", known.commands().resume(&[]))))
-        }
+        State::Created | State::Running | State::Stopped | State::Interrupted => Err(
+            CommandError::usage(format!("run {id} is not a finished plan"))
+                .with_help(format!("{} goes on with it", known.commands().resume(&[]))),
+        ),
         State::Finished => Err(
             CommandError::usage(format!("run {id} was carried out already")).with_help(format!(
-                "{} looks whether all is still so",
+                "{} checks whether all changes are still in place",
                 known.commands().verify()
             )),
         ),

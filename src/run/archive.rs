@@ -62,7 +62,9 @@ pub(super) enum Flaw {
     #[error("it cannot be read: {0}")]
     Unreadable(io::Error),
     /// It is not an evidence archive, or it is truncated.
-    #[error("it does not end as an evidence archive does: it is no such archive, or was cut short")]
+    #[error(
+        "it does not end like an evidence archive: it is another kind of file, or it was cut off"
+    )]
     NoTrailer,
     /// Its bytes have changed.
     #[error(
@@ -73,10 +75,10 @@ pub(super) enum Flaw {
     #[error("it cannot be unpacked: {0}")]
     Unpack(io::Error),
     /// An entry is not a plain file in the folder of the run, so this program did not write it.
-    #[error("the entry `{path}` is no file in the folder of the run")]
+    #[error("the entry `{path}` is not a file in the folder of the run")]
     Stray { path: String },
     /// There is data after the last entry.
-    #[error("something stands behind the last entry")]
+    #[error("there is data after the last entry")]
     Rest,
     /// There is no manifest, or it is not the last entry.
     #[error("it has no readable {MANIFEST} as its last entry")]

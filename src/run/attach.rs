@@ -56,7 +56,8 @@ fn attach(run: &KeptRun, request: &Request) -> Result<Exit, CommandError> {
     if !request.output.quiet {
         let run = run.run();
         ui::note(&format!(
-            "the process that led run {run} is gone, and others go on with it; this one works with them until it has ended"
+            "the process that led run {run} is gone, and other processes continue the run; this process works with \
+             them until the run ends"
         ));
     }
     let exit = worker(Some(run.run().as_str()), request)?;

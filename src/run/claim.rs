@@ -198,8 +198,9 @@ fn not_told(
     let first = fatal.map_or("", |fatal| remedy(fatal).0);
     let earlier = shown_key(&earlier.target);
     CommandError::usage(format!("{target}: {words}")).with_help(format!(
-        "nothing was written; {first}give the command again once the system answers; where the address is not the one that you mean, \
-         correct --base-url (an earlier run worked on {earlier}, and the system is asked first whether it is the same one)"
+        "nothing was written; {first}give the command again when the system answers; if the address is wrong, correct \
+         --base-url (an earlier run worked on {earlier}, so idshift first checks whether both addresses are the same \
+         system)"
     ))
 }
 

@@ -38,7 +38,7 @@ pub(super) fn words(time: Timestamp) -> String {
 pub(super) fn brief_in(left: Duration) -> String {
     let now = now();
     now.checked_add(left).map_or_else(
-        |_| "later than can be told".to_owned(),
+        |_| "a date too far in the future".to_owned(),
         |then| brief(&then, &now),
     )
 }

@@ -169,9 +169,9 @@ pub(super) fn must_be_possible(consent: Consent, command: &str) -> Result<(), Co
         return Ok(());
     }
     let why = if consent.no_input {
-        ", for --no-input keeps it from asking"
+        ", because --no-input forbids a question"
     } else {
-        " when there is no terminal to ask at"
+        " when there is no terminal for the question"
     };
     Err(CommandError::usage(format!("{command} needs --yes{why}")).with_help("nothing was written"))
 }

@@ -18,8 +18,8 @@ pub(super) const EVERY: Duration = Duration::from_millis(250);
 /// Why no further unit is begun.
 const DRAINED: &str = "drained: no further line is begun";
 const STANDS_BY: &str =
-    "another process works on it, and on a run of this system one works at a time";
-const OVER: &str = "it was closed by another process, or goes on in a new pass";
+    "another process works on it, and only one process at a time may work on a run of this system";
+const OVER: &str = "another process closed it, or continues it in a new pass";
 
 /// The orders that the run in progress follows, and what it exchanges with other processes.
 #[derive(Debug)]
@@ -205,7 +205,8 @@ impl Control {
         if let Some((own, lower)) = lower {
             let own = own.map_or(Rate::Unlimited, Rate::PerSecond);
             ui::note(&format!(
-                "another process works on this target at {}; the lower rate counts for all, so this one does not reach its {own}",
+                "another process works on this target at {}; the lower rate applies to all processes, so this process \
+                 does not reach its {own}",
                 Rate::PerSecond(lower)
             ));
         }

@@ -337,7 +337,7 @@ fn refuse_problems(
             blocking.join(", ")
         ))
         .with_help(format!(
-            "look at the lines that are named; if they are right as they are: --accept {}",
+            "check the lines that are named; if they are correct: --accept {}",
             blocking.join(",")
         )));
     }

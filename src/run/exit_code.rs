@@ -52,7 +52,9 @@ impl Exit {
     pub const fn meaning(self) -> &'static str {
         match self {
             Self::Success => "success: all requested changes are in place",
-            Self::SomeFailed => "some lines failed: look at failures.csv, and feed it back",
+            Self::SomeFailed => {
+                "some lines failed: look at failures.csv, and apply it to try them again"
+            }
             Self::NothingDone => {
                 "nothing was written: arguments, configuration, input, consent or credentials"
             }
@@ -83,7 +85,7 @@ pub(super) struct Conclusion {
     pub(super) exit: Exit,
     /// Why the run stopped early; `None`: it did not.
     pub(super) stopped_by: Option<StopReason>,
-    /// The same in words.
+    /// The same as `stopped_by`, in words.
     pub(super) why: String,
     /// The fatal error of the system, if it stopped the run.
     pub(super) fatal: Option<Fatal>,

@@ -153,7 +153,7 @@ impl Session {
         if let Err(failure) = drift::record(&self.run, &self.claim.catalog) {
             let why = failure.message;
             ui::warning(&format!(
-                "why lines had drifted could not be found out: {why}"
+                "the causes of drift could not be determined: {why}"
             ));
         }
         let summary = self.draw(end.state, &end.why)?;
@@ -222,12 +222,12 @@ fn nothing_to_do(title: &str, lines: u64, unlooked: u64) -> String {
     let but = match unlooked {
         0 => String::new(),
         some => format!(
-            "; {} found so before and not looked at again",
+            "; {} found so by an earlier run and not looked up again",
             ui::one_or_many(some, "of them was", "of them were")
         ),
     };
     let all = ui::one_or_many(lines, "line is", "lines are");
-    format!("{title}: nothing to do, all {all} as wished{but}")
+    format!("{title}: nothing to do, all {all} already as requested{but}")
 }
 
 /// What the closing table shows.

@@ -95,7 +95,7 @@ impl Guards {
             ));
         }
         if let Some(end) = self.ends_at {
-            parts.push(format!("begins nothing after {}", clock::words(end)));
+            parts.push(format!("begins no unit after {}", clock::words(end)));
         }
         if parts.is_empty() {
             "guards: none given; the built-in stops for repeated failures are on".to_owned()
@@ -149,7 +149,7 @@ impl Guards {
 /// Parses the size of one wave. Refuses a wave without a line.
 fn wave(text: &str) -> Result<Threshold, String> {
     match Threshold::from_str(text) {
-        Ok(size) if size.of(100) == 0 => Err(format!("`{text}` is no wave: it has no line")),
+        Ok(size) if size.of(100) == 0 => Err(format!("`{text}` is not a wave: it has no line")),
         Ok(size) => Ok(size),
         Err(why) => Err(why.to_string()),
     }
@@ -169,7 +169,7 @@ mod tests {
         let guards = guards(&[("until", "06:00"), ("max_changes", "5%")]);
         let words = guards.words();
         let shown = format!(
-            "begins nothing after {}",
+            "begins no unit after {}",
             clock::words(guards.ends_at.unwrap())
         );
         assert!(

@@ -246,7 +246,7 @@ fn known_there(
 ) -> Result<Imported, Refused> {
     let differs = if run.moved_to().is_some() {
         // The run may have continued in the database.
-        (!run.is_of(there)?).then_some("what it was asked to do")
+        (!run.is_of(there)?).then_some("its command, input or settings")
     } else {
         run.differs_from(there)?
     };
@@ -258,12 +258,12 @@ fn known_there(
         return Ok(Imported::Before);
     };
     Err(CommandError::usage(format!(
-        "run {} is in {place} already, and its record there is another one: {what} differs",
+        "run {} is in {place} already, but its record there is different: {what} differs",
         ui::visible(&header.run)
     ))
     .with_help(
-        "the run has gone on in one of the two places. Where that is the database, remove this folder; otherwise find out what \
-         was done twice (`idshift log RUN --line N` with and without --ledger)",
+        "the run was continued in one of the two places. If that is the database, remove this folder; otherwise find \
+         out which changes were made twice (`idshift log RUN --line N` with and without --ledger)",
     )
     .into())
 }

@@ -98,8 +98,8 @@ fn unknown_order(ledger: &Ledger, other: &Ledger, what: &str) -> CommandError {
         shown(what)
     ))
     .with_help(
-        "the run stays in files, where its reports and `undo` work as before. Where `apply` with the database refuses a chain \
-         or swap because of it, name the customer of each such line in customerId",
+        "the run stays in files, where its reports and `undo` work as before. If `apply` with the database refuses a \
+         chain or swap because of it, name the customer of each such line in customerId",
     )
 }
 

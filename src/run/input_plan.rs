@@ -230,8 +230,8 @@ fn passed_over(table: &Table, passed: Passed) -> Vec<Problem> {
             "blank_rows",
             one_or_many(
                 passed.blank_rows,
-                "row of nothing but delimiters was passed over",
-                "rows of nothing but delimiters were passed over",
+                "row that has only delimiters was skipped",
+                "rows that have only delimiters were skipped",
             ),
             "nothing is to be done",
         ));
@@ -240,7 +240,7 @@ fn passed_over(table: &Table, passed: Passed) -> Vec<Problem> {
         notices.push(notice(
             table.header_line(),
             "end_mark",
-            "the end mark of DOS (^Z) at the end of the file was passed over".to_owned(),
+            "the end mark of DOS (^Z) at the end of the file was skipped".to_owned(),
             "nothing is to be done",
         ));
     }

@@ -29,7 +29,7 @@ pub(crate) fn with_key(
     };
     if request.sandbox.sandbox {
         return Err(CommandError::usage(
-            "--key: a stand-in ends with its process, so no run on it is gone on with",
+            "--key: a stand-in ends with its process, so a run on it cannot be continued",
         )
         .with_help("leave --key or --sandbox out"));
     }
@@ -73,7 +73,7 @@ fn go_on(
             | State::Planned
             | State::Running
             | State::Stopped
-            | State::Interrupted => "is gone on with",
+            | State::Interrupted => "is continued",
         };
         ui::note(&format!("run {run} has the key {key}, and {words}"));
     }

@@ -53,7 +53,8 @@ pub(super) fn add_if_undo(
     let entries = &claim.catalog.entries;
     let Some(entry) = entries.iter().find(|entry| entry.header.run == *undone) else {
         return Err(CommandError::usage(format!(
-            "run {undone}, which run {} undoes, is not there; what newer runs have written cannot be told from what it wrote",
+            "run {undone}, which run {} undoes, is missing; without it, idshift cannot distinguish the writes of newer \
+             runs from the writes of that run",
             header.run
         ))
         .with_help("restore the folder of that run"));
@@ -97,7 +98,7 @@ fn refuse_lost(mine: &Ledger, targets: &[&str], catalog: &RunCatalog) -> Result<
     match lost.find(is_newer) {
         None => Ok(()),
         Some(lost) => Err(CommandError::usage(format!(
-            "{}: {}; whether that run has written something newer cannot be told",
+            "{}: {}; idshift cannot tell whether that run has written newer values",
             lost.path.display(),
             lost.why
         ))

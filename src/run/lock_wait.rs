@@ -21,8 +21,8 @@ pub(super) fn take<T>(take: impl Fn() -> Result<T, LedgerError>) -> Result<T, Le
         };
         if !is_told {
             ui::note(&format!(
-                "process {} on {} is at work on run {}, and was not heard of for some seconds; waiting up to {} s, until it \
-                 is heard of again or its lease is over",
+                "process {} on {} works on run {}, but has not renewed its lease for some seconds; waiting up to {} s, \
+                 until it renews the lease or the lease expires",
                 holder.pid,
                 ui::visible(&holder.host),
                 ui::visible(&holder.run),

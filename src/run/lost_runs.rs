@@ -40,13 +40,13 @@ pub(super) fn refuse_repeats(
         many => format!(" (and {} more)", many - 1),
     };
     Err(CommandError::usage(format!(
-        "the run in {path}{more} may have carried out chains or swaps of this file already, and its ledger is not read: {}. \
-         Line {line} would be carried out a second time",
+        "the run in {path}{more} may have carried out chains or swaps of this file already, and its ledger cannot be \
+         read: {}. Line {line} would be carried out a second time",
         first.why
     ))
     .with_help(format!(
         "{}restore a folder that is gone; or name the customer of each such line in customerId; or give --without-history if that run \
-         has nothing to do with this file. `idshift runs forget {path}` removes a folder that is gone for good",
+         has nothing to do with this file. `idshift runs forget {path}` removes a folder that is lost permanently",
         import(first, resolved)
     )))
 }

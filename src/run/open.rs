@@ -291,7 +291,7 @@ fn refuse_ended_stand_in(header: &Header, request: &SandboxRequest) -> Result<()
     let run = &header.run;
     let words = format!("run {run} worked on a stand-in that ended with its process");
     Err(CommandError::usage(words)
-        .with_help("name another run; or add --sandbox, which starts a new one, filled as the run's record says"))
+        .with_help("name another run; or add --sandbox, which starts a new one, filled from the record of the run"))
 }
 
 /// Refuses if an environment variable names another target: it may have been set for other work. A typed option may name
@@ -330,7 +330,7 @@ fn same_target(
                 continue;
             }
             return Err(CommandError::usage(words).with_help(format!(
-                "unset {variable}, or say `{flag} {said}` where you mean it"
+                "unset {variable}, or give `{flag} {said}` if you mean it"
             )));
         }
     }
@@ -362,7 +362,7 @@ fn same_as_profile(values: &Values, header: &Header) -> Result<(), CommandError>
             header.run
         );
         return Err(CommandError::usage(words).with_help(
-            "leave --profile out to go on where the run works; another target wants a run of its own",
+            "leave --profile out to continue on the target of the run; for another target, start a new run",
         ));
     }
     Ok(())

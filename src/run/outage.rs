@@ -10,7 +10,7 @@ pub(super) fn outage(fatal: Fatal, words: &str, system: SystemKind) -> String {
         Fatal::GaveUp => format!("{title}: {words}"),
         Fatal::TakesNoWrites => format!("{title} takes no writes ({words})"),
         Fatal::BulkRefused => {
-            format!("{title} does not allow to look many customers up at once ({words})")
+            format!("{title} does not allow bulk look-ups ({words})")
         }
         Fatal::Tls
         | Fatal::WrongAddress

@@ -59,7 +59,10 @@ pub(crate) fn reconcile(
                 before: Some(last.found),
                 nights,
                 round,
-                why: format!("not looked at tonight: as in run {}", last.run),
+                why: format!(
+                    "not looked up in this run: same result as in run {}",
+                    last.run
+                ),
                 ..SkippedLines::default()
             };
         }
@@ -104,7 +107,7 @@ fn last_good(new: &NewRun) -> Result<Option<Last>, CommandError> {
     let keys = new.claim.keys();
     let mut cannot_be_read = |why: &str| {
         ui::warning(&format!(
-            "{}; what that run has written cannot be told, so all lines are looked up",
+            "{}; the writes of that run are not known, so all lines are looked up",
             ui::visible(why)
         ));
         unreadable = true;

@@ -85,7 +85,7 @@ fn not_found(table: &Table, run: &str) -> Problem {
         severity: Severity::Warning,
         code: "run_not_found",
         message: format!(
-            "the run {run} is not here or was pruned, so that changes by a spreadsheet cannot be seen"
+            "the run {run} is not here or was pruned, so that changes by a spreadsheet cannot be detected"
         ),
         help: "name the folder of its runs with --runs-dir, or compare the IDs yourself".to_owned(),
     }
@@ -174,7 +174,7 @@ fn tell(
                     Severity::Warning,
                     "corrected",
                     "it was corrected since",
-                    "nothing is to be done where that is meant",
+                    "no action is needed if that is intended",
                 )
             });
         }

@@ -345,7 +345,7 @@ pub(super) fn as_its_run_did(
     };
     let how = || {
         format!(
-            "how the columns of {name} are to be read cannot be told: give --map COLUMN=NAME for each that counts"
+            "the column mapping of {name} is not known: give --map COLUMN=NAME for each known column"
         )
     };
     let ledger = run
@@ -367,7 +367,7 @@ pub(super) fn as_its_run_did(
     kept.values.insert("map".to_owned(), map.clone());
     if !output.quiet {
         ui::note(&format!(
-            "{} is read as run {} read its file: {}",
+            "{} is read with the input settings of run {}: {}",
             ui::visible(&name),
             run.run(),
             ui::visible(&report::shell(its.option("map")))

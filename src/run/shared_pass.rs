@@ -33,7 +33,7 @@ const MOST_LINES: u64 = 2_000;
 const CHUNKS: u64 = 2_000;
 /// How often to check whether other processes have left the run.
 const EVERY: Duration = Duration::from_millis(200);
-const NO_LINES: &str = "other processes had all lines that were left";
+const NO_LINES: &str = "other processes took all the remaining lines";
 
 impl Session {
     /// Writes the open lines together with the processes that join.

@@ -24,7 +24,7 @@ impl StandIn {
     pub(super) fn tell_idle_faults(&self) {
         for fault in self.sandbox.idle_faults() {
             ui::warning(&format!(
-                "the fault `{fault}` never occurred: no call met it"
+                "the fault `{fault}` never occurred: no call matched it"
             ));
         }
     }

@@ -39,7 +39,7 @@ pub(crate) fn worker(run: Option<&str>, request: &Request) -> Result<Exit, Comma
     let settings = RunsSettings::of(&mut values)?;
     let Some((ledger, _)) = &settings.ledger else {
         return Err(CommandError::usage(
-            "worker: runs are kept in files, which one machine works with",
+            "worker: runs are kept in files, and only one machine can work on them",
         )
         .with_help(
             "name the database that several machines share: --ledger, or ledger in the profile",
@@ -49,7 +49,7 @@ pub(crate) fn worker(run: Option<&str>, request: &Request) -> Result<Exit, Comma
     let given = given_by(&request.typed)?;
     if run.is_none() && !given.has_address() {
         return Err(CommandError::usage(
-            "worker: no target is named, and it would send its token to that of any run",
+            "worker: no target is named, and the worker would send its token to the target of any run",
         )
         .with_help("name the target: --profile, or --system and --base-url; or name the run"));
     }

@@ -47,7 +47,9 @@ fn a_night_that_looks_at_no_line_reports_the_same_lines_as_one_that_looks_at_all
     }
     assert_eq!(place.sandbox.log().len(), calls);
     let row = place.rows("results.csv").pop().unwrap();
-    assert!(row["idshift_message"].starts_with("not looked at tonight: as in run "));
+    assert!(
+        row["idshift_message"].starts_with("not looked up in this run: same result as in run ")
+    );
     assert!(!row["idshift_finished_at"].is_empty());
 }
 
@@ -191,7 +193,7 @@ fn each_line_is_looked_at_once_in_so_many_nights() {
     for _ in 0..7 {
         place.run(&night(&file, &["--audit", "1/7"])).expect(0);
         for row in place.rows("results.csv") {
-            if !row["idshift_message"].starts_with("not looked at tonight") {
+            if !row["idshift_message"].starts_with("not looked up in this run") {
                 *looked.entry(row["idshift_line"].clone()).or_insert(0) += 1;
             }
         }

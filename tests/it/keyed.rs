@@ -44,7 +44,7 @@ fn a_job_that_was_killed_goes_on_with_the_same_command_and_then_does_nothing() {
         let done = place
             .run(&[&JOB[..], &["--canary", "1"]].concat())
             .expect(0);
-        assert!(done.err.contains("is gone on with"), "{}", done.err);
+        assert!(done.err.contains("is continued"), "{}", done.err);
         as_wished(place);
         let patches = place.patches();
         let again = place.run(&JOB).expect(0);

@@ -382,7 +382,11 @@ fn a_swap_is_not_made_again_where_the_ledger_of_a_run_is_gone() {
         let _ = std::fs::remove_file(run.join(name));
     }
     let done = place.run(&["apply", &file, "--yes"]).expect(2);
-    assert!(done.err.contains("its ledger is not read"), "{}", done.err);
+    assert!(
+        done.err.contains("its ledger cannot be read"),
+        "{}",
+        done.err
+    );
     assert_eq!(place.account_of("C-1"), "A-2");
 }
 

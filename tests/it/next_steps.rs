@@ -89,7 +89,11 @@ fn a_report_of_a_mapped_file_is_read_as_the_file_was_though_nobody_says_so() {
         .run(&["apply", &failures, "--yes", "--json"])
         .expect(0);
     done.json();
-    assert!(done.err.contains("is read as run"), "{}", done.err);
+    assert!(
+        done.err.contains("is read with the input settings of run"),
+        "{}",
+        done.err
+    );
     assert_eq!(place.account_of("C-1"), "B-000001");
     // The results of that run can be read in the same way.
     let results = format!("{}/results.csv", place.newest().display());

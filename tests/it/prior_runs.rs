@@ -423,7 +423,7 @@ fn a_ledger_that_cannot_be_read_stops_only_what_may_rest_on_it() {
     apply("single.csv", "B-000002,C-000002\n", 0);
     let refused = apply("swap.csv", "A-000000,A-000001\nA-000001,A-000000\n", 2);
     assert!(
-        refused.err.contains("its ledger is not read"),
+        refused.err.contains("its ledger cannot be read"),
         "{}",
         refused.err
     );

@@ -37,7 +37,7 @@ fn resume_asks_on_a_terminal_and_elsewhere_the_first_consent_holds() {
         &first[..],
         &counts,
         "more than 90% of the lines fail",
-        "begins nothing after 06:00 JST (+09:00)",
+        "begins no unit after 06:00 JST (+09:00)",
         "cannot be undone",
         "not confirmed",
     ] {
@@ -154,7 +154,7 @@ fn the_question_shows_all_guards_and_the_end_with_its_zone() {
     let planned = asked(&["apply", "--run", run]);
     for question in [&blind, &planned] {
         for words in [
-            "begins nothing after 06:00 JST (+09:00)",
+            "begins no unit after 06:00 JST (+09:00)",
             "more than 5% of the lines fail",
             "more than 50 of the lines change",
             "verifies the first 2 units",

@@ -333,7 +333,7 @@ fn a_swap_of_a_run_in_a_database_is_not_made_again_without_it() {
             let refused = place.run(&[command, "moves.csv", "--yes"]).expect(2);
             assert!(refused.err.contains(&run), "{}", refused.err);
             assert!(
-                refused.err.contains("its ledger is not read"),
+                refused.err.contains("its ledger cannot be read"),
                 "{}",
                 refused.err
             );

@@ -96,8 +96,8 @@ fn what_cannot_be_waves_is_refused() {
     let file = place.moves(3);
     for (words, refused) in [
         (&["--waves", "5,x"][..], "`x` is neither a number"),
-        (&["--waves", "0"], "`0` is no wave"),
-        (&["--waves", "5,0%"], "`0%` is no wave"),
+        (&["--waves", "0"], "`0` is not a wave"),
+        (&["--waves", "5,0%"], "`0%` is not a wave"),
         (&["--wave-failures", "1%"], "give --waves too"),
     ] {
         let done = place

@@ -535,7 +535,7 @@ fn a_worker_for_which_no_lines_were_left_says_so() {
     until_at_work(server, &place, 1);
     let machine = Machine::new(&place, "one");
     let done = machine.run(&["worker", &place.newest_id()]).expect(0);
-    let words = "other processes had all lines that were left";
+    let words = "other processes took all the remaining lines";
     assert!(done.err.contains(words), "{}", done.err);
     finish(leader).expect(0);
     all_as_wished(&place, 20);
@@ -557,7 +557,7 @@ fn a_worker_that_stands_by_says_so() {
     let open = "SELECT count(*) FROM sessions WHERE ended IS NULL";
     until("the worker has left", || sql(server, &place, open) == "1");
     let ended = terminate(worker).expect(0);
-    for (words, is_there) in [("one works at a time", true), ("drained", false)] {
+    for (words, is_there) in [("only one process at a time", true), ("drained", false)] {
         assert_eq!(ended.err.contains(words), is_there, "{}", ended.err);
     }
     sql(
