@@ -78,9 +78,9 @@ fn in_doubt(line: Line, writes: &[WriteRecord]) -> Outcome {
     let mut outcome = Outcome::bare(line, Status::InDoubt);
     let unknown = writes.iter().any(WriteRecord::in_doubt);
     let message = if unknown {
-        "it was being written when the run ended: `idshift resume` finds out what became of it"
+        "the run ended while this line was being written: `idshift resume` finds out whether the write took effect"
     } else {
-        "it was written, but the run ended before all of it was: `idshift resume` goes on"
+        "only a part of this line was written when the run ended: `idshift resume` continues"
     };
     message.clone_into(&mut outcome.message);
     outcome.attempts = u32::try_from(writes.len()).unwrap_or(u32::MAX);

@@ -34,7 +34,7 @@ impl CannotUndo {
             one(
                 self.profiles,
                 "profile",
-                "this program does not know how to set the one before",
+                "idshift cannot set the former value",
             ),
         ];
         parts.into_iter().flatten().collect()

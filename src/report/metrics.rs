@@ -57,10 +57,10 @@ fn before(path: &Path) -> io::Result<String> {
         Err(why) if why.kind() == ErrorKind::NotFound => return Ok(text),
         Err(why) => return Err(why),
         // Checked before the file is opened: a pipe would be waited for, and a device may have no end.
-        Ok(meta) if !meta.is_file() => return Err(io::Error::other("it is no file")),
+        Ok(meta) if !meta.is_file() => return Err(io::Error::other("it is not a file")),
         Ok(_) => {}
     }
-    let other = || io::Error::other("it is a file, and not one with metrics of idshift");
+    let other = || io::Error::other("it is a file without metrics of idshift");
     let read = File::open(path)?.take(LONGEST).read_to_string(&mut text);
     match read {
         Ok(_) if text.is_empty() || text.starts_with(BEGINNING) => Ok(text),
@@ -99,7 +99,7 @@ fn text(run: &Measured<'_>, before: &str) -> String {
         let names: Vec<&str> = drift.keys().map(String::as_str).collect();
         metrics.push(Metric {
             name: "idshift_drift",
-            help: "Lines that were not as the file has them, by cause.",
+            help: "Lines that differed from the file, by cause.",
             values: labelled("cause", &names, &document["drift"]),
         });
     }
@@ -124,7 +124,7 @@ fn text(run: &Measured<'_>, before: &str) -> String {
     );
     metrics.push(Metric {
         name: "idshift_run_info",
-        help: "Which run these numbers are of.",
+        help: "The run that these numbers describe.",
         values: vec![(info, 1.0)],
     });
     metrics.iter().map(Metric::text).collect()
@@ -142,7 +142,7 @@ fn of_every_run(run: &Measured<'_>) -> Vec<Metric> {
     vec![
         Metric {
             name: "idshift_lines",
-            help: "Lines of the input by what became of them in the last run.",
+            help: "Lines of the input by their outcome in the last run.",
             values: labelled("status", &statuses, &document["counts"]),
         },
         Metric {
@@ -152,12 +152,12 @@ fn of_every_run(run: &Measured<'_>) -> Vec<Metric> {
         },
         Metric {
             name: "idshift_calls_retried",
-            help: "Calls of the last run that were repetitions.",
+            help: "Calls of the last run that repeated an earlier call.",
             values: one(number(&calls["retried"])),
         },
         Metric {
             name: "idshift_calls_throttled",
-            help: "Answers of the last run that asked for less speed.",
+            help: "Answers of the last run that asked for a lower rate.",
             values: one(number(&calls["throttled"])),
         },
         Metric {

@@ -41,7 +41,7 @@ impl Next {
         let suppressed = summary.reasons.get("suppressed").copied().unwrap_or(0);
         match summary.state.as_str() {
             "running" => Self {
-                before: "it is still at work; ".to_owned(),
+                before: "it is still in progress; ".to_owned(),
                 command: commands.report(),
                 after: " draws this again".to_owned(),
             },

@@ -98,13 +98,13 @@ fn metrics_replace_nothing_but_metrics_and_never_end_a_run() {
     let before = std::fs::read(place.path().join(&file)).unwrap();
     // A full device, the null device, a pipe without a reader, a folder, and files of other kinds.
     for (path, words) in [
-        ("/dev/full", "it is no file"),
-        ("/dev/null", "it is no file"),
-        ("pipe", "it is no file"),
-        (".", "it is no file"),
-        ("moves.csv", "not one with metrics of idshift"),
-        ("link.prom", "not one with metrics of idshift"),
-        ("binary", "not one with metrics of idshift"),
+        ("/dev/full", "it is not a file"),
+        ("/dev/null", "it is not a file"),
+        ("pipe", "it is not a file"),
+        (".", "it is not a file"),
+        ("moves.csv", "a file without metrics of idshift"),
+        ("link.prom", "a file without metrics of idshift"),
+        ("binary", "a file without metrics of idshift"),
     ] {
         let night = ["reconcile", &file, "--yes", "--metrics-file", path];
         let done = place.run(&night).expect(0);

@@ -233,10 +233,10 @@ fn guards(ledger: &Ledger) -> Result<String, LedgerError> {
                 "verifies the first {} before it continues",
                 counted(value.parse().unwrap_or(0), "unit")
             ),
-            "until" if value.contains(':') => format!("begins nothing after {value}"),
-            "until" => format!("begins nothing later than {value} after its beginning"),
+            "until" if value.contains(':') => format!("begins no unit after {value}"),
+            "until" => format!("begins no unit later than {value} after its start"),
             "waves" => format!("verifies waves of {value} lines"),
-            "wave_failures" => format!("lets {value} of the lines of a wave be wrong"),
+            "wave_failures" => format!("allows {value} of the lines of a wave to be wrong"),
             _ => continue,
         });
     }

@@ -114,17 +114,17 @@ fn meaning(status: Status) -> &'static str {
         Status::Unchanged(Unchanged::NothingAsked) => "The line asks for no change.",
         Status::Failed(reason) => failure(reason),
         Status::Skipped(Skipped::Cancelled) => "Not begun when the run was interrupted.",
-        Status::Skipped(Skipped::Suppressed) => "Left alone because --suppress names it.",
+        Status::Skipped(Skipped::Suppressed) => "Not written, because --suppress names it.",
         Status::Skipped(Skipped::Guard) => "Not begun because the run was stopped before.",
         Status::InDoubt => {
-            "A write was sent and the system could not be asked what became of it. Resuming the run finds out."
+            "A write was sent, and the system could not be asked whether it took effect. Resuming the run finds out."
         }
     }
 }
 
 fn failure(reason: Failed) -> &'static str {
     match reason {
-        Failed::Invalid => "The line itself cannot be carried out as it stands in the file.",
+        Failed::Invalid => "The line in the file is invalid and cannot be carried out.",
         Failed::NotFound => {
             "No customer has this ID, or the customer has no such location. Nothing was written."
         }

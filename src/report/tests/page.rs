@@ -71,7 +71,7 @@ fn it_says_who_what_where_when_under_which_guards_and_what_was_foreseen() {
         "plume at https://example.net, tenant portal 7",
         "2026-11-20 23:30:15 CET (+01:00)",
         "verifies the first 5 units before it continues; stops when more than 5% of the lines fail; \
-         begins nothing after 06:00; verifies waves of 5,10% lines",
+         begins no unit after 06:00; verifies waves of 5,10% lines",
         "<th scope=\"row\">All calls</th><td>9</td>",
         "1 h 13 min",
         "<dt>Duration</dt><dd>1 s</dd>",
