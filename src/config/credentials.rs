@@ -141,7 +141,7 @@ pub(super) fn trusted(values: &Values, name: &'static str) -> Result<(), ConfigE
         ),
     };
     Err(ConfigError::Credentials(format!(
-        "{path} has {name} but {why}, so it is not followed; {help}name the file with --config {path}"
+        "{path} has {name} but {why}, so it is not used; {help}name the file with --config {path}"
     )))
 }
 
@@ -254,7 +254,7 @@ fn one_secret(is_set: &impl Fn(&str) -> bool) -> Result<(), ConfigError> {
         return Ok(());
     }
     Err(ConfigError::Credentials(format!(
-        "the profile's oauth2 table sets {}, each of which names the client's secret; keep the one that is meant",
+        "the profile's oauth2 table sets {}, and each of them names the client's secret; keep only one of them",
         set.join(" and ")
     )))
 }
@@ -279,13 +279,15 @@ pub(super) fn client_certificate(
         (Some(_), None) => {
             return Err(ConfigError::Missing {
                 what: "client_key",
-                help: "client_cert is set, and its private key is needed too; the same file may hold both",
+                help: "client_cert is set, but client_key is not: set it to the file of the private key (one file may \
+                       hold both)",
             });
         }
         (None, Some(_)) => {
             return Err(ConfigError::Missing {
                 what: "client_cert",
-                help: "client_key is set, and its certificate is needed too; the same file may hold both",
+                help: "client_key is set, but client_cert is not: set it to the file of the certificate (one file may \
+                       hold both)",
             });
         }
     };

@@ -221,7 +221,7 @@ impl Reader<'_> {
         let Some(setting) = known.clone().find(|known| known.name == name.get_ref()) else {
             let meant = crate::domain::nearest(name.get_ref(), known.by_ref().map(|one| one.name));
             let hint = meant.map_or_else(String::new, |meant| format!("is `{meant}` meant?"));
-            return Err(self.wrong(name, "is no setting", &hint));
+            return Err(self.wrong(name, "is not a setting", &hint));
         };
         let wrong = |wanted: &str| self.wrong(name, wanted, "not this");
         match (setting.shape, value.get_ref()) {
@@ -310,7 +310,7 @@ mod tests {
         let text =
             "timeout = \"30s\"\n\n[profiles.night]\nsystem = \"plume\"\n  base_ulr = \"hunter2\"\n";
         insta::assert_snapshot!(error(text), @r"
-        idshift.toml:5:3: `base_ulr` is no setting
+        idshift.toml:5:3: `base_ulr` is not a setting
           |
         5 | base_ulr …
           | ^^^^^^^^ is `base_url` meant?
@@ -338,7 +338,7 @@ mod tests {
             ("[map]\naccountId = true", "`accountId` must be a text"),
             ("[map]\naccountId = \" \"", "must be the name of a column"),
             ("[map]\nacountId = \"X\"", "is `accountId` meant?"),
-            ("no_input = true", "`no_input` is no setting"),
+            ("no_input = true", "`no_input` is not a setting"),
             ("[profiles]\na = 1", "idshift.toml:2:1: `a` must be a table"),
             ("[profiles.a]\noauth2 = 1", "`oauth2` must be a table"),
             ("[profiles.a.oauth2.extra]\nx = 1", "`x` must be a text"),

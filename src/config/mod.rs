@@ -65,7 +65,8 @@ pub enum ConfigError {
         help: &'static str,
     },
     /// A file in which another value stands where a table must be added.
-    #[error("{}: `{key}` is no table, so the columns of profile `{profile}` cannot be saved there; correct the file, or name another with --config", path.display())]
+    #[error("{}: `{key}` is not a table, so the columns of profile `{profile}` cannot be saved there; correct the \
+         file, or name another with --config", path.display())]
     NoTable {
         /// The file.
         path: PathBuf,
@@ -128,7 +129,7 @@ pub enum ConfigError {
     },
     /// A time zone that is not known.
     #[error(
-        "{what} is no time zone that is known here: {why}; set TZ to a name such as Europe/Berlin, or to UTC"
+        "{what} is not a time zone that this machine knows: {why}; set TZ to a name such as Europe/Berlin, or to UTC"
     )]
     Zone {
         /// Where the zone was set.

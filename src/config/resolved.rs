@@ -203,7 +203,7 @@ impl Resolved {
 /// Returns the setting `reseller_id`: an ID, or `own`.
 fn reseller(values: &Values, system: SystemKind) -> Result<Option<String>, ConfigError> {
     values.parsed("reseller_id", |text| match reseller_of(system, text) {
-        Some(Err(why)) => Err(format!("`{text}` is no ID: {why}")),
+        Some(Err(why)) => Err(format!("`{text}` is not a valid ID: {why}")),
         Some(Ok(_)) | None => Ok(text.to_owned()),
     })
 }
@@ -239,7 +239,7 @@ fn divided(values: &Values, quota: Quota, shards: u32) -> Result<Quota, ConfigEr
         0 => Err(ConfigError::Value {
             key: "shard",
             origin: values.origin("shard"),
-            why: format!("{shards} shards cannot share the quota of {quota}; take fewer"),
+            why: format!("{shards} shards cannot share the quota of {quota}; use fewer shards"),
         }),
         calls => Ok(Quota { calls, ..quota }),
     }
@@ -290,7 +290,7 @@ fn quota(
         Some(rate) => {
             let title = system.capabilities().title;
             let note = format!(
-                "at {rate} no quota is kept; --quota {own} keeps the one that {title} documents"
+                "rate {rate}: no quota applies; --quota {own} sets the quota that {title} documents"
             );
             // The command that set the rate of this run has already shown the note.
             let is_given = ["rate", "find_rate", "write_rate"]
@@ -327,7 +327,7 @@ fn timeout(values: &Values) -> Result<Duration, ConfigError> {
         Duration::ZERO => Err(ConfigError::Value {
             key: "timeout",
             origin: values.origin("timeout"),
-            why: "no call is answered in no time; the default is 30s".to_owned(),
+            why: "no call can be answered within 0 s; the default is 30s".to_owned(),
         }),
         timeout => Ok(timeout),
     }

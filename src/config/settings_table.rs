@@ -77,8 +77,8 @@ pub const SETTINGS: &[Setting] = &[
         .kept(Kept::No)
         .used_by(ALL),
     SYSTEM.setting("config", Text, "FILE", "The configuration file")
-        .more("By default the first that exists of ./idshift.toml, the user's and /etc/idshift's; files \
-             are not merged.")
+        .more("By default the first of these that exists: ./idshift.toml, the user's file, the file in /etc/idshift. \
+             Files are not merged.")
         .example("night.toml")
         .sources(Sources::NotInFile)
         .kept(Kept::No)
@@ -89,7 +89,7 @@ pub const SETTINGS: &[Setting] = &[
         .kept(Kept::No)
         .used_by(ALL),
     SYSTEM.setting("allow_group_write", Truth, "",
-        "Allow folders of runs and state that others in their group may write to")
+        "Allow run and state folders that other members of their group may write to")
         .more("Not needed where the group has no other member, as in a Kubernetes pod with fsGroup.")
         .kept(Kept::No)
         .seldom(true),
@@ -98,7 +98,7 @@ pub const SETTINGS: &[Setting] = &[
         .more("A real target needs it. With --sandbox alone the stand-in is Plume.")
         .example("adobe")
         .used_by(TARGETING),
-    SYSTEM.setting("base_url", Text, "URL", "The address of its API")
+    SYSTEM.setting("base_url", Text, "URL", "The address of the system's API")
         .more("https only, except for this machine.")
         .example("https://api.example.com")
         .used_by(ADDRESSED),
@@ -113,9 +113,9 @@ pub const SETTINGS: &[Setting] = &[
         .example("2000/5m"),
     SYSTEM.setting("egress", List, "ADDRESS",
         "A local address that calls are sent from (repeatable)")
-        .more("Each has a quota of its own; the rate is for all together. Whether several addresses are \
-             allowed is decided by the owner of the API. A run does not keep them. With a shared ledger also one name, by which \
-             processes on several machines tell apart which of them call from one address: they share its quota.")
+        .more("Each address has its own quota; the rate applies to all of them together. The owner of the API decides \
+             whether several addresses are allowed. A run does not store this setting. With a shared ledger, the value \
+             can also be a name: processes that give the same name call from the same address and share its quota.")
         .example("10.0.0.1")
         .kept(Kept::No)
         .seldom(true),
@@ -130,7 +130,7 @@ pub const SETTINGS: &[Setting] = &[
     SYSTEM.setting("concurrency", Text, "N",
         "Number of units in progress at the same time, or auto")
         .default(Value("auto"))
-        .more("`auto` takes as many as rate and latency need.")
+        .more("`auto` uses as many units as the rate and the latency require.")
         .example("8")
         .seldom(true),
     SYSTEM.setting("timeout", Text, "DURATION", "Maximum duration of one call")
@@ -153,7 +153,7 @@ pub const SETTINGS: &[Setting] = &[
     SYSTEM.setting("lookup", Choice(&["auto", "bulk", "each"]), "HOW",
         "How customers are looked up: auto, bulk or each")
         .default(Value("auto"))
-        .more("`bulk` asks for many in one call, `each` for one.")
+        .more("`bulk` looks up many customers in one call, `each` looks up one customer in each call.")
         .example("each")
         .seldom(true),
     SYSTEM.setting("max_age", Text, "DURATION",
@@ -163,7 +163,7 @@ pub const SETTINGS: &[Setting] = &[
         .example("2m")
         .seldom(true),
     SYSTEM.setting("reseller_id", Text, "ID",
-        "Adobe: list this reseller's customers; CloudCockpit: its relationship, or own")
+        "Adobe: list this reseller's customers; CloudCockpit: use this reseller's relationship, or own")
         .example("5556667778")
         .option("reseller")
         .alias("reseller-id")
@@ -174,18 +174,18 @@ pub const SETTINGS: &[Setting] = &[
         .seldom(true),
     SYSTEM.setting("tenant_fence", Text, "ID",
         "Only customers of this partner or reseller may be written")
-        .more("Any other customer is `forbidden`.")
+        .more("A line for any other customer fails with the reason `forbidden`.")
         .example("5c0ffee")
         .seldom(true),
     SYSTEM.setting("send", Choice(&["full", "reference"]), "HOW",
         "Adobe: what a write contains: full or reference")
         .default(Value("full"))
-        .more("`full` is the documented way; `reference` sends the reference alone, so no contact \
-             gets an e-mail.")
+        .more("`full` sends the whole profile, as Adobe documents it; `reference` sends only the reference, so no \
+             contact gets an e-mail.")
         .example("reference")
         .seldom(true),
     SYSTEM.setting("accept_welcome_emails", Truth, "",
-        "Adobe: every contact of a written customer may get a welcome e-mail")
+        "Adobe: accept that every contact of a written customer may get a welcome e-mail")
         .more("Not needed with --send reference, which sends no contacts."),
     SYSTEM.setting("ca_cert", Text, "FILE",
         "Certificates (PEM) to trust, besides the operating system's")
@@ -193,8 +193,9 @@ pub const SETTINGS: &[Setting] = &[
         .alias("ca-file")
         .seldom(true),
     SYSTEM.setting("client_cert", Text, "FILE",
-        "Certificate (PEM) by which this client is known to the server (mTLS)")
-        .more("With its chain, if there is one. The token endpoint is shown it as well. Needs --client-key.")
+        "Client certificate (PEM) that is sent to the server (mTLS)")
+        .more("The file includes the chain, if there is one. The certificate is sent to the token endpoint too. Needs \
+             --client-key.")
         .example("/etc/idshift/client.pem")
         .seldom(true),
     SYSTEM.setting("client_key", Text, "FILE", "The private key (PEM) of --client-cert")
@@ -219,8 +220,8 @@ pub const SETTINGS: &[Setting] = &[
         .sources(Sources::NotTyped)
         .kept(Kept::No),
     SYSTEM.setting("ledger", Text, "URL", "The PostgreSQL database that keeps the runs of several machines")
-        .more("Without it, runs are kept in files. With one host or several; the one that accepts writes is used. The password \
-             is never part of the address.")
+        .more("Without it, runs are kept in files. The address may name several hosts; the one that accepts writes is \
+             used. The address must not hold the password.")
         .example("postgres://idshift@db.example.com/idshift")
         .kept(Kept::No)
         .used_by(KEEPING)
@@ -239,7 +240,7 @@ pub const SETTINGS: &[Setting] = &[
         .example("newAccountId=CrmKey")
         .used_by(MAPPING),
     INPUT.setting("encoding", Text, "NAME", "The file's encoding")
-        .default(Described("UTF-8, or by its byte order mark"))
+        .default(Described("UTF-8, or the encoding that the byte order mark shows"))
         .example("windows-1252")
         .used_by(MAPPING)
         .seldom(true),
@@ -256,11 +257,11 @@ pub const SETTINGS: &[Setting] = &[
         .seldom(true),
     INPUT.setting("accept", Text, "CODE,…",
         "Accept the problems with these codes")
-        .more("Problems of values, and blocking warnings. Messages name the codes.")
+        .more("Applies to problems of values and to blocking warnings. The messages name the codes.")
         .example("formula")
         .shared(true),
     INPUT.setting("carry", List, "COLUMN",
-        "Carry this column through, though nearly a known name (repeatable)")
+        "Carry this column through, although its name is close to a known name (repeatable)")
         .example("accountIds")
         .seldom(true),
     INPUT.setting("skip_rows", Number(0), "N", "Number of lines above the header")
@@ -269,7 +270,7 @@ pub const SETTINGS: &[Setting] = &[
         .used_by(MAPPING)
         .seldom(true),
     INPUT.setting("shard", Text, "I/N",
-        "Carry out only the share I of N of the file, as 1/3")
+        "Carry out only share I of N of the file, such as 1/3")
         .more("For N machines that each carry out one share of the same file. Rate and quota are divided \
              by N. Chains and swaps are never split.")
         .example("1/3")
@@ -283,7 +284,7 @@ pub const SETTINGS: &[Setting] = &[
         .example("2%")
         .used_by(GUARDED),
     GUARDS.setting("max_changes", Text, "N|%",
-        "Write nothing if more would change: 20 or 5%")
+        "Write nothing if more lines than this would change: 20 or 5%")
         .example("500"),
     GUARDS.setting("canary", Number(1), "N",
         "Apply this many units, verify them, then continue")
@@ -301,10 +302,9 @@ pub const SETTINGS: &[Setting] = &[
         .example("1%")
         .seldom(true),
     GUARDS.setting("until", Text, "TIME",
-        "Begin nothing after this time or duration: 06:00, 4h")
-        .more("The run then ends with exit code 4, and `resume` continues it. A time of day is \
-             local time, in the zone of TZ or of /etc/localtime; one that has passed today is \
-             tomorrow's.")
+        "Begin no unit after this time or duration: 06:00, 4h")
+        .more("The run then ends with exit code 4, and `resume` continues it. A time of day is local time, in the zone \
+             of TZ or of /etc/localtime; if it has passed today, it means tomorrow.")
         .example("06:00")
         .used_by(GUARDED),
     GUARDS.setting("yes", Truth, "", "Consent to the writes without being asked")
@@ -318,21 +318,22 @@ pub const SETTINGS: &[Setting] = &[
         .kept(Kept::No)
         .seldom(true),
     GUARDS.setting("without_history", Truth, "",
-        "Carry out chains and swaps although runs that may have done so are lost")
+        "Carry out chains and swaps even if lost runs may have carried them out already")
         .more("Without it, lines of chains and swaps need `customerId` in that case.")
         .sources(Sources::TypedOnly)
         .kept(Kept::No)
         .used_by("plan apply resume reconcile")
         .seldom(true),
     GUARDS.setting("suppress", Text, "FILE",
-        "Leave known drift alone until a date: a CSV file (accountId,until,reason)")
+        "Do not write customers with known drift until a date: a CSV file (accountId,until,reason)")
         .more("Lines of these customers are `skipped/suppressed` up to and including that day.")
         .example("known.csv")
         .kept(Kept::No)
         .used_by("reconcile"),
     OUTPUT.setting("metrics_file", Text, "FILE",
         "Write metrics for the Prometheus node exporter at the end of a run")
-        .more("In the text format of its textfile collector; also of a run that fails or cannot begin.")
+        .more("The format is that of its textfile collector. Metrics are also written for a run that fails or cannot \
+             begin.")
         .example("idshift.prom")
         .used_by(REPORTED)
         .seldom(true),
@@ -377,8 +378,8 @@ pub const SETTINGS: &[Setting] = &[
     OUTPUT.setting("progress", Choice(&["auto", "plain", "json", "none"]), "HOW",
         "How progress is shown: auto, plain, json or none")
         .default(Value("auto"))
-        .more("`auto` is two lines on a terminal, else a plain line now and then. `json` writes one \
-             object a second and one for each event to standard error (docs/json.md).")
+        .more("`auto` shows two lines on a terminal; elsewhere it prints a plain line from time to time. `json` writes \
+             one object per second and one for each event to standard error (docs/json.md).")
         .example("json")
         .used_by(RUNNING)
         .seldom(true),
@@ -403,7 +404,7 @@ pub(super) const OAUTH2: &[Setting] = &[
         "The file that holds the whole Authorization header; read again for each token"),
     SYSTEM.setting("basic_header_command", Words, "",
         "A program that prints the whole Authorization header; run again for each token"),
-    SYSTEM.setting("scope", Text, "", "The scope that is asked for"),
+    SYSTEM.setting("scope", Text, "", "The scope to request"),
     SYSTEM.setting("audience", Text, "", "The audience of the token"),
 ];
 

@@ -82,7 +82,7 @@ impl Values {
         values.unknown_variables();
         if values.file.trust == Trust::Foreign {
             values.warnings.push(
-                "idshift.toml in this folder belongs to another user; --config FILE says which file is meant"
+                "idshift.toml in this folder belongs to another user; name the file with --config FILE"
                     .to_owned(),
             );
         }
@@ -215,7 +215,7 @@ impl Values {
                 let meant = nearest(name, known.iter().map(String::as_str));
                 let meant = meant.map_or_else(String::new, |meant| format!(" (is {meant} meant?)"));
                 self.warnings.push(format!(
-                    "the environment variable {name} means nothing{meant}"
+                    "the environment variable {name} is not known{meant}"
                 ));
             }
         }
@@ -295,8 +295,8 @@ impl Values {
         };
         self.parsed(name, |text| match text.trim().parse::<T>() {
             Ok(number) if number.into() >= least => Ok(number),
-            Ok(_) => Err(format!("`{text}` is too small; the least is {least}")),
-            Err(_) => Err(format!("`{text}` is no whole number such as 5")),
+            Ok(_) => Err(format!("`{text}` is too small; the minimum is {least}")),
+            Err(_) => Err(format!("`{text}` is not a whole number such as 5")),
         })
     }
 

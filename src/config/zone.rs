@@ -108,7 +108,7 @@ impl FromStr for Until {
             .all(|byte| byte.is_ascii_digit() || byte == b':')
         {
             return Err(format!(
-                "`{text}` is no time of day: write 06:00; it is meant in the zone of this machine, or of TZ"
+                "`{text}` is not a time of day: write it as 06:00, in the time zone of this machine or of TZ"
             ));
         }
         text.parse().map(Self::At).map_err(|_| wrong())

@@ -167,7 +167,7 @@ fn a_table_that_contradicts_itself_or_lacks_something_says_which_setting() {
         ),
         (
             "client_id = \"c\"\nclient_secret_file = \"secret\"\nclient_secret_command = [\"cat\"]",
-            "keep the one that is meant",
+            "keep only one of them",
         ),
         (
             "basic_header_env = \"X\"\nbasic_header_file = \"secret\"",

@@ -272,7 +272,7 @@ fn a_file_of_settings_that_cannot_be_changed_is_left_as_it_is() {
         ("[profiles.x\n", "unclosed table"),
         (
             "[profiles.x]\nbase_ulr = \"y\"\n",
-            "`base_ulr` is no setting",
+            "`base_ulr` is not a setting",
         ),
         ("profiles = 3\n", "must be tables"),
         (

@@ -327,13 +327,13 @@ fn a_rate_of_the_run_is_noted_when_it_is_given_and_not_by_each_later_command() {
         finish(command.spawn().unwrap()).expect(0).err
     };
     let apply = run(&["apply", &file, "--yes", "--rate", "100/s"]);
-    assert!(apply.contains("no quota is kept"), "{apply}");
+    assert!(apply.contains("no quota applies"), "{apply}");
     for command in [&["verify"][..], &["undo", "--yes"]] {
         let later = run(command);
-        assert!(!later.contains("no quota is kept"), "{later}");
+        assert!(!later.contains("no quota applies"), "{later}");
     }
     let again = run(&["verify", "--rate", "200/s"]);
-    assert!(again.contains("no quota is kept"), "{again}");
+    assert!(again.contains("no quota applies"), "{again}");
 }
 
 #[test]

@@ -65,12 +65,12 @@ fn a_value_that_means_nothing_is_refused_where_it_was_given() {
         (
             &["--canary", "0"][..],
             &[][..],
-            "--canary: `0` is too small; the least is 1",
+            "--canary: `0` is too small; the minimum is 1",
         ),
         (
             &["--canary", "none"],
             &[],
-            "--canary: `none` is no whole number",
+            "--canary: `none` is not a whole number",
         ),
         (
             &["--max-failures", "some"],
@@ -90,7 +90,7 @@ fn a_value_that_means_nothing_is_refused_where_it_was_given() {
         (
             &["--skip-rows=-1"],
             &[],
-            "--skip-rows: `-1` is no whole number",
+            "--skip-rows: `-1` is not a whole number",
         ),
         (&["--system", "plum"], &[], "'plume'"),
         (
@@ -163,7 +163,7 @@ fn the_columns_of_a_profile_are_checked_where_they_stand() {
     let done = place.run(&["check", &file, "--profile", "night"]).expect(2);
     assert!(
         done.err
-            .contains("idshift.toml:2:1: `accountNumber` is no setting"),
+            .contains("idshift.toml:2:1: `accountNumber` is not a setting"),
         "{}",
         done.err
     );
@@ -397,7 +397,7 @@ fn config_shows_guards_and_columns_with_their_origin() {
         assert!(shown.get(never).is_none(), "{never}");
         place.file("idshift.toml", &format!("{never} = true\n"));
         let refused = place.run(&["config"]).expect(2);
-        assert!(refused.err.contains("is no setting"), "{}", refused.err);
+        assert!(refused.err.contains("is not a setting"), "{}", refused.err);
     }
 }
 
