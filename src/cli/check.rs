@@ -43,13 +43,13 @@ pub(super) fn run(options: &CheckOptions, console: Console) -> Result<Exit, Comm
             plan(options, &settings)
         } else if draft.has_errors() && !left_out {
             if skips_invalid {
-                "correct the lines above: nothing is left where they are left out".to_owned()
+                "correct the lines above: without them, no line is left".to_owned()
             } else {
                 "correct the lines above, or leave them out with --skip-invalid".to_owned()
             }
         } else {
             format!(
-                "look at the lines above; if they are right as they are: --accept {}",
+                "check the lines above; if they are correct: --accept {}",
                 blocking.join(",")
             )
         };
@@ -74,7 +74,7 @@ fn plan(options: &CheckOptions, kept: &SavedSettings) -> String {
     let words = words.chain(retyped(&options.settings.typed, &[]));
     let mut text = report::shell(words);
     if stdin {
-        text.push_str(", where FILE is what came over standard input");
+        text.push_str(", where FILE has the content of standard input");
     }
     if !kept.values.contains_key("system") {
         text.push_str(", with --profile NAME, or with --system and --base-url");
@@ -130,7 +130,7 @@ fn summary(draft: &InputPlan) -> String {
     let counts = &draft.counts;
     if counts.lines == 0 {
         return format!(
-            "{}: all cells of all lines are empty; nothing is to be done",
+            "{}: all cells of all lines are empty; there is nothing to do",
             draft.table.name()
         );
     }

@@ -29,12 +29,12 @@ pub(super) fn unpause(options: &ControlOptions, console: Console) -> Result<Exit
         options.run.as_deref(),
         (&options.settings.typed, console.output),
         Order::Unpause,
-        "calls are made again",
+        "calls are sent again",
     )
 }
 
 pub(super) fn drain(options: &ControlOptions, console: Console) -> Result<Exit, CommandError> {
-    let words = "draining; what is under way finishes, then it stops";
+    let words = "draining; operations in progress finish, then the run stops";
     give(
         "drain",
         options.run.as_deref(),
@@ -122,12 +122,12 @@ fn not_followed(ledger: &Ledger, number: u64) -> CommandError {
     let seconds = PATIENCE.as_secs();
     let words = match late {
         Some(one) if at_work.len() > 1 => format!(
-            "process {} on {}, which works on run {run}, has not followed within {seconds} s",
+            "process {} on {}, which works on run {run}, has not followed the order within {seconds} s",
             one.pid,
             ui::visible(&one.host)
         ),
-        _ if ledger.is_live() => format!("run {run} has not followed within {seconds} s"),
+        _ if ledger.is_live() => format!("run {run} has not followed the order within {seconds} s"),
         _ => format!("run {run} ended meanwhile"),
     };
-    CommandError::usage(words).with_help(format!("`idshift status {run}` shows how it stands"))
+    CommandError::usage(words).with_help(format!("`idshift status {run}` shows its state"))
 }

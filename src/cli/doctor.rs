@@ -162,7 +162,7 @@ fn compare(skew: Skew) -> Found {
     };
     if skew.at_least_ms() == 0 {
         return Found::Good(format!(
-            "the same as the system's, as far as an answer tells (within {within})"
+            "the same as the system's clock, as far as an answer shows it (within {within})"
         ));
     }
     let words = format!(
@@ -173,7 +173,7 @@ fn compare(skew: Skew) -> Found {
         return Found::Good(words);
     }
     Found::Odd(format!(
-        "{words}: tokens are renewed too early or too late, --until ends a run at the wrong time, and reports tell \
+        "{words}: tokens are renewed too early or too late, --until ends a run at the wrong time, and reports show \
          wrong times. Set this machine's clock (NTP)"
     ))
 }

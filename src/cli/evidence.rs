@@ -9,7 +9,7 @@ use std::path::Path;
 pub(super) fn run(options: &EvidenceOptions, console: Console) -> Result<Exit, CommandError> {
     if let Some(path) = &options.check {
         let found = check_evidence(path)?;
-        print(console, &found, path, "is as it was written");
+        print(console, &found, path, "unchanged since it was written");
         return Ok(Exit::Success);
     }
     let (Some(run), Some(out)) = (&options.run, &options.output_file) else {

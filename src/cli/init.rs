@@ -15,7 +15,7 @@ pub(super) fn run(console: Console) -> Result<Exit, CommandError> {
         .open(path);
     let mut file = file.map_err(|why| match why.kind() {
         std::io::ErrorKind::AlreadyExists => {
-            CommandError::usage("idshift.toml is there already; it was left as it is")
+            CommandError::usage("idshift.toml exists already; it was not changed")
         }
         _ => CommandError::usage(format!("idshift.toml cannot be written: {why}")),
     })?;

@@ -51,11 +51,13 @@ const ENVIRONMENT: [(&str, &str); 8] = [
 const FILES: [(&str, &str); 5] = [
     (
         "idshift.toml",
-        "The configuration: in the working directory, in ~/.config/idshift or in /etc/idshift. The first that exists counts.",
+        "The configuration: in the working directory, in ~/.config/idshift or in /etc/idshift. The first that exists \
+         is used.",
     ),
     (
         "idshift-runs/RUN/",
-        "What one run was asked, did and found: input.csv, ledger.db, results.csv, failures.csv, summary.json, report.html.",
+        "Input, record and reports of one run: input.csv, ledger.db, results.csv, failures.csv, summary.json, \
+         report.html.",
     ),
     (
         "idshift-runs/RUN/failures.csv",
@@ -120,7 +122,7 @@ fn unknown(name: &str) -> CommandError {
         Some(meant) => format!("is `{meant}` meant? idshift -h lists the commands"),
         None => "idshift -h lists the commands".to_owned(),
     };
-    CommandError::usage(format!("`{name}` is no command")).with_help(help)
+    CommandError::usage(format!("`{name}` is not a command")).with_help(help)
 }
 
 /// Returns the commands, each with the name of its manual page.

@@ -115,7 +115,7 @@ fn undecided(mapping: &Mapping, column: Column, places: &[usize]) -> String {
     let option = report::option("--map", &format!("{column}={first}"));
     let is_one = names.len() == 1;
     format!(
-        "{column} is not decided: {} {}; {} says so",
+        "{column} is not decided: {} {}; {} decides it",
         quoted.join(" and "),
         if is_one {
             "may be it"

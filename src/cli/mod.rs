@@ -78,7 +78,8 @@ fn delivered(exit: Exit) -> Exit {
     match exit {
         Exit::Success | Exit::SomeFailed | Exit::Differences | Exit::Stopped => {
             ui::help(
-                "what a run did is on record: `idshift runs` shows how it ended, `idshift report` draws its reports",
+                "the ledger has what the run did: `idshift runs` shows how it ended, `idshift report` draws its \
+                 reports",
             );
             Exit::Stopped
         }

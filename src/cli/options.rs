@@ -93,32 +93,33 @@ pub(super) enum Command {
     Check(CheckOptions),
     /// Show what each column of a file probably means, with three values; save it for a profile
     ///
-    /// A guess by the words of a name and by the values, which no run uses: what counts is what is saved with --save, or
-    /// given with --map. Columns that may mean the same are shown, and not saved until --map decides.
+    /// The meaning is guessed from the words of the name and from the values. No run uses the guess: runs use what is
+    /// saved with --save or given with --map. If several columns may have the same meaning, they are shown, and are not
+    /// saved until --map decides.
     ///
     /// Example: idshift map export.csv --save plume
     Map(MapOptions),
     /// Look every customer up and say line by line what would change
     ///
-    /// Nothing is written. What was looked at can be carried out afterwards with `apply --run`. Where account IDs are not
-    /// found, other spellings that exist are named, such as one with leading zeros.
+    /// Nothing is written. `apply --run` can carry out the plan afterwards. If account IDs are not found, other
+    /// spellings that exist are named, such as one with leading zeros.
     ///
     /// Example: idshift plan moves.csv --profile plume
     Plan(PlanOptions),
-    /// Plan a file and carry it out; or carry out a plan that was looked at before
+    /// Plan a file and carry it out; or carry out a plan that was reviewed before
     ///
     /// Example: idshift apply moves.csv --profile plume --canary 5 --max-failures 2%
     Apply(ApplyOptions),
-    /// Go on with an interrupted or stopped run
+    /// Continue an interrupted or stopped run
     ///
-    /// It takes the run's own options unless they are given anew. On a terminal it asks before it writes; elsewhere the
-    /// consent to the run that it continues holds.
+    /// It uses the options of the run unless they are given again. On a terminal it asks before it writes; elsewhere
+    /// the consent to the run that it continues still applies.
     ///
     /// Example: idshift resume 20261120-2230
     Resume(RunOptions),
     /// Read every customer that a run touched again, and compare
     ///
-    /// Exit code 3 where something differs.
+    /// Exit code 3 if something differs.
     ///
     /// Example: idshift verify 20261120-2230
     Verify(RunOptions),
@@ -134,8 +135,8 @@ pub(super) enum Command {
     Reconcile(ReconcileOptions),
     /// Join runs that other processes have begun on a shared ledger, and do a share of their lines
     ///
-    /// It waits for a run of the target, works on it together with the others, and waits again. It ends with exit code 0 on
-    /// SIGTERM, once what it has under way is finished.
+    /// It waits for a run of the target, works on it together with the others, and waits again. On SIGTERM it finishes
+    /// its operations in progress and ends with exit code 0.
     ///
     /// Example: idshift worker --profile plume
     Worker(WorkerOptions),
@@ -149,16 +150,17 @@ pub(super) enum Command {
     Runs(RunsOptions),
     /// Write everything that is on record about a run into one archive, or verify such an archive
     ///
-    /// The archive (tar, zstd) holds input, plan, ledger, reports, configuration without secrets, versions, operator and host,
-    /// and a manifest with the SHA-256 of each, chained. Its last digest stands for all of it: hand that over separately.
+    /// The archive (tar, zstd) holds input, plan, ledger, reports, configuration without secrets, versions, operator
+    /// and host, and a manifest with the SHA-256 of each, chained. The last digest covers the whole archive: hand it
+    /// over separately.
     ///
     /// Example: idshift evidence 20261120-2230 -o run.tar.zst
     Evidence(EvidenceOptions),
     /// Move runs that are kept in files to the database of --ledger
     ///
-    /// What they have done is known there then: no swap is made twice, and report, verify and undo work as before. A run is
-    /// moved as a whole or not at all, the earliest first, and is worked on there only from then on. The same command given
-    /// again goes on.
+    /// The database then knows what they have done: no swap is made twice, and report, verify and undo work as before.
+    /// Each run is moved completely or not at all, the earliest first. After that, it can be continued only in the
+    /// database. If the command was interrupted, the same command continues.
     ///
     /// Example: idshift import idshift-runs --ledger postgres://idshift@db.example.com/idshift
     Import(ImportOptions),
@@ -168,7 +170,7 @@ pub(super) enum Command {
     ///
     /// Example: idshift log 20261120-2230 --line 51
     Log(LogOptions),
-    /// Show how a run in progress stands, or how one ended
+    /// Show the state of a run in progress, or how a run ended
     ///
     /// Example: idshift status --watch
     Status(StatusOptions),
@@ -176,7 +178,7 @@ pub(super) enum Command {
     ///
     /// Example: idshift pause
     Pause(ControlOptions),
-    /// Let a paused run go on
+    /// Let a paused run continue
     ///
     /// Example: idshift unpause
     Unpause(ControlOptions),
@@ -184,7 +186,7 @@ pub(super) enum Command {
     ///
     /// Example: idshift rate 20261120-2230 10/s
     Rate(RateOptions),
-    /// Let a run in progress finish what is under way, and stop
+    /// Let a run finish its operations in progress, and stop it
     ///
     /// It ends with exit code 4, and `resume` continues it.
     ///
@@ -200,7 +202,7 @@ pub(super) enum Command {
     Doctor(DoctorOptions),
     /// Write a commented idshift.toml to begin with
     ///
-    /// A file that is there already is left as it is.
+    /// An existing file is not changed.
     ///
     /// Example: idshift init
     Init(InitOptions),
@@ -212,7 +214,7 @@ pub(super) enum Command {
     Config(ConfigOptions),
     /// Print the completions of a shell: commands, options, values, profiles and runs
     ///
-    /// The shell then asks idshift on the PATH what can follow. Nothing is changed by that, and no secret is read.
+    /// The shell then asks the idshift on the PATH for completions. This changes nothing and reads no secret.
     ///
     /// Example: idshift completions bash > /etc/bash_completion.d/idshift
     #[command(verbatim_doc_comment)]
@@ -235,7 +237,7 @@ pub(super) struct CheckOptions {
 pub(super) struct PlanOptions {
     /// The CSV file (.gz and .zst too), or - for standard input
     pub(super) file: PathBuf,
-    /// Exit with 3 where something would change
+    /// Exit with 3 if something would change
     #[arg(long)]
     pub(super) exit_code: bool,
     #[command(flatten)]
@@ -249,23 +251,23 @@ pub(super) struct ApplyOptions {
     /// The CSV file (.gz and .zst too), or - for standard input
     #[arg(required_unless_present = "run", conflicts_with = "run")]
     pub(super) file: Option<PathBuf>,
-    /// Carry out this plan, which was looked at before
+    /// Carry out this plan, which was reviewed before
     #[arg(long, value_name = "ID", add = plans())]
     pub(super) run: Option<String>,
-    /// Only if this is the plan's digest (`plan_digest`), by which a second person has approved it
+    /// Carry the plan out only if this is its digest (`plan_digest`), which a second person has approved
     ///
     /// Example: --run 20261120-2230 --digest 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
     #[arg(long, value_name = "HEX", requires = "run", conflicts_with = "file", value_parser = digest)]
     pub(super) digest: Option<String>,
     /// Look every customer up and show what would change before the first write
     ///
-    /// On a terminal this is the default. Where the look-ups take two minutes or more, they are made while writing.
+    /// On a terminal this is the default. If the look-ups take two minutes or more, they are made during the writes.
     #[arg(long, conflicts_with_all = ["run", "dry_run"])]
     pub(super) plan_first: bool,
-    /// Go on with the run of this key where there is one; otherwise begin a run and give it the key
+    /// Continue the run with this key if there is one; otherwise begin a run with this key
     ///
-    /// For a job that may be started again. A run that has finished is told and left as it is, with its exit code. Example:
-    /// --key nightly-2026-11-27
+    /// For a job that may be started again. If the run has finished, the command says so, changes nothing and ends with
+    /// the exit code of the run. Example: --key nightly-2026-11-27
     #[arg(long, value_name = "KEY", value_parser = key, conflicts_with_all = ["run", "dry_run"])]
     pub(super) key: Option<String>,
     /// Only look, the same as `plan`
@@ -309,7 +311,7 @@ pub(super) struct RunOptions {
 
 #[derive(Debug, Args)]
 pub(super) struct WorkerOptions {
-    /// Only this run, whose end also ends the worker: its whole ID
+    /// Work only on this run (its whole ID), and end when the run ends
     #[arg(add = runs())]
     pub(super) run: Option<String>,
     #[command(flatten)]
@@ -323,13 +325,13 @@ pub(super) struct ReconcileOptions {
     /// Leave out lines that are unchanged since the last successful reconcile, except a rotating share
     #[arg(long)]
     pub(super) incremental: bool,
-    /// With --incremental: the share of unchanged lines that is looked at all the same
+    /// With --incremental: the share of unchanged lines that is looked up nevertheless
     #[arg(long, default_value = "1/7", value_name = "1/N")]
     pub(super) audit: String,
-    /// Go on with the run of this key where there is one; otherwise begin a run and give it the key
+    /// Continue the run with this key if there is one; otherwise begin a run with this key
     ///
-    /// For a job that may be started again. A run that has finished is told and left as it is, with its exit code. Example:
-    /// --key nightly-2026-11-27
+    /// For a job that may be started again. If the run has finished, the command says so, changes nothing and ends with
+    /// the exit code of the run. Example: --key nightly-2026-11-27
     #[arg(long, value_name = "KEY", value_parser = key)]
     pub(super) key: Option<String>,
     #[command(flatten)]
@@ -353,7 +355,7 @@ pub(super) struct MapOptions {
     pub(super) file: PathBuf,
     /// Write what the columns mean into this profile of idshift.toml
     ///
-    /// The profile is made where it is missing. What else is in the file stays as it is. Example: --save plume
+    /// The profile is created if it is missing. The rest of the file is not changed. Example: --save plume
     #[arg(long, value_name = "PROFILE", add = profiles())]
     pub(super) save: Option<String>,
     #[command(flatten)]
@@ -363,7 +365,7 @@ pub(super) struct MapOptions {
 #[derive(Debug, Args)]
 #[command(after_long_help = crate::sandbox::SYNTAX)]
 pub(super) struct SandboxOptions {
-    /// Which system it stands in for: plume, adobe or cloudcockpit
+    /// The system to stand in for: plume, adobe or cloudcockpit
     #[arg(long, default_value = "plume", value_parser = ["plume", "adobe", "cloudcockpit"])]
     pub(super) system: String,
     /// The port on 127.0.0.1; 0: a free one
@@ -375,7 +377,7 @@ pub(super) struct SandboxOptions {
     /// Begin with the customers of this file instead
     #[arg(long, value_name = "FILE")]
     pub(super) from: Option<PathBuf>,
-    /// What the customers are made from
+    /// Seed for the generated customers
     #[arg(long, default_value_t = 1)]
     pub(super) seed: u64,
     /// How long an answer takes
@@ -384,7 +386,7 @@ pub(super) struct SandboxOptions {
     /// A fault, such as patch:500-after:every=3; may be given several times
     #[arg(long, value_name = "FAULT")]
     pub(super) fault: Vec<String>,
-    /// Plume: refuse to look many customers up at once
+    /// Plume: refuse bulk look-ups
     #[arg(long)]
     pub(super) no_bulk: bool,
 }

@@ -64,7 +64,7 @@ fn named(process: &Value) -> String {
     let lines = ui::lines(number("lines"));
     let silent = match number("silent_s") {
         0..SILENT_S => String::new(),
-        silent => format!(", not heard of for {silent} s"),
+        silent => format!(", no renewal of its lease for {silent} s"),
     };
     format!("\n  process {} on {host}: {lines}{silent}", number("pid"))
 }

@@ -52,7 +52,7 @@ fn print(verified: &Verified, output: Output) {
     };
     let result = match (differences.len(), whole) {
         (0, true) => format!("all {as_left}"),
-        (0, false) => format!("{as_left}, but that is not all"),
+        (0, false) => format!("{as_left}, but the run is not complete"),
         (n, _) => format!(
             "{} in {}",
             ui::counted(u64::try_from(n).unwrap_or(u64::MAX), "difference"),

@@ -14,11 +14,12 @@ A fault is CALLS:WHAT[:WHEN], for example
 
 CALLS  search, bulk, read, customer-patch, location-patch, patch, token, any
 WHAT   429[=SECONDS], 429-date, 400 to 599, reset, close, hang=MS, redirect,
-       firewall; of a write each also as …-after: carried out, then that.
-       Answers that are spoilt: truncated, html, empty, braces, wrong-id,
+       firewall; for a write each also as …-after: the write is carried out,
+       then the fault occurs.
+       Damaged answers: truncated, html, empty, braces, wrong-id,
        old-value, drip, huge, deep
 WHEN   always (the default), nth=N, every=N, first=N,
-       about=TEXT (path, query or body hold it), from=ADDRESS (the client's)";
+       about=TEXT (in the path, query or body), from=ADDRESS (the client's)";
 
 /// A kind of call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

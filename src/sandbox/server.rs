@@ -18,7 +18,7 @@ const LOGGED: usize = 1_000_000;
 
 /// Why a stand-in cannot start.
 #[derive(Debug, thiserror::Error)]
-#[error("port {port} on 127.0.0.1 cannot be listened to: {source}")]
+#[error("port {port} on 127.0.0.1 cannot be opened for listening: {source}")]
 pub struct SandboxError {
     port: u16,
     source: std::io::Error,

@@ -237,7 +237,7 @@ impl Display {
             Event::Flowing => {
                 self.waiting = None;
                 self.said_why.take()?;
-                Some("calls are made again".to_owned())
+                Some("calls are sent again".to_owned())
             }
             Event::Waiting {
                 why,

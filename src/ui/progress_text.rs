@@ -108,11 +108,11 @@ pub(super) fn state(now: &Snapshot) -> String {
     line.add((Tone::Plain, counted(now.calls, "call")).into());
     line.add(pace(now));
     let waits = match &now.wait {
-        None => "waits for nothing".to_owned(),
+        None => "not waiting".to_owned(),
         Some(_) => wait(now).plain(),
     };
     let end = match end(now).plain() {
-        none if none.is_empty() => "when it ends is not known yet".to_owned(),
+        none if none.is_empty() => "the end time is not known yet".to_owned(),
         end => end,
     };
     format!(
@@ -235,8 +235,8 @@ impl Wait {
 fn counts(now: &Snapshot, width: usize) -> Pieces {
     if now.counts.is_empty() {
         let words = match now.done {
-            0 => "no line has ended yet",
-            _ => "the lines that have ended are those of other processes",
+            0 => "no line is finished yet",
+            _ => "all finished lines belong to other processes",
         };
         return (Tone::Plain, words.to_owned()).into();
     }

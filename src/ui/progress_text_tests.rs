@@ -137,16 +137,16 @@ fn before_the_first_line_ends_nothing_is_made_up() {
     insta::assert_snapshot!(at_widths(&now), @r"
     100
     plan ░░░░░░░░░░░░░░░░░░░░░░░░ 0/3 0 %
-    no line has ended yet
+    no line is finished yet
     80
     plan ░░░░░░░░░░░░░░░░░░░░░░░░ 0/3 0 %
-    no line has ended yet
+    no line is finished yet
     60
     plan ░░░░░░░░░░░░░░░░░░░░░░░░ 0/3 0 %
-    no line has ended yet
+    no line is finished yet
     40
     plan ░░░░░░░░░░░░░░░░░░░░░░░░ 0/3 0 %
-    no line has ended yet
+    no line is finished yet
     20
     plan ░░░░░░ 0/3 0 %
     no line has ended …
@@ -203,7 +203,7 @@ fn a_log_has_one_line_and_a_signal_all_of_it() {
       379 of 20,000 lines (1 %) in 3 min 20 s
       changed 121 · failed 258: ambiguous 251 (line 2: has 3 locations), not_found 7
       4,012 calls · 19.8 of 20 calls/s
-      waits for nothing
+      not waiting
       ends 23:08 CET
     ");
     insta::assert_snapshot!(told(&waiting(12)), @r"
@@ -212,6 +212,6 @@ fn a_log_has_one_line_and_a_signal_all_of_it() {
       changed 121 · failed 258: ambiguous 251 (line 2: has 3 locations), not_found 7
       4,012 calls
       next call in 12 s: the system does not answer (the connection was refused: 127.0.0.1:80)
-      when it ends is not known yet
+      the end time is not known yet
     ");
 }

@@ -5,7 +5,7 @@ use std::io::{BufRead, IsTerminal, Write};
 
 /// There is no user to ask.
 #[derive(Debug, thiserror::Error)]
-#[error("there is no terminal to ask at")]
+#[error("there is no terminal for the question")]
 pub struct NoTerminal;
 
 /// Returns whether there is a terminal to ask at.

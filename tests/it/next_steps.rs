@@ -152,7 +152,7 @@ fn after_a_check_the_plan_reads_the_file_in_the_same_way() {
     );
     let done = finish(check.stdin(input.unwrap()).spawn().unwrap()).expect(0);
     assert!(
-        done.out.contains("next: idshift plan FILE, where FILE is"),
+        done.out.contains("next: idshift plan FILE, where FILE has"),
         "{}",
         done.out
     );

@@ -85,7 +85,7 @@ fn judged(certificate: &str, validity: Validity, now: u64) -> Found {
     let Validity { from, until } = validity;
     if until < now {
         return Found::Bad(format!(
-            "{certificate} expired on {}: have it renewed",
+            "{certificate} expired on {}: renew it",
             date(until)
         ));
     }
@@ -100,7 +100,7 @@ fn judged(certificate: &str, validity: Validity, now: u64) -> Found {
     }
     let words = format!("{certificate} is valid until {}", date(until));
     if until - now < (until - from) / 10 {
-        Found::Odd(format!("{words}: have it renewed soon"))
+        Found::Odd(format!("{words}: renew it soon"))
     } else {
         Found::Good(words)
     }

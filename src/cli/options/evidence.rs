@@ -9,7 +9,7 @@ pub(in crate::cli) struct EvidenceOptions {
     /// The run: its ID or the beginning of it
     #[arg(required_unless_present = "check", conflicts_with = "check")]
     pub(in crate::cli) run: Option<String>,
-    /// The file that is written; one that is there already is refused
+    /// The archive to write; an existing file is refused
     #[arg(
         long = "output",
         short,
@@ -20,7 +20,7 @@ pub(in crate::cli) struct EvidenceOptions {
     pub(in crate::cli) output_file: Option<PathBuf>,
     /// Verify this archive; no run folder is needed
     ///
-    /// Exit code 3 where it is not as it was written. Example: idshift evidence --check run.tar.zst
+    /// Exit code 3 if the archive was changed. Example: idshift evidence --check run.tar.zst
     #[arg(long, value_name = "FILE")]
     pub(in crate::cli) check: Option<PathBuf>,
     #[command(flatten)]

@@ -33,15 +33,15 @@ pub(in crate::cli) enum RunsCommand {
     Show(ShowOptions),
     /// Reduce old runs to a compact record
     ///
-    /// Input, results and reports are removed; which customers were renamed from what to what stays on record, so that no
-    /// later run does a change twice. Unfinished runs, plans that wait, and what a kept run refers to are never pruned.
+    /// Input, results and reports are removed; the record of all renames is kept, so that no later run makes a change
+    /// twice. Unfinished runs, plans that were not carried out, and runs that a kept run refers to are never pruned.
     ///
     /// Example: idshift runs prune --older-than 90d --dry-run
     Prune(PruneOptions),
     /// Remove a run folder that is lost from the register
     ///
-    /// Runs are registered so that a change is never made twice, whatever folder they are kept in. A registered folder
-    /// that is gone keeps chains and swaps from being carried out.
+    /// All runs are registered, in whatever folder they are, so that a change is never made twice. If a registered
+    /// folder is gone, chains and swaps are refused.
     ///
     /// Example: idshift runs forget /srv/old/idshift-runs/20261120-223015-k3f9
     Forget(ForgetOptions),
