@@ -240,7 +240,7 @@ pub const SETTINGS: &[Setting] = &[
         .example("newAccountId=CrmKey")
         .used_by(MAPPING),
     INPUT.setting("encoding", Text, "NAME", "The file's encoding")
-        .default(Described("UTF-8, or the encoding that the byte order mark shows"))
+        .default(Described("UTF-8, or by the byte order mark"))
         .example("windows-1252")
         .used_by(MAPPING)
         .seldom(true),
@@ -257,11 +257,11 @@ pub const SETTINGS: &[Setting] = &[
         .seldom(true),
     INPUT.setting("accept", Text, "CODE,…",
         "Accept the problems with these codes")
-        .more("Applies to problems of values and to blocking warnings. The messages name the codes.")
+        .more("For problems of values and blocking warnings; messages name the codes.")
         .example("formula")
         .shared(true),
     INPUT.setting("carry", List, "COLUMN",
-        "Carry this column through, although its name is close to a known name (repeatable)")
+        "Carry through this column with a name close to a known one (repeatable)")
         .example("accountIds")
         .seldom(true),
     INPUT.setting("skip_rows", Number(0), "N", "Number of lines above the header")
