@@ -6,9 +6,9 @@ use super::error::CommandError;
 use super::exit_code::Exit;
 use super::feeder::PassInput;
 use super::open::{self, OpenRun, Purpose};
+use super::prepared_run::{PreparedRun, Task, Work};
 use super::request::Request;
 use super::selection::Selection;
-use super::session::{Session, Task, Work};
 use crate::ledger::{Phase, RunKind, State};
 use crate::report::plan_digest;
 use std::path::Path;
@@ -53,7 +53,7 @@ fn carry_out(file: &Path, request: &Request, mut task: Task) -> Result<Exit, Com
     } else {
         task
     };
-    new.session(known, task).execute()
+    new.prepared(known, task).execute()
 }
 
 /// Carries out exactly the changes of this plan.
@@ -89,7 +89,7 @@ pub(crate) fn apply_plan(
     // From now on, `resume` applies the plan instead of continuing the look-ups.
     known.ledger.set_phase(Phase::Write)?;
     known.keep()?;
-    let session = Session {
+    let prepared = PreparedRun {
         known: PassInput {
             done: known.ledger.done()?,
             planned: Some(planned),
@@ -100,7 +100,7 @@ pub(crate) fn apply_plan(
         claim,
         task: Task::of(request, "apply", Work::Apply),
     };
-    session.execute()
+    prepared.execute()
 }
 
 /// Refuses a plan that is incomplete, or that a run has already begun to apply.

@@ -6,7 +6,7 @@ use super::feeder::{
 };
 use super::in_order::InOrder;
 use super::input_plan::InputPlan;
-use super::session::done;
+use super::prepared_run::done;
 use crate::domain::Line;
 use crate::engine::{Mode, UnitTask};
 use crate::input::{InputError, Row};

@@ -17,13 +17,13 @@ use super::lost_runs;
 use super::open::OpenRun;
 use super::plain_file::PlainFile;
 use super::planned_before::PlannedAs;
+use super::prepared_run::{PreparedRun, Task};
 use super::prior_runs;
 use super::redraw::refresh_report;
 use super::report_edits;
 use super::request::{Output, Request};
 use super::run_storage::{RunScope, RunsSettings};
 use super::saved_settings::{SavedSettings, as_its_run_did, kept};
-use super::session::{Session, Task};
 use super::shard;
 use super::stand_in;
 use super::target::Target;
@@ -45,9 +45,9 @@ pub(crate) struct NewRun {
 }
 
 impl NewRun {
-    /// Makes the session that carries out this task on the run.
-    pub(super) fn session(self, known: PassInput, task: Task) -> Session {
-        Session {
+    /// Returns the run with its input and this task, ready to be carried out.
+    pub(super) fn prepared(self, known: PassInput, task: Task) -> PreparedRun {
+        PreparedRun {
             run: self.run,
             claim: self.claim,
             known,

@@ -5,7 +5,7 @@ use super::connect::{base_url, check_host, connect, runtime};
 use super::control::Control;
 use super::error::CommandError;
 use super::exit_code::Exit;
-use super::session::{Session, Work};
+use super::prepared_run::{PreparedRun, Work};
 use super::signals::Listening;
 use crate::call_log;
 use crate::engine::Ending;
@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use tokio_util::sync::CancellationToken;
 
-/// What a session works with: the system, its client, the orders for the run, and what stops the run.
+/// What a run is carried out with: the system, its client, the orders for the run, and what stops the run.
 pub(super) struct Connected {
     pub(super) system: Arc<System>,
     pub(super) client: Arc<Client>,
@@ -30,7 +30,7 @@ pub(super) struct Connected {
     pub(super) coordinator: Option<Arc<dyn Coordinator>>,
 }
 
-impl Session {
+impl PreparedRun {
     /// Works on the run until it ends, and says how it ended.
     pub(super) fn execute(mut self) -> Result<Exit, CommandError> {
         check_host(&base_url(&self.run.resolved)?)?;

@@ -10,8 +10,8 @@ use super::near_misses;
 use super::open::OpenRun;
 use super::outage::remedy;
 use super::plan_view;
+use super::prepared_run::{PreparedRun, Work};
 use super::prune;
-use super::session::{Session, Work};
 use crate::config::Resolved;
 use crate::domain::Status;
 use crate::engine::{Ending, Tally};
@@ -57,7 +57,7 @@ pub(super) fn keep_forecast(
     Ok(note_plan_digest(ledger)?)
 }
 
-impl Session {
+impl PreparedRun {
     /// Draws the reports. If that fails, the error also says why the run ended.
     fn draw(&self, state: State, why: &str) -> Result<Summary, CommandError> {
         let can_clear = self.run.resolved.system.capabilities().can_clear;
@@ -167,26 +167,26 @@ impl Session {
 }
 
 /// Prints how a run ended: as JSON for a script, or as text for a person with the next step as the last line.
-fn print(session: &Session, summary: &Summary, end: &Conclusion) -> Result<(), CommandError> {
+fn print(prepared: &PreparedRun, summary: &Summary, end: &Conclusion) -> Result<(), CommandError> {
     let (exit, why) = (end.exit, end.why.as_str());
-    if session.task.output.json {
-        print_document(session, summary)?;
+    if prepared.task.output.json {
+        print_document(prepared, summary)?;
         if !why.is_empty() {
-            ui::err(&format!("{}: {}", session.task.title, ui::visible(why)));
+            ui::err(&format!("{}: {}", prepared.task.title, ui::visible(why)));
         }
         // The document has no commands. The command that continues the run goes to standard error, for a person.
         if matches!(exit, Exit::Stopped | Exit::Interrupted | Exit::Terminated) {
-            let next = next_step(session, summary, end.fatal).to_string();
+            let next = next_step(prepared, summary, end.fatal).to_string();
             ui::err(&format!("next: {}", ui::visible(&next)));
         }
         return Ok(());
     }
-    let quiet = session.task.output.quiet;
-    if quiet && session.task.work == Work::Plan {
+    let quiet = prepared.task.output.quiet;
+    if quiet && prepared.task.work == Work::Plan {
         // A script needs the run ID to carry out the plan; everything else is for a person.
         ui::out(&summary.run);
         if exit != Exit::Success {
-            ui::err(&ui::closing(&closing(session, summary, end)?));
+            ui::err(&ui::closing(&closing(prepared, summary, end)?));
         }
         return Ok(());
     }
@@ -196,24 +196,24 @@ fn print(session: &Session, summary: &Summary, end: &Conclusion) -> Result<(), C
     let of = |name| summary.counts.get(name).copied().unwrap_or(0);
     if exit == Exit::Success
         && of("changed") + of("skipped") == 0
-        && session.task.quiet_if_unchanged
+        && prepared.task.quiet_if_unchanged
     {
-        let unlooked = session.known.skipped.lines.load(Ordering::Relaxed);
-        ui::out(&nothing_to_do(session.task.title, of("lines"), unlooked));
+        let unlooked = prepared.known.skipped.lines.load(Ordering::Relaxed);
+        ui::out(&nothing_to_do(prepared.task.title, of("lines"), unlooked));
         return Ok(());
     }
-    let verbose = session.task.output.verbose;
+    let verbose = prepared.task.output.verbose;
     if verbose {
-        each_failure(session)?;
+        each_failure(prepared)?;
     }
-    match session.task.work {
-        Work::Plan if verbose => plan_view::show_all(&session.run.ledger)?,
+    match prepared.task.work {
+        Work::Plan if verbose => plan_view::show_all(&prepared.run.ledger)?,
         Work::Plan => {
-            ui::out(plan_view::sample(&session.run.ledger, plan_view::SAMPLE)?.trim_end());
+            ui::out(plan_view::sample(&prepared.run.ledger, plan_view::SAMPLE)?.trim_end());
         }
         _ => {}
     }
-    ui::out(&ui::closing(&closing(session, summary, end)?));
+    ui::out(&ui::closing(&closing(prepared, summary, end)?));
     Ok(())
 }
 
@@ -232,23 +232,23 @@ fn nothing_to_do(title: &str, lines: u64, unlooked: u64) -> String {
 
 /// What the closing table shows.
 fn closing(
-    session: &Session,
+    prepared: &PreparedRun,
     summary: &Summary,
     end: &Conclusion,
 ) -> Result<ui::Closing, CommandError> {
     Ok(ui::Closing {
-        title: format!("{} {}", session.task.title, summary.run),
+        title: format!("{} {}", prepared.task.title, summary.run),
         state: summary.state.clone(),
         target: format!(
             "{} at {}",
-            session.run.resolved.system.capabilities().title,
+            prepared.run.resolved.system.capabilities().title,
             summary.base_url
         ),
         stopped: end.why.clone(),
         counts: counts(summary),
-        notes: notes(session, summary)?,
+        notes: notes(prepared, summary)?,
         remarks: summary.cannot_undo.words(),
-        next: next_step(session, summary, end.fatal).to_string(),
+        next: next_step(prepared, summary, end.fatal).to_string(),
     })
 }
 
@@ -300,11 +300,11 @@ fn changed(values: ValuesChanged) -> String {
 }
 
 /// Prints the summary as JSON; that of a plan includes the planned changes.
-fn print_document(session: &Session, summary: &Summary) -> Result<(), CommandError> {
-    let is_plan = session.task.work == Work::Plan;
+fn print_document(prepared: &PreparedRun, summary: &Summary) -> Result<(), CommandError> {
+    let is_plan = prepared.task.work == Work::Plan;
     let document = Document {
         summary,
-        changes: is_plan.then_some(plan_view::Changes(&session.run.ledger)),
+        changes: is_plan.then_some(plan_view::Changes(&prepared.run.ledger)),
     };
     let mut out = ui::OutWriter::open();
     serde_json::to_writer_pretty(&mut out, &document)
@@ -323,13 +323,13 @@ struct Document<'a> {
 }
 
 /// Returns the next step for the user.
-fn next_step(session: &Session, summary: &Summary, fatal: Option<Fatal>) -> Next {
+fn next_step(prepared: &PreparedRun, summary: &Summary, fatal: Option<Fatal>) -> Next {
     let mut next = summary.next_step();
-    let sends_emails = session.run.resolved.sends_emails();
-    if session.task.work == Work::Plan
+    let sends_emails = prepared.run.resolved.sends_emails();
+    if prepared.task.work == Work::Plan
         && next.command == summary.commands.carry_out(&[])
         && sends_emails
-        && !session.run.resolved.accept_welcome_emails
+        && !prepared.run.resolved.accept_welcome_emails
     {
         next.before
             .push_str("with your consent to the e-mails that it sends: ");
@@ -345,8 +345,8 @@ fn next_step(session: &Session, summary: &Summary, fatal: Option<Fatal>) -> Next
 }
 
 /// Prints every failed line with its reason, on standard error because it is not a result.
-fn each_failure(session: &Session) -> Result<(), CommandError> {
-    for outcome in session.run.ledger.outcomes() {
+fn each_failure(prepared: &PreparedRun) -> Result<(), CommandError> {
+    for outcome in prepared.run.ledger.outcomes() {
         let outcome = outcome?;
         if outcome.status.is_open_or_failed() {
             let (line, status) = (outcome.line, outcome.status);
@@ -363,22 +363,22 @@ fn each_failure(session: &Session) -> Result<(), CommandError> {
 
 /// Returns the notes of the closing table: spelling, time, calls, estimate, reports.
 fn notes(
-    session: &Session,
+    prepared: &PreparedRun,
     summary: &Summary,
 ) -> Result<Vec<(&'static str, String)>, CommandError> {
-    let near = near_misses::words(&session.run.ledger)?;
+    let near = near_misses::words(&prepared.run.ledger)?;
     let mut notes: Vec<(&'static str, String)> =
         near.map(|words| ("spelling", words)).into_iter().collect();
-    let progress = session.run.ledger.progress()?;
+    let progress = prepared.run.ledger.progress()?;
     if let Some(finished) = progress.finished_at_ms {
         notes.push(("time", clock::from_to(progress.started_at_ms, finished)));
     }
     notes.push(("calls", calls(summary)));
-    if session.task.work == Work::Plan
-        && let Some(forecast) = Forecast::kept(&session.run.ledger)?
+    if prepared.task.work == Work::Plan
+        && let Some(forecast) = Forecast::kept(&prepared.run.ledger)?
         && forecast.writes() > 0
     {
-        let words = forecast.words(&session.run.resolved);
+        let words = forecast.words(&prepared.run.resolved);
         notes.push(("apply", format!("would take {words}")));
     }
     let failures = if summary.failures.is_empty() {

@@ -6,13 +6,13 @@ use super::execute::Connected;
 use super::feeder::Fed;
 use super::parked;
 use super::passes::Part;
-use super::session::{Session, Work, done};
+use super::prepared_run::{PreparedRun, Work, done};
 use crate::engine::{Ending, Mode};
 use crate::ledger::Journal;
 use crate::ui;
 use std::sync::Arc;
 
-impl Session {
+impl PreparedRun {
     /// Resolves what an earlier process has left open. Returns how the run ends, if it ends here; `None`: it continues.
     pub(super) async fn left_open(
         &mut self,

@@ -1,9 +1,9 @@
-//! Makes the engine's settings for one pass of a session.
+//! Makes the engine's settings for one pass of a run.
 
 use super::error::CommandError;
 use super::feeder::PassInput;
 use super::known_failures;
-use super::session::Session;
+use super::prepared_run::PreparedRun;
 use super::waves::Waves;
 use crate::domain::{AccountId, CustomerId};
 use crate::engine::{Drain, Mode, Settings};
@@ -11,7 +11,7 @@ use crate::ledger::{Verdict, Write};
 use std::collections::HashMap;
 use std::sync::Arc;
 
-impl Session {
+impl PreparedRun {
     pub(super) fn engine_settings(
         &self,
         mode: Mode,

@@ -11,8 +11,8 @@ use super::feeder::{Fed, Feeder};
 use super::finish;
 use super::near_misses::{self, Look};
 use super::plan_view;
+use super::prepared_run::{PreparedRun, Work, done};
 use super::request::Consent;
-use super::session::{Session, Work, done};
 use super::waves::{WaveRecord, Waves};
 use crate::domain::Failed;
 use crate::engine::{self, Context, Ending, Event, Mode, Tally};
@@ -45,7 +45,7 @@ impl Part {
     }
 }
 
-impl Session {
+impl PreparedRun {
     pub(super) async fn passes(
         &mut self,
         connected: &mut Connected,

@@ -9,8 +9,8 @@ use super::exit_code::Exit;
 use super::feeder::PassInput;
 use super::input_identity::InputIdentity;
 use super::last_reconcile::{LastReconcile, SkippedLines};
+use super::prepared_run::{Task, Work};
 use super::request::Request;
-use super::session::{Task, Work};
 use super::suppress;
 use super::values::values;
 use crate::ledger::{Ledger, RunKind, State};
@@ -76,7 +76,7 @@ pub(crate) fn reconcile(
         quiet_if_unchanged: true,
         ..Task::of(request, "reconcile", Work::PlanThenApply)
     };
-    new.session(known, task).execute()
+    new.prepared(known, task).execute()
 }
 
 /// Parses the share: `1/7` means that each line is looked up at least every seventh night.

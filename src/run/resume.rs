@@ -16,10 +16,10 @@ use super::left_untouched;
 use super::lock_wait;
 use super::lost_runs;
 use super::open::{self, OpenRun, Purpose};
+use super::prepared_run::{PreparedRun, Task, Work, done};
 use super::prior_runs;
 use super::request::{Consent, Request};
 use super::selection::Selection;
-use super::session::{Session, Task, Work, done};
 use super::values::catalog;
 use crate::domain::{Change, Line};
 use crate::engine::{History, NewerRequests};
@@ -99,7 +99,7 @@ pub(crate) fn resume(run: Option<&str>, request: &Request) -> Result<Exit, Comma
     }
     let done = done(&known.ledger, work.mode())?;
     let history = history(&known, &claim, work, request.without_history)?;
-    let session = Session {
+    let prepared = PreparedRun {
         known: PassInput {
             done,
             planned: (looked && work == Work::Apply)
@@ -115,7 +115,7 @@ pub(crate) fn resume(run: Option<&str>, request: &Request) -> Result<Exit, Comma
             Task::of(request, "resume", work)
         },
     };
-    session.execute()
+    prepared.execute()
 }
 
 /// How the rest of a run is carried out.

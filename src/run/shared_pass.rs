@@ -10,7 +10,7 @@ use super::feeder::{Fed, PassInput};
 use super::input_plan::InputPlan;
 use super::outage::outage;
 use super::passes::{Part, beside};
-use super::session::{Session, Work, done};
+use super::prepared_run::{PreparedRun, Work, done};
 use crate::domain::{Line, hex};
 use crate::engine::{Ending, Mode, Tally};
 use crate::ledger::{Coordinator, Journal, LedgerError, LineSet, NewPass, Order, StopReason};
@@ -35,7 +35,7 @@ const CHUNKS: u64 = 2_000;
 const EVERY: Duration = Duration::from_millis(200);
 const NO_LINES: &str = "other processes took all the remaining lines";
 
-impl Session {
+impl PreparedRun {
     /// Writes the open lines together with the processes that join.
     pub(super) async fn shared_part(
         &mut self,

@@ -21,10 +21,10 @@ use super::input_plan;
 use super::left_untouched;
 use super::lock_wait;
 use super::open::{self, OpenRun};
+use super::prepared_run::{PreparedRun, Task, Work};
 use super::prior_runs;
 use super::request::{Output, Request};
 use super::selection::Selection;
-use super::session::{Session, Task, Work};
 use super::undo_lines::{UndoCounts, UndoLines};
 use super::values::{catalog, values};
 use crate::engine::History;
@@ -223,7 +223,7 @@ fn carry_out(
         &rules,
         (written, capabilities.unique_accounts),
     )?;
-    let session = Session {
+    let prepared = PreparedRun {
         known: PassInput {
             done: ledger.done()?,
             planned: Some(ledger.planned()?),
@@ -241,5 +241,5 @@ fn carry_out(
         claim,
         task: Task::of(request, "undo", Work::Apply),
     };
-    session.execute()
+    prepared.execute()
 }

@@ -4,7 +4,7 @@ use super::error::CommandError;
 use super::feeder::PassInput;
 use super::in_order::InOrder;
 use super::input_plan::InputPlan;
-use super::session::Session;
+use super::prepared_run::PreparedRun;
 use crate::domain::{Change, CustomerId, Line, Reseller};
 use crate::engine::{Left, Mode, Wave, WaveLog};
 use crate::ledger::{Ledger, LedgerError, LineSet};
@@ -23,7 +23,7 @@ pub(super) struct Waves {
     resellers: HashMap<Line, Reseller>,
 }
 
-impl Session {
+impl PreparedRun {
     /// Returns the wave that an earlier process did not read back, and the waves that follow it: the first lines of the
     /// file that are to be carried out.
     pub(super) fn waves(&self, mode: Mode, known: &PassInput) -> Result<Waves, CommandError> {

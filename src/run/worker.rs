@@ -9,11 +9,11 @@ use super::exit_code::Exit;
 use super::feeder::PassInput;
 use super::kept_run::KeptRun;
 use super::open::{self, OpenRun, Purpose};
+use super::prepared_run::{PreparedRun, Task, Work, done};
 use super::request::Request;
 use super::resume;
 use super::run_storage::{RunScope, RunsSettings};
 use super::selection::{Given, Selection, given_by};
-use super::session::{Session, Task, Work, done};
 use super::signals::{Listening, survive_state_signal, told_to_stop};
 use super::values::values;
 use crate::engine::Mode;
@@ -198,14 +198,14 @@ fn join(run: &RunId, request: &Request) -> Result<Exit, CommandError> {
         request,
     )?;
     let claim = TargetClaim::join(&known.resolved, known.target()?, run.as_str())?;
-    session(known, claim, request)?.execute()
+    prepare(known, claim, request)?.execute()
 }
 
-fn session(
+fn prepare(
     mut known: OpenRun,
     claim: TargetClaim,
     request: &Request,
-) -> Result<Session, CommandError> {
+) -> Result<PreparedRun, CommandError> {
     // A time of day could be another one in the zone of this machine, or tomorrow's, so the saved end applies.
     known.limits = known.limits.ending_at_ms(known.kept.ends_at_ms);
     let ledger = &known.ledger;
@@ -218,7 +218,7 @@ fn session(
         ..PassInput::new(Arc::new(history))
     };
     of_lines.read_recorded(&known.draft, ledger)?;
-    Ok(Session {
+    Ok(PreparedRun {
         known: of_lines,
         claim,
         task: Task {

@@ -1,4 +1,4 @@
-//! A run that is ready to be worked on by this process.
+//! A run that is ready to be carried out by this process: its task, and what is needed for it.
 
 use super::claim::TargetClaim;
 use super::error::CommandError;
@@ -84,8 +84,8 @@ impl Task {
     }
 }
 
-/// A run that is ready to be worked on.
-pub(crate) struct Session {
+/// A run that is ready to be carried out: with its claim on the target, its input and its task.
+pub(crate) struct PreparedRun {
     pub(super) run: OpenRun,
     pub(super) claim: TargetClaim,
     pub(super) known: PassInput,
