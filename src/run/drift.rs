@@ -4,7 +4,7 @@
 use super::catalog::{Entry, RunCatalog};
 use super::error::CommandError;
 use super::input_identity::InputIdentity;
-use super::line_digest::{Wish, key, wish};
+use super::line_digest::{RequestDigest, key, request_digest};
 use super::open::OpenRun;
 use super::replaced::{digests, of_account, of_profile, of_service};
 use super::saved_settings::SavedSettings;
@@ -30,14 +30,14 @@ pub(super) fn record(run: &OpenRun, catalog: &RunCatalog) -> Result<(), CommandE
     };
     let mut lines = Vec::new();
     each(run, |line, asked, outcome| {
-        let (key, wish) = (asked.key, asked.wish);
+        let (key, request) = (asked.key, asked.request);
         let is_replaced = || {
             let mut found = found(outcome, asked);
             found.any(|digest| before.replaced.binary_search(&digest).is_ok())
         };
         lines.push(DriftedLine {
             line,
-            cause: cause(before.of_line(key), wish, is_replaced),
+            cause: cause(before.of_line(key), request, is_replaced),
             nights: before.nights.get(&key).map_or(1, |nights| nights + 1),
             key,
         });
@@ -75,7 +75,7 @@ const NO_KEY: u64 = 0;
 #[derive(Clone, Copy, Default)]
 struct Asked {
     key: u64,
-    wish: Wish,
+    request: RequestDigest,
     account: bool,
     service: bool,
     profile: bool,
@@ -85,7 +85,7 @@ impl Asked {
     fn of(change: &Change) -> Self {
         Self {
             key: key(change),
-            wish: wish(change),
+            request: request_digest(change),
             account: change.new_account.asks(),
             service: change.service.is_some(),
             profile: change.profile.is_some(),
@@ -102,13 +102,17 @@ enum Was {
     Suppressed,
 }
 
-fn cause(known: &[(u64, Wish, Was)], wish: Wish, is_replaced: impl Fn() -> bool) -> Drift {
+fn cause(
+    known: &[(u64, RequestDigest, Was)],
+    request: RequestDigest,
+    is_replaced: impl Fn() -> bool,
+) -> Drift {
     if known.is_empty() {
         return Drift::New;
     }
-    // If several lines have the same wish, the last one counts.
-    let of_wish = known.iter().rfind(|(_, known, _)| *known == wish);
-    match of_wish.map(|(_, _, was)| was) {
+    // If several lines ask for the same, the last one counts.
+    let of_request = known.iter().rfind(|(_, known, _)| *known == request);
+    match of_request.map(|(_, _, was)| was) {
         None => Drift::Changed,
         Some(Was::InPlace | Was::Suppressed) if is_replaced() => Drift::Reverted,
         Some(Was::InPlace) => Drift::ByOthers,
@@ -133,9 +137,9 @@ fn earlier<'a>(run: &OpenRun, catalog: &'a RunCatalog) -> Vec<&'a Entry> {
 /// What earlier runs have recorded about the drifted lines.
 #[derive(Default)]
 struct Before {
-    /// Wish and result of each line with the same key in the last good reconcile: sorted by key, lines with one key in the
-    /// order of that file.
-    wishes: Vec<(u64, Wish, Was)>,
+    /// What each line with the same key asked for in the last good reconcile, and how it ended: sorted by key, lines with
+    /// one key in the order of that file.
+    requests: Vec<(u64, RequestDigest, Was)>,
     /// By the key of a line: the number of successive reconciles before this one in which the line had drifted.
     nights: HashMap<u64, u32>,
     /// Digests of the values that earlier runs on this target have replaced at the lines' customers, sorted.
@@ -168,9 +172,9 @@ impl Before {
         Ok(before)
     }
 
-    fn of_line(&self, key: u64) -> &[(u64, Wish, Was)] {
-        let first = self.wishes.partition_point(|(known, ..)| *known < key);
-        let rest = &self.wishes[first..];
+    fn of_line(&self, key: u64) -> &[(u64, RequestDigest, Was)] {
+        let first = self.requests.partition_point(|(known, ..)| *known < key);
+        let rest = &self.requests[first..];
         &rest[..rest.partition_point(|(known, ..)| *known == key)]
     }
 
@@ -196,7 +200,7 @@ impl Before {
                 }
             }
             if ledger.progress()?.state == State::Finished {
-                self.wishes = wishes(entry, &ledger, run, is_mine)?;
+                self.requests = earlier_requests(entry, &ledger, run, is_mine)?;
                 break;
             }
         }
@@ -205,16 +209,16 @@ impl Before {
 }
 
 /// Returns what the lines with these keys asked for in that run, and how they ended.
-fn wishes(
+fn earlier_requests(
     entry: &Entry,
     ledger: &Ledger,
     run: &OpenRun,
     wanted: impl Fn(u64) -> bool,
-) -> Result<Vec<(u64, Wish, Was)>, CommandError> {
+) -> Result<Vec<(u64, RequestDigest, Was)>, CommandError> {
     let kept = SavedSettings::of(ledger)?;
     let rules = kept.rules(&run.resolved)?;
     let table = kept.table(&entry.dir.input()?, &ledger.header().input_name, &rules)?;
-    let mut wishes = Vec::new();
+    let mut requests = Vec::new();
     let mut outcomes = ledger.outcomes().peekable();
     for batch in table.batches()? {
         for change in batch?.into_iter().filter_map(|row| row.change) {
@@ -230,11 +234,11 @@ fn wishes(
                 let outcome = outcome?;
                 status = (outcome.line == change.line).then_some(outcome.status);
             }
-            wishes.push((key, wish(&change), was(status)));
+            requests.push((key, request_digest(&change), was(status)));
         }
     }
-    wishes.sort_by_key(|(key, ..)| *key);
-    Ok(wishes)
+    requests.sort_by_key(|(key, ..)| *key);
+    Ok(requests)
 }
 
 fn was(status: Option<Status>) -> Was {

@@ -6,7 +6,7 @@
 use super::error::CommandError;
 use super::in_order::InOrder;
 use super::kept_run::KeptRun;
-use super::line_digest::{Wish, wish};
+use super::line_digest::{RequestDigest, request_digest};
 use super::saved_settings::SavedSettings;
 use crate::config::Resolved;
 use crate::domain::{Change, CustomerId, Outcome, Status, Unchanged};
@@ -21,7 +21,7 @@ pub(super) enum LastReconcile {
     /// It had the same lines in the same places.
     SameLines(KeptRun),
     /// The file was changed since.
-    ByWish(Fulfilled),
+    ByRequest(Fulfilled),
 }
 
 impl LastReconcile {
@@ -35,7 +35,7 @@ impl LastReconcile {
         if is_same((ledger.header(), &its), mine) {
             return Ok(Self::SameLines(run.clone()));
         }
-        Ok(Self::ByWish(Fulfilled::of(run, ledger, &its, resolved)?))
+        Ok(Self::ByRequest(Fulfilled::of(run, ledger, &its, resolved)?))
     }
 
     /// Returns the customer that the run found for a line, if its values were in place. `ledger`: that run's.
@@ -49,8 +49,8 @@ impl LastReconcile {
                 let outcome = ledger.outcome_of(change.line)?.filter(is_good);
                 Ok(outcome.and_then(|outcome| outcome.customer))
             }
-            Self::ByWish(fulfilled) => {
-                let found = fulfilled.find(wish(change));
+            Self::ByRequest(fulfilled) => {
+                let found = fulfilled.find(request_digest(change));
                 Ok(found.and_then(|found| found.customer))
             }
         }
@@ -73,23 +73,23 @@ fn is_good(outcome: &Outcome) -> bool {
 /// No customer is known.
 const NONE: u32 = u32::MAX;
 
-/// The wishes that were fulfilled at the end of a run, each with its customer, if that is known.
+/// The requests that were fulfilled at the end of a run, each with its customer, if that is known.
 #[derive(Debug, Default)]
 pub(crate) struct Fulfilled {
-    /// Sorted; each wish with the position of its customer in `customers`.
-    wishes: Vec<(Wish, u32)>,
+    /// Sorted; each request with the position of its customer in `customers`.
+    requests: Vec<(RequestDigest, u32)>,
     /// The texts of the customers, each after its length in two bytes.
     customers: Vec<u8>,
 }
 
-/// A fulfilled wish.
+/// A fulfilled request.
 struct Found {
     /// The customer that it concerns, if that is known.
     customer: Option<CustomerId>,
 }
 
 impl Fulfilled {
-    /// Reads the fulfilled wishes of this run.
+    /// Reads the fulfilled requests of this run.
     fn of(
         run: &KeptRun,
         ledger: &Ledger,
@@ -102,17 +102,21 @@ impl Fulfilled {
         let mut outcomes = ledger.outcomes().peekable();
         let mut failed: Option<LedgerError> = None;
         let add = |part: &mut Vec<_>, row: &mut Row| {
-            part.extend(row.change.as_ref().map(|one| (one.line, wish(one))));
+            part.extend(
+                row.change
+                    .as_ref()
+                    .map(|one| (one.line, request_digest(one))),
+            );
         };
         table.fold(Vec::new, add, |part, _, _| {
-            for (line, wish) in part {
+            for (line, digest) in part {
                 while let Some(outcome) =
                     outcomes.next_if(|next| next.as_ref().map_or(true, |one| one.line <= line))
                 {
                     match outcome {
                         Ok(outcome) if outcome.line == line => {
                             if is_good(&outcome) {
-                                fulfilled.add(wish, outcome.customer.as_ref());
+                                fulfilled.add(digest, outcome.customer.as_ref());
                             }
                         }
                         Ok(_) => {}
@@ -124,11 +128,11 @@ impl Fulfilled {
         if let Some(error) = failed {
             return Err(error.into());
         }
-        fulfilled.wishes.sort_unstable();
+        fulfilled.requests.sort_unstable();
         Ok(fulfilled)
     }
 
-    fn add(&mut self, wish: Wish, customer: Option<&CustomerId>) {
+    fn add(&mut self, digest: RequestDigest, customer: Option<&CustomerId>) {
         let place = customer.and_then(|customer| {
             let text = customer.as_str().as_bytes();
             let place = u32::try_from(self.customers.len()).ok();
@@ -138,14 +142,15 @@ impl Fulfilled {
             self.customers.extend_from_slice(text);
             Some(place)
         });
-        self.wishes.push((wish, place.unwrap_or(NONE)));
+        self.requests.push((digest, place.unwrap_or(NONE)));
     }
 
-    /// Returns a wish if it was fulfilled. If several lines have it, the last one counts, or one without a known customer.
-    fn find(&self, wish: Wish) -> Option<Found> {
-        let behind = self.wishes.partition_point(|(one, _)| *one <= wish);
-        let (found, place) = *self.wishes.get(behind.checked_sub(1)?)?;
-        (found == wish).then(|| Found {
+    /// Returns a request if it was fulfilled. If several lines have it, the last one counts, or one without a known
+    /// customer.
+    fn find(&self, digest: RequestDigest) -> Option<Found> {
+        let behind = self.requests.partition_point(|(one, _)| *one <= digest);
+        let (found, place) = *self.requests.get(behind.checked_sub(1)?)?;
+        (found == digest).then(|| Found {
             customer: self.customer(place),
         })
     }
@@ -177,7 +182,7 @@ impl SkippedLines {
     pub(super) fn ledger(&self) -> Result<Option<Ledger>, LedgerError> {
         match &self.before {
             Some(LastReconcile::SameLines(run)) => run.ledger().map(Some),
-            Some(LastReconcile::ByWish(_)) | None => Ok(None),
+            Some(LastReconcile::ByRequest(_)) | None => Ok(None),
         }
     }
 
@@ -210,12 +215,12 @@ impl SkippedLines {
         let Some(before) = &self.before else {
             return Ok(None);
         };
-        let wish = wish(change);
-        if wish.wrapping_add(self.round).is_multiple_of(self.nights) {
+        let digest = request_digest(change);
+        if digest.wrapping_add(self.round).is_multiple_of(self.nights) {
             return Ok(None);
         }
         let found = match (before, same) {
-            (LastReconcile::ByWish(fulfilled), _) => fulfilled.find(wish),
+            (LastReconcile::ByRequest(fulfilled), _) => fulfilled.find(digest),
             (LastReconcile::SameLines(_), Some(same)) => {
                 let outcome = if is_alone {
                     same.find(change.line)?
@@ -293,24 +298,25 @@ mod tests {
             let (dir, new) = runs.create(&RunId::parse(&header.run).unwrap()).unwrap();
             let mut ledger = new.begin(&header, None).unwrap();
             let run = KeptRun::of(&runs, dir);
-            let mut by_wish = Fulfilled::default();
+            let mut by_request = Fulfilled::default();
             for ((status, is_told, _), line) in statuses.iter().zip(2..) {
                 let outcome = outcome(line, Status::ALL[*status]);
                 if *is_told {
                     if is_good(&outcome) {
-                        by_wish.add(wish(&change(line)), outcome.customer.as_ref());
+                        by_request.add(request_digest(&change(line)), outcome.customer.as_ref());
                     }
                     ledger.seed([outcome]).unwrap();
                 }
             }
-            by_wish.wishes.sort_unstable();
-            let (by_wish, same) = (settled(LastReconcile::ByWish(by_wish)), settled(LastReconcile::SameLines(run)));
-            prop_assert!(by_wish.ledger().unwrap().is_none());
+            by_request.requests.sort_unstable();
+            let by_request = settled(LastReconcile::ByRequest(by_request));
+            let same = settled(LastReconcile::SameLines(run));
+            prop_assert!(by_request.ledger().unwrap().is_none());
             let its = same.ledger().unwrap().unwrap();
             let mut in_order = InOrder::of(&its);
             for ((_, _, is_alone), line) in statuses.iter().zip(2..) {
                 let change = change(line);
-                let expected = by_wish.line(&change, *is_alone, None).unwrap();
+                let expected = by_request.line(&change, *is_alone, None).unwrap();
                 let found = same.line(&change, *is_alone, Some(&mut in_order)).unwrap();
                 prop_assert_eq!(found, expected);
             }

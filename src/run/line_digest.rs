@@ -6,10 +6,10 @@ use crate::domain::{
 use sha2::{Digest, Sha256};
 
 /// Digest of what a line asks for. Lines of different files that ask for the same have the same digest.
-pub(super) type Wish = u64;
+pub(super) type RequestDigest = u64;
 
 /// Returns the digest of what this line asks for.
-pub(super) fn wish(change: &Change) -> Wish {
+pub(super) fn request_digest(change: &Change) -> RequestDigest {
     let mut texts = key_texts(change);
     texts.text(match &change.new_account {
         NewAccount::Keep => None,

@@ -11,7 +11,7 @@ use super::error::CommandError;
 use super::input_identity::InputIdentity;
 use super::input_plan::InputPlan;
 use super::kept_run::KeptRun;
-use super::line_digest::{Wish, number, wish};
+use super::line_digest::{RequestDigest, number, request_digest};
 use super::prior_renames::LedgerRenames;
 use super::saved_settings::SavedSettings;
 use crate::config::Resolved;
@@ -24,9 +24,10 @@ use std::hash::BuildHasher;
 use std::sync::Arc;
 
 /// Lines without a known customer, by what they ask for, each with its reseller.
-type Open = HashMap<Wish, BTreeMap<Line, Option<Reseller>>>;
+type Open = HashMap<RequestDigest, BTreeMap<Line, Option<Reseller>>>;
 
-/// An earlier run on this target. Lines of chains or swaps with one wish count as one line, even from different files.
+/// An earlier run on this target. Lines of chains or swaps that ask for the same count as one line, even if they are from
+/// different files.
 struct Earlier {
     run: KeptRun,
     same_file: bool,
@@ -77,8 +78,8 @@ pub(super) fn of(
         let other = run.ledger()?;
         // If the other run has the same lines, its file is not read again. This only saves time.
         let same_lines = other.header().input_sha256 == mine.input_sha256;
-        for (wish, customer) in found(&run, &other, &open, resolved, same_lines)? {
-            for (line, reseller) in open.remove(&wish).into_iter().flatten() {
+        for (digest, customer) in found(&run, &other, &open, resolved, same_lines)? {
+            for (line, reseller) in open.remove(&digest).into_iter().flatten() {
                 history.remember(line, reseller.as_ref(), &customer);
             }
         }
@@ -230,7 +231,7 @@ fn ordered(
 ) -> Result<Open, CommandError> {
     let mut lines = Open::new();
     let mut add = |change: &Change| {
-        let lines = lines.entry(wish(change)).or_default();
+        let lines = lines.entry(request_digest(change)).or_default();
         lines.insert(change.line, change.reseller.clone());
     };
     for unit in draft.units.values() {
@@ -253,14 +254,14 @@ fn ordered(
     Ok(lines)
 }
 
-/// Returns the customers that an earlier run found for wishes that are still open.
+/// Returns the customers that an earlier run found for requests that are still open.
 fn found(
     run: &KeptRun,
     ledger: &Ledger,
     open: &Open,
     resolved: &Resolved,
     same_lines: bool,
-) -> Result<Vec<(Wish, CustomerId)>, CommandError> {
+) -> Result<Vec<(RequestDigest, CustomerId)>, CommandError> {
     // Lines that were begun and have no final outcome: the run was killed there (test:
     // `recognition::a_run_that_was_killed_*`).
     let begun: HashMap<Line, CustomerId> = ledger
@@ -282,16 +283,16 @@ fn found(
     let mut found = Vec::new();
     // Test: `retention::a_pruned_run_leaves_its_renames_*`.
     if ledger.pruned()?.is_some() {
-        for wish in open.keys() {
-            let customers = ledger.customers_of_wish(*wish)?;
-            found.extend(customers.into_iter().map(|customer| (*wish, customer)));
+        for digest in open.keys() {
+            let customers = ledger.customers_of_wish(*digest)?;
+            found.extend(customers.into_iter().map(|customer| (*digest, customer)));
         }
         return Ok(found);
     }
     if same_lines {
-        for (wish, lines) in open {
+        for (digest, lines) in open {
             for line in lines.keys() {
-                found.extend(customer(*line)?.map(|customer| (*wish, customer)));
+                found.extend(customer(*line)?.map(|customer| (*digest, customer)));
             }
         }
         return Ok(found);
@@ -301,9 +302,9 @@ fn found(
     let table = kept.table(&run.input()?, name, &rules)?;
     for batch in table.batches()? {
         for change in batch?.into_iter().filter_map(|row| row.change) {
-            let wish = wish(&change);
-            if open.contains_key(&wish) {
-                found.extend(customer(change.line)?.map(|customer| (wish, customer)));
+            let digest = request_digest(&change);
+            if open.contains_key(&digest) {
+                found.extend(customer(change.line)?.map(|customer| (digest, customer)));
             }
         }
     }

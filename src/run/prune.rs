@@ -7,7 +7,7 @@ use super::error::CommandError;
 use super::input_identity::InputIdentity;
 use super::input_plan;
 use super::kept_run::KeptRun;
-use super::line_digest::{Wish, wish};
+use super::line_digest::{RequestDigest, request_digest};
 use super::replaced::replaced_at_locations;
 use super::saved_settings::SavedSettings;
 use crate::domain::{Change, CustomerId, LocationId, Outcome, Status, Transition, Unchanged};
@@ -258,7 +258,10 @@ fn remains(run: &KeptRun, ledger: &Ledger, now_ms: i64) -> Result<Remains, Comma
 }
 
 /// Returns the customers of lines that a later file may repeat: lines that renamed, and lines of chains and swaps.
-fn wishes(run: &KeptRun, ledger: &Ledger) -> Result<Vec<(Wish, CustomerId)>, CommandError> {
+fn wishes(
+    run: &KeptRun,
+    ledger: &Ledger,
+) -> Result<Vec<(RequestDigest, CustomerId)>, CommandError> {
     let header = ledger.header();
     if header.kind == RunKind::Undo {
         // The file of an undo is not one that a person applies.
@@ -299,7 +302,7 @@ fn wishes(run: &KeptRun, ledger: &Ledger) -> Result<Vec<(Wish, CustomerId)>, Com
                     && (linked.contains(&change.line) || renames(&change, &outcome));
                 let customer = outcome.customer.clone();
                 if let Some(customer) = customer.filter(|_| counts && holds(&outcome)) {
-                    wishes.push((wish(&change), customer));
+                    wishes.push((request_digest(&change), customer));
                 }
             }
         }
