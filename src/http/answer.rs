@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 
 use super::attempt::{Fault, PROXY_LOGIN};
 use super::attempt_state::{Answer, Attempt, Outcome};
-use super::breaker::{Effect, Verdict};
+use super::breaker::{AnswerHealth, Effect};
 use super::call::{Call, CallError, CallErrorKind, CallKind, Reply, Stranger, Unreadable};
 use super::client::Client;
 use super::turns::{Blocked, Scope};
@@ -35,7 +35,7 @@ impl Client {
         parse: impl FnOnce(Reply) -> Result<T, Unreadable>,
     ) -> Outcome<T> {
         let tentative = shot.tentative;
-        let (verdict, outcome) = match shot.result {
+        let (health, outcome) = match shot.result {
             Err(fault) => from_fault(fault, shot.sent),
             Ok(answer) => {
                 if !self.refuses_the_token(&answer.reply) {
@@ -44,7 +44,10 @@ impl Client {
                 self.judge(answer, shot.kind, shot.alone, parse)
             }
         };
-        if matches!(verdict, Verdict::Refused { .. } | Verdict::Firewall) {
+        if matches!(
+            health,
+            AnswerHealth::Refused { .. } | AnswerHealth::Firewall
+        ) {
             self.tally.throttled.fetch_add(1, Ordering::Relaxed);
         }
         // Counts the calls that the system accepted. A call that did not reach the system, or that made it fail, says
@@ -72,24 +75,24 @@ impl Client {
             _ => false,
         };
         // The failure of a tentative call may concern only this call.
-        if says_nothing || (tentative && matches!(verdict, Verdict::Failed(_))) {
+        if says_nothing || (tentative && matches!(health, AnswerHealth::Failed(_))) {
             return outcome;
         }
-        match verdict {
-            Verdict::Good => self.turns.reached(shot.from, shot.departed),
+        match health {
+            AnswerHealth::Good => self.turns.reached(shot.from, shot.departed),
             // Calls from the other addresses continue.
-            Verdict::Firewall
+            AnswerHealth::Firewall
                 if !self
                     .turns
                     .hold_address(shot.from, shot.departed, Blocked::Firewall) =>
             {
                 return outcome;
             }
-            Verdict::Firewall | Verdict::Refused { .. } | Verdict::Failed(_) => {}
+            AnswerHealth::Firewall | AnswerHealth::Refused { .. } | AnswerHealth::Failed(_) => {}
         }
-        if let Effect::HoldAll(hold) = shot.admission.report(&verdict) {
-            let scope = match verdict {
-                Verdict::Firewall => Scope::Addresses,
+        if let Effect::HoldAll(hold) = shot.admission.report(&health) {
+            let scope = match health {
+                AnswerHealth::Firewall => Scope::Addresses,
                 _ => Scope::Target,
             };
             self.turns.hold_all(hold, scope);
@@ -103,7 +106,7 @@ impl Client {
         kind: CallKind,
         alone: bool,
         parse: impl FnOnce(Reply) -> Result<T, Unreadable>,
-    ) -> (Verdict, Outcome<T>) {
+    ) -> (AnswerHealth, Outcome<T>) {
         let Answer {
             reply,
             retry_after: wait,
@@ -118,25 +121,38 @@ impl Client {
             attempts,
         };
         let said = |text: &str| why(CallErrorKind::Status(status), format!("{status}: {text}"));
-        let failed = |why: CallError| (Verdict::Failed(why.text.clone()), Outcome::Unclear(why));
+        let failed = |why: CallError| {
+            (
+                AnswerHealth::Failed(why.text.clone()),
+                Outcome::Unclear(why),
+            )
+        };
         let stranger =
             |stranger, text: String| failed(why(CallErrorKind::NotTheApi(stranger), text));
         match status {
             429 => {
                 let refused = said("too many calls");
-                (Verdict::Refused { status, wait }, Outcome::Refused(refused))
+                (
+                    AnswerHealth::Refused { status, wait },
+                    Outcome::Refused(refused),
+                )
             }
             403 if !alone && (self.is_firewall)(&reply) => (
-                Verdict::Firewall,
+                AnswerHealth::Firewall,
                 Outcome::Refused(said("a firewall blocks all calls")),
             ),
-            _ if self.refuses_the_token(&reply) => (Verdict::Good, Outcome::Unauthorized(reply)),
-            425 => (Verdict::Good, Outcome::TooEarly(said("too early"))),
+            _ if self.refuses_the_token(&reply) => {
+                (AnswerHealth::Good, Outcome::Unauthorized(reply))
+            }
+            425 => (AnswerHealth::Good, Outcome::TooEarly(said("too early"))),
             408 => failed(said("the server waited too long for the call")),
             503 if !alone => {
                 // The answer asks to wait, but does not say that nothing was processed.
                 let busy = said("the system is not available");
-                (Verdict::Refused { status, wait }, Outcome::Unclear(busy))
+                (
+                    AnswerHealth::Refused { status, wait },
+                    Outcome::Unclear(busy),
+                )
             }
             500..=599 => failed(said(meaning_of_failure(status))),
             407 => stranger(Stranger::ProxyLogin, PROXY_LOGIN.to_owned()),
@@ -151,7 +167,7 @@ impl Client {
             200..=299 | 400..=499 => {
                 let is_text = reply.is_success() && reply.is_text();
                 match parse(reply) {
-                    Ok(parsed) => (Verdict::Good, Outcome::Final(parsed)),
+                    Ok(parsed) => (AnswerHealth::Good, Outcome::Final(parsed)),
                     Err(_) if is_text => stranger(Stranger::Page, instead(status, "plain text")),
                     // Answers to writes are not parsed here.
                     Err(error) => {
@@ -202,8 +218,8 @@ fn instead(status: u16, what: &str) -> String {
     )
 }
 
-fn from_fault<T>(fault: Fault, attempts: u32) -> (Verdict, Outcome<T>) {
-    let verdict = Verdict::Failed(fault.text.clone());
+fn from_fault<T>(fault: Fault, attempts: u32) -> (AnswerHealth, Outcome<T>) {
+    let health = AnswerHealth::Failed(fault.text.clone());
     let why = CallError {
         kind: fault.kind,
         text: fault.text,
@@ -219,5 +235,5 @@ fn from_fault<T>(fault: Fault, attempts: u32) -> (Verdict, Outcome<T>) {
         CallErrorKind::Tls | CallErrorKind::Unsendable => Outcome::Unsendable(why),
         _ => Outcome::Unclear(why),
     };
-    (verdict, outcome)
+    (health, outcome)
 }

@@ -23,7 +23,7 @@ pub(super) const QUIET: Duration = Duration::from_secs(10);
 
 /// What a call's answer says about the system.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum AnswerHealth {
     /// The system answers; also with a 404 and the like.
     Good,
     /// The system refuses calls, and may say for how long.
@@ -39,7 +39,7 @@ pub(super) enum Verdict {
     Failed(String),
 }
 
-impl Verdict {
+impl AnswerHealth {
     fn words(&self) -> Option<String> {
         match self {
             Self::Good => None,
@@ -96,7 +96,7 @@ pub(super) struct Hold {
     pub(super) slows: bool,
 }
 
-/// What the caller has to do after a verdict.
+/// What the caller has to do after an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Effect {
     Nothing,
@@ -125,7 +125,7 @@ pub(super) struct BreakerState {
 
 /// What a call may do.
 #[derive(Debug)]
-pub(super) enum Look {
+pub(super) enum Permission {
     /// The call may go; with a cause: as the probe of that hold.
     Go {
         probe: Option<Cause>,
@@ -174,17 +174,17 @@ impl BreakerState {
         }
     }
 
-    pub(super) fn look(&mut self, now: Instant) -> Look {
+    pub(super) fn may_go(&mut self, now: Instant) -> Permission {
         if self.is_paused() && !matches!(self.state, State::GaveUp(_)) {
-            return Look::Wait(None);
+            return Permission::Wait(None);
         }
         let give_up_at = self.trouble_since.map(|since| since + self.give_up_after);
         match &mut self.state {
-            State::Flowing => Look::Go {
+            State::Flowing => Permission::Go {
                 probe: None,
                 generation: self.generation,
             },
-            State::GaveUp(why) => Look::GaveUp(why.clone()),
+            State::GaveUp(why) => Permission::GaveUp(why.clone()),
             State::Held { .. } if give_up_at.is_some_and(|at| now >= at) => {
                 let text = format!(
                     "{}; nothing has succeeded for {}; the last answer: {}",
@@ -194,9 +194,9 @@ impl BreakerState {
                 );
                 let why = CallError::new(CallErrorKind::GaveUp, text);
                 self.state = State::GaveUp(why.clone());
-                Look::GaveUp(why)
+                Permission::GaveUp(why)
             }
-            State::Held { probing: true, .. } => Look::Wait(give_up_at),
+            State::Held { probing: true, .. } => Permission::Wait(give_up_at),
             State::Held {
                 until,
                 probing,
@@ -204,12 +204,12 @@ impl BreakerState {
             } => {
                 if now >= *until {
                     *probing = true;
-                    Look::Go {
+                    Permission::Go {
                         probe: Some(*cause),
                         generation: self.generation,
                     }
                 } else {
-                    Look::Wait(Some(give_up_at.map_or(*until, |at| at.min(*until))))
+                    Permission::Wait(Some(give_up_at.map_or(*until, |at| at.min(*until))))
                 }
             }
         }
@@ -219,7 +219,7 @@ impl BreakerState {
     /// the last hold began.
     pub(super) fn hear(
         &mut self,
-        verdict: &Verdict,
+        health: &AnswerHealth,
         probe: bool,
         fresh: bool,
         now: Instant,
@@ -229,11 +229,11 @@ impl BreakerState {
             State::Held { .. } => true,
             State::Flowing => false,
         };
-        if let Some(words) = verdict.words() {
+        if let Some(words) = health.words() {
             self.last_words = words;
         }
-        match verdict {
-            Verdict::Good => {
+        match health {
+            AnswerHealth::Good => {
                 self.failures = 0;
                 if probe || !held {
                     self.state = State::Flowing;
@@ -243,7 +243,7 @@ impl BreakerState {
                 }
                 Effect::Nothing
             }
-            Verdict::Refused { status, wait } => {
+            AnswerHealth::Refused { status, wait } => {
                 if wait.is_some_and(|wait| wait > self.give_up_after) {
                     self.give_up(*wait);
                     Effect::Nothing
@@ -256,16 +256,16 @@ impl BreakerState {
                     self.refused(cause, *wait, held && !probe, probe, fresh, now)
                 }
             }
-            Verdict::Firewall if held && !probe => Effect::Nothing,
-            Verdict::Firewall if !fresh => Effect::Nothing,
-            Verdict::Firewall => {
+            AnswerHealth::Firewall if held && !probe => Effect::Nothing,
+            AnswerHealth::Firewall if !fresh => Effect::Nothing,
+            AnswerHealth::Firewall => {
                 self.raise_level(now);
                 let wait = firewall_wait(self.level);
                 self.hold(wait, now);
                 self.last_block = Some((now, wait));
                 Effect::HoldAll(Hold { wait, slows: true })
             }
-            Verdict::Failed(_) => {
+            AnswerHealth::Failed(_) => {
                 self.failures = self.failures.saturating_add(1);
                 if probe || (!held && fresh && self.failures >= FAILURES_TO_OPEN) {
                     self.level = if self.cause == Cause::Broken && probe {

@@ -3,21 +3,21 @@
 use super::*;
 
 const GIVE_UP: Duration = Duration::from_secs(900);
-const GOOD: Verdict = Verdict::Good;
+const GOOD: AnswerHealth = AnswerHealth::Good;
 
 fn seconds(n: u64) -> Duration {
     Duration::from_secs(n)
 }
 
-fn refused(wait: Option<u64>) -> Verdict {
-    Verdict::Refused {
+fn refused(wait: Option<u64>) -> AnswerHealth {
+    AnswerHealth::Refused {
         status: 429,
         wait: wait.map(seconds),
     }
 }
 
-fn failed() -> Verdict {
-    Verdict::Failed("reset".to_owned())
+fn failed() -> AnswerHealth {
+    AnswerHealth::Failed("reset".to_owned())
 }
 
 fn held_for(decisions: &BreakerState, now: Instant) -> Option<Duration> {
@@ -27,15 +27,18 @@ fn held_for(decisions: &BreakerState, now: Instant) -> Option<Duration> {
     }
 }
 
-/// Waits until the hold is over, sends the probe, and reports `verdict` for it.
-fn probe(decisions: &mut BreakerState, now: &mut Instant, verdict: &Verdict) {
+/// Waits until the hold is over, sends the probe, and reports `health` for it.
+fn probe(decisions: &mut BreakerState, now: &mut Instant, health: &AnswerHealth) {
     *now += held_for(decisions, *now).expect("it is held");
     assert!(matches!(
-        decisions.look(*now),
-        Look::Go { probe: Some(_), .. }
+        decisions.may_go(*now),
+        Permission::Go { probe: Some(_), .. }
     ));
-    assert!(matches!(decisions.look(*now), Look::Wait(_)), "one probe");
-    decisions.hear(verdict, true, true, *now);
+    assert!(
+        matches!(decisions.may_go(*now), Permission::Wait(_)),
+        "one probe"
+    );
+    decisions.hear(health, true, true, *now);
 }
 
 #[tokio::test(start_paused = true)]
@@ -50,9 +53,12 @@ async fn a_refusal_holds_all_and_one_probe_ends_it() {
     assert_eq!(effect, Effect::HoldAll(expected));
     let held = held_for(&gate, now).unwrap();
     assert!(held >= seconds(2) && held < seconds(3), "{held:?}");
-    assert!(matches!(gate.look(now + seconds(1)), Look::Wait(_)));
+    assert!(matches!(gate.may_go(now + seconds(1)), Permission::Wait(_)));
     probe(&mut gate, &mut now, &GOOD);
-    assert!(matches!(gate.look(now), Look::Go { probe: None, .. }));
+    assert!(matches!(
+        gate.may_go(now),
+        Permission::Go { probe: None, .. }
+    ));
 }
 
 #[tokio::test(start_paused = true)]
@@ -105,7 +111,7 @@ async fn a_wait_longer_than_the_run_may_wait_gives_up_at_once() {
     let now = Instant::now();
     let mut gate = BreakerState::new(GIVE_UP);
     gate.hear(&refused(Some(901)), false, true, now);
-    let Look::GaveUp(why) = gate.look(now) else {
+    let Permission::GaveUp(why) = gate.may_go(now) else {
         panic!("it did not give up")
     };
     assert_eq!(why.kind, CallErrorKind::GaveUp);
@@ -120,11 +126,11 @@ async fn a_firewall_is_probed_a_handful_of_times_in_five_minutes() {
     let mut now = Instant::now();
     let start = now;
     let mut gate = BreakerState::new(GIVE_UP);
-    gate.hear(&Verdict::Firewall, false, true, now);
+    gate.hear(&AnswerHealth::Firewall, false, true, now);
     let mut waits = Vec::new();
     while now - start < seconds(300) {
         waits.push(held_for(&gate, now).unwrap().as_secs());
-        probe(&mut gate, &mut now, &Verdict::Firewall);
+        probe(&mut gate, &mut now, &AnswerHealth::Firewall);
     }
     assert_eq!(waits, [5, 10, 20, 40, 60, 60, 60, 60]);
     probe(&mut gate, &mut now, &GOOD);
@@ -162,8 +168,8 @@ async fn a_dead_system_gets_probes_ever_more_seldom_and_then_is_given_up() {
         let wait = held_for(&gate, now).unwrap();
         if now + wait - start >= GIVE_UP {
             now = start + GIVE_UP;
-            match gate.look(now) {
-                Look::GaveUp(why) => break why,
+            match gate.may_go(now) {
+                Permission::GaveUp(why) => break why,
                 other => panic!("{other:?}"),
             }
         }
@@ -175,14 +181,17 @@ async fn a_dead_system_gets_probes_ever_more_seldom_and_then_is_given_up() {
     assert!(why.text.contains("does not answer"), "{why}");
     assert!(why.text.ends_with("the last answer: reset"), "{why}");
     gate.hear(&GOOD, true, true, now);
-    assert!(matches!(gate.look(now), Look::GaveUp(_)), "for good");
+    assert!(
+        matches!(gate.may_go(now), Permission::GaveUp(_)),
+        "for good"
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_late_success_of_a_call_from_before_opens_nothing_but_counts_as_life() {
     let now = Instant::now();
     let mut gate = BreakerState::new(GIVE_UP);
-    gate.hear(&Verdict::Firewall, false, true, now);
+    gate.hear(&AnswerHealth::Firewall, false, true, now);
     gate.hear(&GOOD, false, false, now + seconds(3));
     assert!(matches!(gate.state, State::Held { .. }));
     assert_eq!(gate.trouble_since, Some(now + seconds(3)));

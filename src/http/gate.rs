@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::breaker::{BreakerState, Cause, Effect, Look, State, Verdict, cause_text};
+use super::breaker::{AnswerHealth, BreakerState, Cause, Effect, Permission, State, cause_text};
 use super::call::CallError;
 use super::health::{HealthBoard, WaitCause};
 use super::trace::{event, millis};
@@ -77,17 +77,17 @@ impl Gate {
     async fn wait_and_enter(&self) -> Result<Admission<'_>, CallError> {
         let mut changed = None;
         loop {
-            let look = self.look();
-            match look {
-                Look::Go { probe, generation } => {
+            let permission = self.may_go();
+            match permission {
+                Permission::Go { probe, generation } => {
                     return Ok(Admission {
                         gate: self,
                         generation,
                         probe,
                     });
                 }
-                Look::GaveUp(why) => return Err(why),
-                Look::Wait(until) => {
+                Permission::GaveUp(why) => return Err(why),
+                Permission::Wait(until) => {
                     // Subscribes first, then looks again, so that a change in between is not missed.
                     let Some(changed) = &mut changed else {
                         changed = Some(self.changed.subscribe());
@@ -112,13 +112,13 @@ impl Gate {
 
     /// Returns an admission if no wait is necessary.
     pub(super) fn try_enter(&self) -> Option<Admission<'_>> {
-        match self.look() {
-            Look::Go { probe, generation } => Some(Admission {
+        match self.may_go() {
+            Permission::Go { probe, generation } => Some(Admission {
                 gate: self,
                 generation,
                 probe,
             }),
-            Look::Wait(_) | Look::GaveUp(_) => None,
+            Permission::Wait(_) | Permission::GaveUp(_) => None,
         }
     }
 
@@ -146,42 +146,42 @@ impl Gate {
         inner.is_paused() || !matches!(inner.state, State::Flowing)
     }
 
-    fn look(&self) -> Look {
+    fn may_go(&self) -> Permission {
         let mut inner = self.inner();
         let had_given_up = matches!(inner.state, State::GaveUp(_));
-        let look = inner.look(Instant::now());
+        let permission = inner.may_go(Instant::now());
         drop(inner);
-        if let Look::GaveUp(why) = &look
+        if let Permission::GaveUp(why) = &permission
             && !had_given_up
         {
             event!(WARN, event = "gave_up", why = why.text.as_str());
         }
-        if matches!(look, Look::GaveUp(_)) {
+        if matches!(permission, Permission::GaveUp(_)) {
             // The wait is over.
             self.board.free(WaitCause::Gate);
             self.changed.send_replace(());
         }
-        look
+        permission
     }
 
     fn inner(&self) -> MutexGuard<'_, BreakerState> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn hear(&self, admission: &Admission<'_>, verdict: &Verdict) -> Effect {
+    fn hear(&self, admission: &Admission<'_>, health: &AnswerHealth) -> Effect {
         let mut inner = self.inner();
         let fresh = admission.generation == inner.generation;
         let probe = fresh && admission.probe.is_some();
         let was_held = !matches!(inner.state, State::Flowing);
         let before = Before::of(&inner);
-        let effect = inner.hear(verdict, probe, fresh, Instant::now());
-        before.tell(&inner, verdict);
+        let effect = inner.hear(health, probe, fresh, Instant::now());
+        before.tell(&inner, health);
         self.generation.store(inner.generation, Ordering::Release);
         match &inner.state {
             State::Flowing if was_held => self.board.free(WaitCause::Gate),
             State::GaveUp(_) => self.board.free(WaitCause::Gate),
-            State::Held { until, cause, .. } if *verdict != Verdict::Good => {
-                let why = health_text(*cause, verdict);
+            State::Held { until, cause, .. } if *health != AnswerHealth::Good => {
+                let why = health_text(*cause, health);
                 match cause {
                     Cause::Refused => self.board.hold(WaitCause::Gate, why, *until),
                     Cause::Busy | Cause::Firewall | Cause::Broken => {
@@ -220,7 +220,7 @@ impl Before {
     }
 
     /// Logs what has changed since.
-    fn tell(&self, inner: &BreakerState, verdict: &Verdict) {
+    fn tell(&self, inner: &BreakerState, health: &AnswerHealth) {
         match (&inner.state, self.held) {
             (State::Held { cause, until, .. }, held) if inner.generation != self.generation => {
                 event!(
@@ -232,7 +232,7 @@ impl Before {
                         (_, None) => "hold_began",
                     },
                     cause = cause.name(),
-                    why = health_text(*cause, verdict),
+                    why = health_text(*cause, health),
                     for_ms = millis(until.saturating_duration_since(Instant::now()))
                 );
             }
@@ -254,13 +254,13 @@ impl Before {
     }
 }
 
-fn health_text(cause: Cause, verdict: &Verdict) -> String {
-    match (cause, verdict) {
-        (Cause::Refused | Cause::Busy, Verdict::Refused { status, .. }) => {
+fn health_text(cause: Cause, health: &AnswerHealth) -> String {
+    match (cause, health) {
+        (Cause::Refused | Cause::Busy, AnswerHealth::Refused { status, .. }) => {
             format!("{status}: all calls wait")
         }
         (Cause::Firewall, _) => "403: a firewall blocks all calls".to_owned(),
-        (Cause::Broken, Verdict::Failed(why)) => {
+        (Cause::Broken, AnswerHealth::Failed(why)) => {
             format!("the system does not answer ({why})")
         }
         _ => cause_text(cause).to_owned(),
@@ -292,8 +292,8 @@ impl Admission<'_> {
     }
 
     /// Reports to the gate what the call's answer says about the system.
-    pub(super) fn report(self, verdict: &Verdict) -> Effect {
-        self.gate.hear(&self, verdict)
+    pub(super) fn report(self, health: &AnswerHealth) -> Effect {
+        self.gate.hear(&self, health)
     }
 }
 

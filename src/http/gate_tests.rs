@@ -11,7 +11,7 @@ fn gate(stop: &CancellationToken) -> (Gate, Arc<HealthBoard>) {
     (gate, board)
 }
 
-const REFUSED: Verdict = Verdict::Refused {
+const REFUSED: AnswerHealth = AnswerHealth::Refused {
     status: 429,
     wait: Some(Duration::from_secs(7)),
 };
@@ -30,7 +30,7 @@ async fn all_wait_and_flow_again_after_the_probe() {
         let admission = gate.enter().await.unwrap();
         let at = start.elapsed().mul_f64(1.0 / 1.1).as_secs();
         tokio::time::sleep(Duration::from_secs(1)).await;
-        admission.report(&Verdict::Good);
+        admission.report(&AnswerHealth::Good);
         at
     };
     let mut at = futures_util::future::join_all((0..5).map(|_| worker())).await;
