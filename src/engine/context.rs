@@ -2,7 +2,7 @@
 
 use super::common_failures::CommonFailures;
 use super::halt::{Halt, StepError, StepResult};
-use super::lead::Lead;
+use super::lead_time::LeadTime;
 use super::ramp::Ramp;
 use super::settings::{Lookup, Mode, Settings};
 use super::write_breaker::{Refusable, WriteBreaker};
@@ -47,7 +47,7 @@ pub struct Context<N> {
     /// How many writes of this process the system stored with another value than requested.
     pub(super) altered: AtomicU64,
     /// How long it takes to record an intent.
-    pub(super) lead: Lead,
+    pub(super) lead_time: LeadTime,
     pub(super) write_breaker: WriteBreaker,
     pub(super) common_failures: CommonFailures,
     pub(super) ramp: Ramp,
@@ -89,7 +89,7 @@ impl<N: WriteLog> Context<N> {
             refused_in_a_row: AtomicU64::new(0),
             token_check: tokio::sync::Mutex::new(()),
             altered: AtomicU64::new(0),
-            lead: Lead::default(),
+            lead_time: LeadTime::default(),
             ledger_failure: Mutex::default(),
             ledger_fails: Notify::new(),
         }

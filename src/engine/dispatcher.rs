@@ -248,7 +248,7 @@ impl<N: WriteLog> Dispatcher<N> {
         let context = &self.context;
         let answered = context.has_been_answered();
         let concurrency = context.settings.concurrency;
-        concurrency.now(&context.system, context.lead.get(), answered)
+        concurrency.now(&context.system, context.lead_time.get(), answered)
     }
 
     fn wants_more(&self) -> bool {

@@ -19,7 +19,7 @@ mod executor;
 mod failure_budget;
 mod halt;
 mod history;
-mod lead;
+mod lead_time;
 mod locate;
 mod location;
 mod lookup;

@@ -139,7 +139,7 @@ async fn attempt<N: WriteLog>(
         Err(unsent) => return without_intent(context, request, unsent, sent, tries).await,
     };
     loop {
-        let lead = context.lead.get();
+        let lead = context.lead_time.get();
         if let Err(unsent) = prepared.turn(lead).await {
             return without_intent(context, request, unsent, sent, tries).await;
         }
@@ -158,7 +158,7 @@ async fn attempt<N: WriteLog>(
             correlation: id.clone(),
             at_ms: super::context::wall_clock_ms(),
         };
-        let noted = context.lead.measured(log.intend(intent)).await?;
+        let noted = context.lead_time.measured(log.intend(intent)).await?;
         let Noted::Granted(recorded, lease) = noted else {
             // Another process has taken over the unit.
             return Err(Halt::Stopping);
@@ -188,7 +188,7 @@ async fn attempt<N: WriteLog>(
         log.verdict(recorded, settled).await?;
         if trouble.http_status.is_none() {
             sent.attempts -= 1;
-            context.lead.was_not_sent(lead);
+            context.lead_time.was_not_sent(lead);
             continue;
         }
         tries.held_back += 1;

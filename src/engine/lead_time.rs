@@ -5,15 +5,16 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Maximum lead. A slower disk makes calls late, but a longer lead before each call would cost more.
+/// Maximum lead time. A slower disk makes calls late, but a longer one before each call would cost more.
 const LONGEST: Duration = Duration::from_millis(50);
-/// Maximum lead where several processes share the turns: a late call loses its turn, is not sent, and needs another intent.
+/// Maximum lead time where several processes share the turns: a late call loses its turn, is not sent, and needs another
+/// intent.
 const LONGEST_OF_PASSING_TURNS: Duration = Duration::from_secs(5);
 
 /// The time that it took lately to record an intent: the longest one, which decreases by a sixteenth with each intent.
 /// It at most doubles each time: a delay of seconds while a ledger was away says nothing about the next intents.
 #[derive(Debug, Default)]
-pub(super) struct Lead(Mutex<Inner>);
+pub(super) struct LeadTime(Mutex<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {
@@ -24,7 +25,7 @@ struct Inner {
     turns_pass: bool,
 }
 
-impl Lead {
+impl LeadTime {
     fn inner(&self) -> MutexGuard<'_, Inner> {
         // The value is consistent between any two statements, so a poisoned lock can be used.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -40,7 +41,7 @@ impl Lead {
         inner.recent.min(longest)
     }
 
-    /// Notes that a write with this lead was not sent after its intent was recorded.
+    /// Notes that a write with this lead time was not sent after its intent was recorded.
     pub(super) fn was_not_sent(&self, lead: Duration) {
         let mut inner = self.inner();
         inner.turns_pass |= inner.recent > lead;
@@ -69,31 +70,31 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_slow_recording_is_begun_early_enough_where_turns_pass() {
-        let lead = Lead::default();
+        let lead_time = LeadTime::default();
         let slow = Duration::from_millis(300);
-        lead.measured(sleep(slow)).await;
-        assert_eq!(lead.get(), LONGEST);
-        // The lead was long enough, so something else delayed the write.
-        lead.was_not_sent(Duration::from_secs(1));
-        assert_eq!(lead.get(), LONGEST);
-        lead.was_not_sent(LONGEST);
+        lead_time.measured(sleep(slow)).await;
+        assert_eq!(lead_time.get(), LONGEST);
+        // The lead time was long enough, so something else delayed the write.
+        lead_time.was_not_sent(Duration::from_secs(1));
+        assert_eq!(lead_time.get(), LONGEST);
+        lead_time.was_not_sent(LONGEST);
         for _ in 0..2 {
-            lead.measured(sleep(slow)).await;
+            lead_time.measured(sleep(slow)).await;
         }
-        assert!(lead.get() >= slow, "{:?}", lead.get());
+        assert!(lead_time.get() >= slow, "{:?}", lead_time.get());
         for _ in 0..9 {
-            lead.measured(sleep(Duration::from_secs(60))).await;
+            lead_time.measured(sleep(Duration::from_secs(60))).await;
         }
-        assert_eq!(lead.get(), LONGEST_OF_PASSING_TURNS);
+        assert_eq!(lead_time.get(), LONGEST_OF_PASSING_TURNS);
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_waited_for_a_ledger_that_was_away_is_not_taken_for_usual() {
-        let lead = Lead::default();
-        lead.measured(sleep(Duration::from_millis(4))).await;
-        lead.was_not_sent(Duration::ZERO);
-        let waits = (0..8).map(|_| lead.measured(sleep(Duration::from_secs(6))));
+        let lead_time = LeadTime::default();
+        lead_time.measured(sleep(Duration::from_millis(4))).await;
+        lead_time.was_not_sent(Duration::ZERO);
+        let waits = (0..8).map(|_| lead_time.measured(sleep(Duration::from_secs(6))));
         futures_util::future::join_all(waits).await;
-        assert!(lead.get() <= 2 * LONGEST, "{:?}", lead.get());
+        assert!(lead_time.get() <= 2 * LONGEST, "{:?}", lead_time.get());
     }
 }
