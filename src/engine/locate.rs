@@ -1,7 +1,7 @@
 //! Which customer a line means, and the present state of that customer.
 //!
 //! Only an exact match counts. If no customer has the current account ID, the new one is searched, because an earlier
-//! run may have done the work. `remembered` handles customers that are known without a search.
+//! run may have done the work. `known_customers` handles customers that are known without a search.
 
 use super::case::Case;
 use super::customer_state::{CustomerState, DesiredState, has_temporary_id};
@@ -24,8 +24,8 @@ impl<N: WriteLog> Case<'_, N> {
         let desired = DesiredState::of(self.member);
         let state = if let Some(id) = self.task.customer_by_this_run(self.member) {
             self.by_this_run(id, &desired).await?
-        } else if let Some(remembered) = self.by_prior_run(&desired).await? {
-            remembered
+        } else if let Some(known) = self.by_prior_run(&desired).await? {
+            known
         } else if let Some(account) = desired.account {
             let found = self
                 .searched(account, &desired, neighbour(self.task, self.member))
@@ -119,7 +119,7 @@ impl<N: WriteLog> Case<'_, N> {
         state: &CustomerState,
     ) -> StepResult<()> {
         // Tests: `recognition::a_planned_line_is_not_doubted_*`, `resume::adobes_references_*`.
-        if self.task.remembered_customer(self.member).is_some() || self.context.has_given(account) {
+        if self.task.known_customer(self.member).is_some() || self.context.has_given(account) {
             return Ok(());
         }
         let ordered = self.context.system.capabilities().unique_accounts;

@@ -3,7 +3,7 @@
 use super::case::Case;
 use super::customer_state::{CustomerState, DesiredState, changed_otherwise};
 use super::halt::{OrHalt, StepError, StepResult};
-use super::remembered::resolve_open_writes;
+use super::known_customers::resolve_open_writes;
 use super::write_result::{Sent, StepOutcome, said};
 use super::{Context, Halt, WriteLog};
 use crate::domain::{Change, Failed, Line, LocationId, LocationState, Profile, StoredValue};

@@ -155,7 +155,7 @@ fn want(task: &UnitTask, member: &Member, targets: bool, wanted: &mut Vec<Wanted
             reseller: reseller.clone(),
         });
     };
-    if let Some(id) = task.remembered_customer(member) {
+    if let Some(id) = task.known_customer(member) {
         add(Key::Customer(id.clone()));
     }
     let moving = member

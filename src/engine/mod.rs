@@ -19,6 +19,7 @@ mod executor;
 mod failure_budget;
 mod halt;
 mod history;
+mod known_customers;
 mod lead_time;
 mod locate;
 mod location;
@@ -30,7 +31,6 @@ mod ramp;
 mod read_back;
 mod reading;
 mod recheck;
-mod remembered;
 mod settings;
 mod spans;
 #[cfg(test)]
@@ -122,7 +122,7 @@ impl UnitTask {
     }
 
     /// Returns the customer that is known without a search, if there is one.
-    pub(crate) fn remembered_customer(&self, member: &Member) -> Option<&CustomerId> {
+    pub(crate) fn known_customer(&self, member: &Member) -> Option<&CustomerId> {
         self.customer_by_this_run(member)
             .or_else(|| self.customer_by_prior_run(member))
     }
