@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use super::breaker::{QUIET, firewall_wait};
 use super::call::CallError;
 use super::health::{HealthBoard, WaitCause};
-use super::machine_quota::Record;
+use super::machine_quota::Reservations;
 use super::quota::{Permit, Permits, Waiting};
 use super::settings::{Settings, SetupError};
 
@@ -316,15 +316,16 @@ fn permits(
     let Some(quota) = settings.quota else {
         return Ok(None);
     };
-    let (record, others) = match settings.call_reservations.clone() {
+    let (reservations, others) = match settings.call_reservations.clone() {
         Some(shared) => {
-            let opened = Record::open(shared, quota, ip).map_err(SetupError::CallReservations)?;
+            let opened =
+                Reservations::open(shared, quota, ip).map_err(SetupError::CallReservations)?;
             (Some(opened.0), opened.1)
         }
         None => (None, Vec::new()),
     };
     let waiting = Arc::clone(waiting);
-    Ok(Some(Permits::new(quota, record, others, waiting)))
+    Ok(Some(Permits::new(quota, reservations, others, waiting)))
 }
 
 /// Parses a list of local addresses, separated by commas or line ends. Rejects duplicates and addresses that no machine

@@ -1,16 +1,16 @@
 //! Calls that all processes on one target count together. A later run counts the calls of earlier ones, also after
 //! `kill -9`; processes that run at the same time (such as a `verify` during the nightly run) count each other's.
 //!
-//! Each process keeps its own chunks, and a copy of the others' chunks. It refreshes the copy whenever it reserves a
-//! chunk, in one transaction of [`CallReservations`]. A chunk that would exceed the quota together with the others'
-//! reservations is not granted. So all processes together keep the quota, and no process waits for another to end.
+//! Each process keeps its own reservations, and a copy of the others'. It refreshes the copy whenever it reserves calls,
+//! in one transaction of [`CallReservations`]. A reservation that would exceed the quota together with those of the
+//! others is not granted. So all processes together keep the quota, and no process waits for another to end.
 //!
-//! Calls are reserved in advance in chunks of a hundredth of the quota, recorded before they are used, and a chunk can
-//! be used for a hundredth of the window only. So the record is never behind, and a killed run costs the next one at
-//! most one chunk. Times are wall clock, and on Linux also the time since boot. The clock by which a call is *younger*
-//! decides, so a clock that jumped cannot free permits early.
+//! Calls are reserved in advance, a hundredth of the quota at a time, and recorded before they are used. A reservation
+//! can be used for a hundredth of the window only. So the record is never behind, and a killed run costs the next one at
+//! most one reservation. Times are wall clock, and on Linux also the time since boot. The clock by which a call is
+//! *younger* decides, so a clock that jumped cannot free permits early.
 //!
-//! If a reservation cannot be recorded, the next chunk tries again and the run continues (a full disk stops the run at
+//! If a reservation cannot be recorded, the next one tries again and the run continues (a full disk stops the run at
 //! the ledger).
 
 use std::collections::VecDeque;
@@ -39,12 +39,12 @@ struct Stamp {
 
 /// Reserved calls that departed at `until` at the latest.
 #[derive(Debug, Clone, Copy)]
-struct Chunk {
+struct Reservation {
     until: Stamp,
     calls: u32,
 }
 
-/// For each of the other processes' chunks: how long its permits are still taken, and how many.
+/// For each of the other processes' reservations: how long its permits are still taken, and how many.
 pub(super) type Taken = Vec<(Duration, u32)>;
 
 /// Whether a call may depart.
@@ -56,16 +56,16 @@ pub(super) struct Departure {
     pub(super) others: Option<Taken>,
 }
 
-/// The chunk that is in use.
+/// The reservation that is in use.
 #[derive(Debug)]
-struct Open {
+struct OpenReservation {
     since: Stamp,
     left: u32,
 }
 
 /// The reservations of this process and of the others.
 #[derive(Debug)]
-pub(super) struct Record {
+pub(super) struct Reservations {
     shared: Arc<dyn CallReservations>,
     /// The local address of its calls.
     from: Option<IpAddr>,
@@ -74,16 +74,17 @@ pub(super) struct Record {
     quota: u32,
     window_ms: i64,
     valid_ms: i64,
-    chunk: u32,
-    /// Chunks of this process.
-    chunks: VecDeque<Chunk>,
+    /// How many calls are reserved at a time.
+    size: u32,
+    /// Reservations of this process.
+    own: VecDeque<Reservation>,
     /// Reservations of all others, as last read. They are written back unchanged: one of an earlier boot keeps its boot ID.
     others: Vec<ReservedCalls>,
-    open: Option<Open>,
+    open: Option<OpenReservation>,
 }
 
-impl Record {
-    /// Begins the record of this process, and returns the permits that others hold: `(free in, calls)`.
+impl Reservations {
+    /// Begins the reservations of this process, and returns the permits that others hold: `(free in, calls)`.
     pub(super) fn open(
         shared: Arc<dyn CallReservations>,
         quota: Quota,
@@ -91,7 +92,7 @@ impl Record {
     ) -> io::Result<(Self, Taken)> {
         let boot_id = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
         let window_ms = millis(quota.window);
-        let mut record = Self {
+        let mut reservations = Self {
             shared,
             from,
             boot_id: boot_id.trim().to_owned(),
@@ -99,16 +100,16 @@ impl Record {
             quota: quota.calls,
             window_ms,
             valid_ms: (window_ms / 100).max(1),
-            chunk: (quota.calls / 100).max(1),
-            chunks: VecDeque::new(),
+            size: (quota.calls / 100).max(1),
+            own: VecDeque::new(),
             others: Vec::new(),
             open: None,
         };
         let now = now();
         // Shows at the start that reservations can be written.
-        record.exchange(now, |_| {})?;
-        let taken = record.taken(now);
-        Ok((record, taken))
+        reservations.exchange(now, |_| {})?;
+        let taken = reservations.taken(now);
+        Ok((reservations, taken))
     }
 
     /// Asks whether one call may depart now; `used` is the number of permits that this process uses, this call
@@ -127,30 +128,29 @@ impl Record {
         }
         self.close(now);
         let mut granted = false;
-        let reserve = |record: &mut Self, granted: &mut bool| {
-            let taken = record.others.iter().map(|chunk| chunk.calls);
+        let reserve = |reservations: &mut Self, granted: &mut bool| {
+            let taken = reservations.others.iter().map(|one| one.calls);
             let taken = taken.fold(used, u32::saturating_add);
-            *granted = taken <= record.quota;
+            *granted = taken <= reservations.quota;
             if *granted {
-                let calls = record.chunk.min(record.quota - taken + 1);
-                record.chunks.push_back(Chunk {
-                    until: now.plus(record.valid_ms),
+                let calls = reservations.size.min(reservations.quota - taken + 1);
+                reservations.own.push_back(Reservation {
+                    until: now.plus(reservations.valid_ms),
                     calls,
                 });
-                record.open = Some(Open {
+                reservations.open = Some(OpenReservation {
                     since: now,
                     left: calls - 1,
                 });
             }
         };
         if self
-            .exchange(now, |record| reserve(record, &mut granted))
+            .exchange(now, |reservations| reserve(reservations, &mut granted))
             .is_err()
         {
             // A reservation that cannot be recorded is used nevertheless; see the top of this file.
             self.open = None;
-            self.chunks
-                .retain(|chunk| chunk.until != now.plus(self.valid_ms));
+            self.own.retain(|one| one.until != now.plus(self.valid_ms));
             reserve(self, &mut granted);
         }
         Departure {
@@ -167,14 +167,14 @@ impl Record {
             self.others = others.collect();
             self.forget_old(now);
             work(self);
-            let own = self.chunks.iter().map(|chunk| self.reserved(*chunk));
+            let own = self.own.iter().map(|one| self.reserved(*one));
             self.others.iter().cloned().chain(own).collect()
         })
     }
 
-    fn chunk_of(&self, one: &ReservedCalls) -> Chunk {
+    fn reservation_of(&self, one: &ReservedCalls) -> Reservation {
         let same_boot = !one.boot_id.is_empty() && one.boot_id == self.boot_id;
-        Chunk {
+        Reservation {
             until: Stamp {
                 wall_ms: one.wall_ms,
                 boot_ms: one.boot_ms.filter(|_| same_boot),
@@ -183,25 +183,28 @@ impl Record {
         }
     }
 
-    fn reserved(&self, chunk: Chunk) -> ReservedCalls {
+    fn reserved(&self, reservation: Reservation) -> ReservedCalls {
         ReservedCalls {
             owner: self.owner,
-            wall_ms: chunk.until.wall_ms,
-            boot_ms: chunk.until.boot_ms,
-            boot_id: chunk
+            wall_ms: reservation.until.wall_ms,
+            boot_ms: reservation.until.boot_ms,
+            boot_id: reservation
                 .until
                 .boot_ms
                 .map_or_else(String::new, |_| self.boot_id.clone()),
-            calls: chunk.calls,
+            calls: reservation.calls,
         }
     }
 
     fn taken(&self, now: Stamp) -> Taken {
-        let others = self.others.iter().map(|one| self.chunk_of(one));
+        let others = self.others.iter().map(|one| self.reservation_of(one));
         others
-            .map(|chunk| {
-                let wait = self.left_ms(&chunk, now).max(0);
-                (Duration::from_millis(wait.unsigned_abs()), chunk.calls)
+            .map(|reservation| {
+                let wait = self.left_ms(&reservation, now).max(0);
+                (
+                    Duration::from_millis(wait.unsigned_abs()),
+                    reservation.calls,
+                )
             })
             .collect()
     }
@@ -209,34 +212,35 @@ impl Record {
     /// Gives back what was reserved and not used.
     fn close(&mut self, now: Stamp) {
         let Some(open) = self.open.take() else { return };
-        if let Some(chunk) = self.chunks.back_mut() {
-            chunk.calls -= open.left;
-            // The chunk's last call departed before the chunk expired, so a later `now` does not extend it.
+        if let Some(reservation) = self.own.back_mut() {
+            reservation.calls -= open.left;
+            // The reservation's last call departed before it expired, so a later `now` does not extend it.
             if age_ms(now, open.since) < self.valid_ms {
-                chunk.until = now;
+                reservation.until = now;
             }
         }
     }
 
     fn forget_old(&mut self, now: Stamp) {
-        let counts =
-            |record: &Self, chunk: &Chunk| chunk.calls > 0 && record.left_ms(chunk, now) > 0;
-        let (mut own, mut others) = (mem::take(&mut self.chunks), mem::take(&mut self.others));
-        own.retain(|chunk| counts(self, chunk));
-        others.retain(|one| counts(self, &self.chunk_of(one)));
-        (self.chunks, self.others) = (own, others);
+        let counts = |reservations: &Self, reservation: &Reservation| {
+            reservation.calls > 0 && reservations.left_ms(reservation, now) > 0
+        };
+        let (mut own, mut others) = (mem::take(&mut self.own), mem::take(&mut self.others));
+        own.retain(|reservation| counts(self, reservation));
+        others.retain(|one| counts(self, &self.reservation_of(one)));
+        (self.own, self.others) = (own, others);
     }
 
-    /// Returns for how many milliseconds the chunk's permits are still taken.
-    fn left_ms(&self, chunk: &Chunk, now: Stamp) -> i64 {
+    /// Returns for how many milliseconds the permits of a reservation are still taken.
+    fn left_ms(&self, reservation: &Reservation, now: Stamp) -> i64 {
         let whole = self.window_ms + millis(UNDER_WAY);
-        // A stamp further ahead than a chunk's life means that a clock was set back.
-        let age = age_ms(now, chunk.until).max(-self.valid_ms);
+        // A stamp further ahead than the life of a reservation means that a clock was set back.
+        let age = age_ms(now, reservation.until).max(-self.valid_ms);
         whole - age
     }
 }
 
-impl Drop for Record {
+impl Drop for Reservations {
     fn drop(&mut self) {
         let now = now();
         self.close(now);
@@ -321,8 +325,8 @@ mod tests {
     }
 
     fn taken_of(shared: &Arc<dyn CallReservations>) -> u32 {
-        let (record, earlier) = Record::open(Arc::clone(shared), QUOTA, None).unwrap();
-        std::mem::forget(record);
+        let (reservations, earlier) = Reservations::open(Arc::clone(shared), QUOTA, None).unwrap();
+        std::mem::forget(reservations);
         assert!(
             earlier
                 .iter()
@@ -331,26 +335,26 @@ mod tests {
         earlier.iter().map(|(_, calls)| calls).sum()
     }
 
-    fn depart(record: &mut Record) {
-        assert!(record.depart(1).granted);
+    fn depart(reservations: &mut Reservations) {
+        assert!(reservations.depart(1).granted);
     }
 
     #[test]
     fn two_at_a_time_keep_the_quota_together_and_lose_no_call_of_each_other() {
         let shared = shared();
-        let (mut one, _) = Record::open(Arc::clone(&shared), QUOTA, None).unwrap();
-        let (mut two, taken) = Record::open(Arc::clone(&shared), QUOTA, None).unwrap();
+        let (mut one, _) = Reservations::open(Arc::clone(&shared), QUOTA, None).unwrap();
+        let (mut two, taken) = Reservations::open(Arc::clone(&shared), QUOTA, None).unwrap();
         assert!(taken.is_empty());
         let (mut used, mut granted) = ([0, 0], [0, 0]);
         for n in 0..2000 {
             // `one` is three times as fast.
-            let (which, record) = if n % 4 == 0 {
+            let (which, reservations) = if n % 4 == 0 {
                 (0, &mut two)
             } else {
                 (1, &mut one)
             };
             used[which] = granted[which] + 1;
-            granted[which] += u32::from(record.depart(used[which]).granted);
+            granted[which] += u32::from(reservations.depart(used[which]).granted);
         }
         let all = granted[0] + granted[1];
         assert!((980..=1000).contains(&all), "{granted:?}");
@@ -366,24 +370,25 @@ mod tests {
     #[test]
     fn a_run_that_ended_left_exactly_its_calls() {
         let shared = shared();
-        let (mut record, earlier) = Record::open(Arc::clone(&shared), QUOTA, None).unwrap();
+        let (mut reservations, earlier) =
+            Reservations::open(Arc::clone(&shared), QUOTA, None).unwrap();
         assert!(earlier.is_empty());
-        (0..123).for_each(|_| depart(&mut record));
-        drop(record);
+        (0..123).for_each(|_| depart(&mut reservations));
+        drop(reservations);
         assert_eq!(taken_of(&shared), 123);
     }
 
     #[test]
-    fn a_run_that_was_killed_is_never_counted_short_and_at_most_one_chunk_too_high() {
+    fn a_run_that_was_killed_is_never_counted_short_and_at_most_one_reservation_too_high() {
         let shared = shared();
-        let (mut record, _) = Record::open(Arc::clone(&shared), QUOTA, None).unwrap();
+        let (mut reservations, _) = Reservations::open(Arc::clone(&shared), QUOTA, None).unwrap();
         for used in 1..=200 {
-            depart(&mut record);
+            depart(&mut reservations);
             let counted = taken_of(&shared);
             assert!((used..used + 10).contains(&counted), "{counted} for {used}");
         }
         // Like `kill -9`: nothing is given back.
-        std::mem::forget(record);
+        std::mem::forget(reservations);
         assert_eq!(taken_of(&shared), 200);
     }
 
@@ -391,8 +396,9 @@ mod tests {
     fn three_runs_in_a_row_add_up() {
         let shared = shared();
         for _ in 0..3 {
-            let (mut record, _) = Record::open(Arc::clone(&shared), QUOTA, None).unwrap();
-            (0..50).for_each(|_| depart(&mut record));
+            let (mut reservations, _) =
+                Reservations::open(Arc::clone(&shared), QUOTA, None).unwrap();
+            (0..50).for_each(|_| depart(&mut reservations));
         }
         assert_eq!(taken_of(&shared), 150);
     }
@@ -423,27 +429,27 @@ mod tests {
     }
 
     #[test]
-    fn a_chunk_that_lay_too_long_is_not_used_further() {
+    fn a_reservation_that_lay_too_long_is_not_used_further() {
         let shared = shared();
-        let (mut record, _) = Record::open(Arc::clone(&shared), QUOTA, None).unwrap();
-        depart(&mut record);
-        record.open.as_mut().unwrap().since = now().plus(-4000);
-        record.chunks[0].until = now().plus(-1000);
-        depart(&mut record);
-        assert_eq!(record.chunks.len(), 2);
-        assert_eq!(record.chunks[0].calls, 1);
-        assert!(age_ms(now(), record.chunks[1].until) < 0);
+        let (mut reservations, _) = Reservations::open(Arc::clone(&shared), QUOTA, None).unwrap();
+        depart(&mut reservations);
+        reservations.open.as_mut().unwrap().since = now().plus(-4000);
+        reservations.own[0].until = now().plus(-1000);
+        depart(&mut reservations);
+        assert_eq!(reservations.own.len(), 2);
+        assert_eq!(reservations.own[0].calls, 1);
+        assert!(age_ms(now(), reservations.own[1].until) < 0);
     }
 
     #[test]
     fn a_clock_that_jumped_frees_nothing_early() {
         let shared = shared();
-        let (record, _) = Record::open(shared, QUOTA, None).unwrap();
+        let (reservations, _) = Reservations::open(shared, QUOTA, None).unwrap();
         let then = Stamp {
             wall_ms: 1_000_000,
             boot_ms: Some(5000),
         };
-        let chunk = Chunk {
+        let reservation = Reservation {
             until: then,
             calls: 1,
         };
@@ -452,16 +458,16 @@ mod tests {
             wall_ms: 9_000_000,
             boot_ms: Some(6000),
         };
-        assert_eq!(record.left_ms(&chunk, forward), whole - 1000);
+        assert_eq!(reservations.left_ms(&reservation, forward), whole - 1000);
         let back = Stamp {
             wall_ms: 0,
             boot_ms: None,
         };
-        assert_eq!(record.left_ms(&chunk, back), whole + 3000);
+        assert_eq!(reservations.left_ms(&reservation, back), whole + 3000);
         let both = Stamp {
             wall_ms: 1_010_000,
             boot_ms: Some(15_000),
         };
-        assert_eq!(record.left_ms(&chunk, both), whole - 10_000);
+        assert_eq!(reservations.left_ms(&reservation, both), whole - 10_000);
     }
 }

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
-use super::machine_quota::{Record, Taken};
+use super::machine_quota::{Reservations, Taken};
 use super::settings::Quota;
 
 /// The permits of one quota.
@@ -18,7 +18,7 @@ use super::settings::Quota;
 pub(super) struct Permits {
     quota: Quota,
     state: Mutex<State>,
-    record: Option<Mutex<Record>>,
+    reservations: Option<Mutex<Reservations>>,
     waiting: Arc<Waiting>,
 }
 
@@ -81,10 +81,10 @@ impl State {
 }
 
 impl Permits {
-    /// Creates the permits. `others`: the permits of other processes, as the record shows them.
+    /// Creates the permits. `others`: the permits of other processes, as the reservations show them.
     pub(super) fn new(
         quota: Quota,
-        record: Option<Record>,
+        reservations: Option<Reservations>,
         others: Taken,
         waiting: Arc<Waiting>,
     ) -> Self {
@@ -93,7 +93,7 @@ impl Permits {
         Self {
             quota,
             state: Mutex::new(state),
-            record: record.map(Mutex::new),
+            reservations: reservations.map(Mutex::new),
             waiting,
         }
     }
@@ -161,14 +161,14 @@ impl Permit<'_> {
     /// another permit.
     #[must_use]
     pub(super) fn depart(&mut self) -> bool {
-        if let Some(record) = &self.permits.record {
+        if let Some(reservations) = &self.permits.reservations {
             let used = {
                 let state = self.permits.state();
                 u32::try_from(state.done.len()).map_or(u32::MAX, |done| done + state.flying)
             };
-            let mut record = record.lock().unwrap_or_else(PoisonError::into_inner);
-            let departure = record.depart(used);
-            drop(record);
+            let mut reservations = reservations.lock().unwrap_or_else(PoisonError::into_inner);
+            let departure = reservations.depart(used);
+            drop(reservations);
             if let Some(others) = departure.others {
                 self.permits.state().learn(others, Instant::now());
             }
