@@ -1,9 +1,9 @@
 //! Runs in PostgreSQL, for every machine that uses it. Their files are made in a folder of this machine when they are needed.
 
 use super::glances::Glance;
-use super::intake::Intake;
 use super::ledger_rate::LedgerRate;
 use super::process::Process;
+use super::run_import::RunImport;
 use super::shared_connection::SharedConnection;
 use super::statement::Statement;
 use super::store::PgStore;
@@ -127,13 +127,13 @@ impl SharedRuns {
         known: &RegisteredRun,
     ) -> Result<(), LedgerError> {
         let process = self.process()?;
-        let intake = Intake::begin(&process, &known.run, targets)?;
-        intake.copy(run.store(), &run.input())?;
-        let whole = intake.whole(run.store(), known)?;
+        let import = RunImport::begin(&process, &known.run, targets)?;
+        import.copy(run.store(), &run.input())?;
+        let whole = import.whole(run.store(), known)?;
         // Marked as moved before it is a run here, so that no two places work on it at any time.
         let moved = run.set_moved(process.place())?;
         crash_point();
-        let finished = intake.finish(whole);
+        let finished = import.finish(whole);
         crash_point();
         if let Err(LedgerError::TakenOver { .. }) = &finished {
             moved.revoke()?;

@@ -1,4 +1,4 @@
-//! Takes in a run that was kept elsewhere: page by page into a draft, which one statement then makes a run.
+//! Imports a run that was kept elsewhere: page by page into a draft, which one statement then makes a run.
 
 use super::commit::unlooked_rows;
 use super::draft::shard_json;
@@ -21,8 +21,8 @@ use std::sync::Arc;
 
 const REGISTER: &str = "run, path, system, target, epoch, renames, customer_id, reseller";
 
-/// A run that is being taken in. If it is dropped before it is finished, its rows are removed.
-pub(super) struct Intake {
+/// A run that is being imported. If it is dropped before it is finished, its rows are removed.
+pub(super) struct RunImport {
     process: Arc<Process>,
     run: String,
     /// What this process holds meanwhile.
@@ -30,7 +30,7 @@ pub(super) struct Intake {
     is_finished: bool,
 }
 
-impl Intake {
+impl RunImport {
     /// Begins with an empty draft, and removes what an earlier attempt has left.
     pub(super) fn begin(
         process: &Arc<Process>,
@@ -38,15 +38,15 @@ impl Intake {
         targets: &[&str],
     ) -> Result<Self, LedgerError> {
         let holds = targets.iter().map(|target| format!("target {target}"));
-        let intake = Self {
+        let import = Self {
             process: Arc::clone(process),
             run: run.to_owned(),
             holds: holds.collect(),
             is_finished: false,
         };
-        let begin = intake.about("SELECT begin_import($1, $2, $3)");
-        intake.done(begin)?;
-        Ok(intake)
+        let begin = import.about("SELECT begin_import($1, $2, $3)");
+        import.done(begin)?;
+        Ok(import)
     }
 
     /// Makes a statement; its first three values are the run, this process and its holds.
@@ -68,7 +68,7 @@ impl Intake {
         })
     }
 
-    /// Takes in all rows of a record, and the copy of its input.
+    /// Imports all rows of a record, and the copy of its input.
     pub(super) fn copy(&self, from: &dyn Store, input: &Path) -> Result<(), LedgerError> {
         let mut pages = Pages::of(from);
         while let Some(page) = pages.next()? {
@@ -115,7 +115,7 @@ impl Intake {
             .with(register_json(known)))
     }
 
-    /// Makes it a run, with the statement of [`Intake::whole`].
+    /// Makes it a run, with the statement of [`RunImport::whole`].
     pub(super) fn finish(mut self, whole: Statement) -> Result<(), LedgerError> {
         self.done(whole)?;
         self.is_finished = true;
@@ -123,7 +123,7 @@ impl Intake {
     }
 }
 
-impl Drop for Intake {
+impl Drop for RunImport {
     fn drop(&mut self) {
         if !self.is_finished {
             // If this fails, the draft is removed a day later, or by the next attempt.
