@@ -31,7 +31,7 @@ pub trait Runs: fmt::Debug + Send + Sync {
     fn open(&self, run: &RunDir, thorough: bool) -> Result<Ledger, LedgerError>;
 
     /// Opens the record of a run to read its header and state; makes and changes nothing.
-    fn glance(&self, run: &RunDir) -> Result<Ledger, LedgerError>;
+    fn open_read_only(&self, run: &RunDir) -> Result<Ledger, LedgerError>;
 
     /// Whether there is a record of this run, also if it cannot be read.
     fn has(&self, run: &RunDir) -> bool;

@@ -28,7 +28,10 @@ impl PlannedAs<'_> {
         };
         let mut all: Vec<RunDir> = runs.list().ok()?.into_iter().filter_map(of_run).collect();
         all.sort_by(|a, b| b.run().as_str().cmp(a.run().as_str()));
-        let mut newest = all.iter().take(MOST).flat_map(|dir| runs.glance(dir));
+        let mut newest = all
+            .iter()
+            .take(MOST)
+            .flat_map(|dir| runs.open_read_only(dir));
         let last = newest.find(|ledger| self.is_of_same_file(ledger.header()))?;
         self.kept_by(&last).ok().flatten()
     }

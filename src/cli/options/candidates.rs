@@ -92,7 +92,7 @@ fn runs_in(states: &[State], current: &OsStr) -> Vec<CompletionCandidate> {
 
 /// Returns the state of a run and a description such as `apply, finished, moves.csv`.
 fn described(runs: &dyn Runs, dir: &RunDir) -> Option<(State, String)> {
-    let ledger = runs.glance(dir).ok()?;
+    let ledger = runs.open_read_only(dir).ok()?;
     let state = run_status::state(&ledger.progress().ok()?, &ledger);
     let kind = ledger.kind().ok()?;
     let header = ledger.header();

@@ -115,7 +115,7 @@ pub(super) static ALL_SESSIONS: LazyLock<String> =
     LazyLock::new(|| format!("SELECT {SESSION}, run FROM sessions ORDER BY run, session"));
 
 /// What a list of runs shows of each run.
-pub(super) static GLANCES: LazyLock<String> = LazyLock::new(|| {
+pub(super) static OVERVIEWS: LazyLock<String> = LazyLock::new(|| {
     let columns = header_columns::COLUMNS.replace(", ", ", r.");
     let first = |name: &str, condition: &str| {
         format!(

@@ -1,13 +1,13 @@
 //! Runs in PostgreSQL, for every machine that uses it. Their files are made in a folder of this machine when they are needed.
 
-use super::glances::Glance;
 use super::ledger_rate::LedgerRate;
+use super::overviews::RunOverview;
 use super::process::Process;
 use super::run_import::RunImport;
 use super::shared_connection::SharedConnection;
 use super::statement::Statement;
 use super::store::PgStore;
-use super::{Presence, Settings, draft, glances, pieces};
+use super::{Presence, Settings, draft, overviews, pieces};
 use crate::ledger::columns::Row;
 use crate::ledger::private::{create_folder, sync_folder};
 use crate::ledger::{
@@ -34,7 +34,7 @@ pub struct SharedRuns {
     /// this process; no other process knows the stand-in, so there is nothing to hold.
     local: Option<Arc<StateDb>>,
     /// What the last list read of each run, for the next opening of the run.
-    listed: Mutex<HashMap<String, Glance>>,
+    listed: Mutex<HashMap<String, RunOverview>>,
 }
 
 impl SharedRuns {
@@ -187,7 +187,7 @@ impl Runs for SharedRuns {
             Ok(Some(ListedRun::There(dir, known)))
         })?;
         *self.listed.lock().unwrap_or_else(PoisonError::into_inner) =
-            glances::read(&*self.process()?)?;
+            overviews::read(&*self.process()?)?;
         let mut all: Vec<ListedRun> = runs.into_iter().flatten().collect();
         let known: HashSet<String> = all
             .iter()
@@ -204,13 +204,13 @@ impl Runs for SharedRuns {
 
     fn open(&self, run: &RunDir, thorough: bool) -> Result<Ledger, LedgerError> {
         let mut listed = self.listed.lock().unwrap_or_else(PoisonError::into_inner);
-        let glance = listed.remove(run.run().as_str());
+        let overview = listed.remove(run.run().as_str());
         drop(listed);
-        let glance = glance.filter(|glance| !thorough && glance.is_fresh());
-        Ledger::of(Box::new(self.store(run)?.with(glance)))
+        let overview = overview.filter(|overview| !thorough && overview.is_fresh());
+        Ledger::of(Box::new(self.store(run)?.with(overview)))
     }
 
-    fn glance(&self, run: &RunDir) -> Result<Ledger, LedgerError> {
+    fn open_read_only(&self, run: &RunDir) -> Result<Ledger, LedgerError> {
         self.open(run, false)
     }
 

@@ -2,8 +2,8 @@
 
 use super::chunks::{self, PgChunks};
 use super::commit;
-use super::glances::{Glance, session};
 use super::orders;
+use super::overviews::{RunOverview, session};
 use super::process::Process;
 use super::put::put;
 use super::questions;
@@ -41,7 +41,7 @@ pub(super) struct PgStore {
     session: Mutex<Option<i32>>,
     changes: AtomicI64,
     /// What a list has just read of the run.
-    glance: Option<Glance>,
+    overview: Option<RunOverview>,
 }
 
 impl PgStore {
@@ -51,13 +51,13 @@ impl PgStore {
             run: run.to_owned(),
             session: Mutex::default(),
             changes: AtomicI64::new(0),
-            glance: None,
+            overview: None,
         }
     }
 
     /// The same, with what a list has just read of the run.
-    pub(super) fn with(self, glance: Option<Glance>) -> Self {
-        Self { glance, ..self }
+    pub(super) fn with(self, overview: Option<RunOverview>) -> Self {
+        Self { overview, ..self }
     }
 
     /// Whether the run has begun.
@@ -66,8 +66,10 @@ impl PgStore {
         Ok(!self.process.rows(ask, |_| Ok(()))?.is_empty())
     }
 
-    fn glance(&self) -> Option<&Glance> {
-        self.glance.as_ref().filter(|glance| glance.is_fresh())
+    fn overview(&self) -> Option<&RunOverview> {
+        self.overview
+            .as_ref()
+            .filter(|overview| overview.is_fresh())
     }
 
     /// Makes a question about the run; the run is its first value.
@@ -112,8 +114,8 @@ impl Store for PgStore {
     }
 
     fn header(&self) -> Result<Header, LedgerError> {
-        if let Some(glance) = self.glance() {
-            return Ok(glance.header.clone());
+        if let Some(overview) = self.overview() {
+            return Ok(overview.header.clone());
         }
         let ask = self.about(questions::HEADER.as_str());
         let header = self
@@ -135,7 +137,7 @@ impl Store for PgStore {
     }
 
     fn facts(&self, which: &[Fact]) -> Result<Facts, LedgerError> {
-        if let Some(facts) = self.glance().and_then(|glance| glance.facts(which)) {
+        if let Some(facts) = self.overview().and_then(|overview| overview.facts(which)) {
             return Ok(facts);
         }
         let names: Vec<&str> = which.iter().map(|Fact(name)| *name).collect();
@@ -157,8 +159,8 @@ impl Store for PgStore {
     }
 
     fn sessions(&self) -> Result<Vec<PastSession>, LedgerError> {
-        if let Some(glance) = self.glance() {
-            return Ok(glance.sessions.clone());
+        if let Some(overview) = self.overview() {
+            return Ok(overview.sessions.clone());
         }
         let ask = self.about(questions::SESSIONS.as_str());
         self.process.rows(ask, session)
@@ -301,7 +303,10 @@ impl Store for PgStore {
     }
 
     fn customer(&self, which: WritesOf) -> Result<Option<(String, Option<String>)>, LedgerError> {
-        if let Some(known) = self.glance().and_then(|glance| glance.customer(which)) {
+        if let Some(known) = self
+            .overview()
+            .and_then(|overview| overview.customer(which))
+        {
             return Ok(known);
         }
         let page = (which, WriteId(0), 1);

@@ -77,7 +77,7 @@ impl Runs for LocalRuns {
         }
     }
 
-    fn glance(&self, run: &RunDir) -> Result<Ledger, LedgerError> {
+    fn open_read_only(&self, run: &RunDir) -> Result<Ledger, LedgerError> {
         Ledger::open_read_only(run)
     }
 

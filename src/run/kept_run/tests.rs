@@ -58,8 +58,8 @@ impl Runs for Elsewhere {
         self.records.open(&self.record(run), thorough)
     }
 
-    fn glance(&self, run: &RunDir) -> Result<Ledger, LedgerError> {
-        self.records.glance(&self.record(run))
+    fn open_read_only(&self, run: &RunDir) -> Result<Ledger, LedgerError> {
+        self.records.open_read_only(&self.record(run))
     }
 
     fn has(&self, run: &RunDir) -> bool {

@@ -1,5 +1,5 @@
-//! What a list of runs shows of each run, read with two statements for all runs: questions for each run would take
-//! several round trips per run, in every command.
+//! An overview of each run: what a list of runs shows of it. Two statements read those of all runs: questions for each
+//! run would take several round trips per run, in every command.
 
 use super::process::Process;
 use super::questions;
@@ -11,7 +11,7 @@ use crate::ledger::{Calls, Header, LedgerError, PastSession, header_columns};
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-/// How long a glance may be used after it was read.
+/// How long an overview may be used after it was read.
 const FRESH: Duration = Duration::from_secs(5);
 /// Number of columns of the header, with its checksum.
 const HEADER: usize = 19;
@@ -23,7 +23,7 @@ type Customer = (String, Option<String>);
 
 /// What was read of one run.
 #[derive(Debug, Clone)]
-pub(super) struct Glance {
+pub(super) struct RunOverview {
     at: Instant,
     pub(super) header: Header,
     address: Vec<Option<String>>,
@@ -32,7 +32,7 @@ pub(super) struct Glance {
     customers: [Option<Customer>; 3],
 }
 
-impl Glance {
+impl RunOverview {
     pub(super) fn is_fresh(&self) -> bool {
         self.at.elapsed() < FRESH
     }
@@ -77,18 +77,18 @@ impl Glance {
 }
 
 /// Reads all runs, by their IDs. Leaves out a run with damaged data: the damage is reported when the run is opened.
-pub(super) fn read(process: &Process) -> Result<HashMap<String, Glance>, LedgerError> {
-    let ask = Statement::repeatable(questions::GLANCES.as_str());
-    let read = process.rows(ask, |row| Ok(Glance::read(row).ok()))?;
+pub(super) fn read(process: &Process) -> Result<HashMap<String, RunOverview>, LedgerError> {
+    let ask = Statement::repeatable(questions::OVERVIEWS.as_str());
+    let read = process.rows(ask, |row| Ok(RunOverview::read(row).ok()))?;
     let runs = read.into_iter().flatten();
-    let mut runs: HashMap<String, Glance> = runs
-        .map(|glance| (glance.header.run.clone(), glance))
+    let mut runs: HashMap<String, RunOverview> = runs
+        .map(|overview| (overview.header.run.clone(), overview))
         .collect();
     let ask = Statement::repeatable(questions::ALL_SESSIONS.as_str());
     let sessions = process.rows(ask, |row| Ok((row.word(13)?.to_owned(), session(row)?)))?;
     for (run, session) in sessions {
-        if let Some(glance) = runs.get_mut(&run) {
-            glance.sessions.push(session);
+        if let Some(overview) = runs.get_mut(&run) {
+            overview.sessions.push(session);
         }
     }
     Ok(runs)
