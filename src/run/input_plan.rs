@@ -1,6 +1,6 @@
 //! A file, read and planned offline: what `check` shows and what every run begins with.
 
-use super::gathered::{Gathered, WrittenLines};
+use super::line_summary::{LineSummary, WrittenLines};
 use crate::domain::{Change, Line, Problem, ProblemList, Severity, one_or_many};
 use crate::input::{
     Accept, Column, Findings, InputError, Known, Passed, Row, Rules, Settings, Survey, Table,
@@ -95,11 +95,11 @@ pub(super) fn read(
     unique_accounts: bool,
 ) -> Result<InputPlan, InputError> {
     let table = Table::open(path, name, settings, rules)?;
-    let whole = gather(&table, Sizes::default())?;
+    let whole = summarise(&table, Sizes::default())?;
     plan(table, name, whole, unique_accounts)
 }
 
-/// Plans a file that this program has written. Its lines were gathered while they were written.
+/// Plans a file that this program has written. Its lines were summarised while they were written.
 pub(super) fn of_written(
     path: &Path,
     name: &str,
@@ -114,7 +114,7 @@ pub(super) fn of_written(
 fn plan(
     table: Table,
     name: &str,
-    whole: Gathered<FirstReading>,
+    whole: LineSummary<FirstReading>,
     unique_accounts: bool,
 ) -> Result<InputPlan, InputError> {
     if whole.counts.lines == 0 && whole.passed.blank_rows == 0 {
@@ -181,14 +181,14 @@ fn plan(
     Ok(draft)
 }
 
-/// Reads a file for the first time, and gathers what planning needs.
-fn gather(table: &Table, sizes: Sizes) -> Result<Gathered<FirstReading>, InputError> {
-    let mut whole = Gathered::new(FirstReading::new(sizes), Survey::default());
+/// Reads a file for the first time, and summarises its lines for planning.
+fn summarise(table: &Table, sizes: Sizes) -> Result<LineSummary<FirstReading>, InputError> {
+    let mut whole = LineSummary::new(FirstReading::new(sizes), Survey::default());
     let stages = whole.keys.stages();
     let known = Arc::new(Known::default());
     let of_earlier = Arc::clone(&known);
-    let begin = move || Gathered::new(stages.part(), Survey::below(&of_earlier));
-    table.fold(begin, Gathered::add, |part, passed, read| {
+    let begin = move || LineSummary::new(stages.part(), Survey::below(&of_earlier));
+    table.fold(begin, LineSummary::add, |part, passed, read| {
         whole.append(part, passed, read);
         whole.survey.tell(&known);
     })?;

@@ -4,8 +4,8 @@
 use super::clock;
 use super::error::CommandError;
 use super::exit_code::Exit;
-use super::gathered::WrittenLines;
 use super::hashing::Hashing;
+use super::line_summary::WrittenLines;
 use crate::domain::{Change, Failed, Line, NewAccount, Outcome, Status};
 use crate::input::cell::push_quoted;
 use crate::ledger::{Ledger, LedgerError, NewLedger, PrivateFile, RunDir, WriteOrder};

@@ -77,7 +77,7 @@ proptest! {
         let read = |sizes: Sizes, block: usize| {
             let table = Table::open(&file, "moves.csv", &Settings::default(), &rules)?;
             let table = table.with_block_bytes(block);
-            let whole = gather(&table, sizes)?;
+            let whole = summarise(&table, sizes)?;
             plan(table, "moves.csv", whole, unique)
         };
         let all = match read(Sizes::default(), usize::MAX) {

@@ -1,11 +1,11 @@
-//! Collects what planning needs to know about the lines of a file, while the file is read or written.
+//! A summary of the lines of a file for planning, made while the file is read or written.
 
 use crate::domain::{Change, Extent, Line, ProblemList};
 use crate::input::{Passed, Row, Survey};
 use crate::plan::{Counts, FirstReading, Keys, PartKeys, Sizes};
 
-/// Data of some lines. `K`: the keys of one part or of the whole file.
-pub(super) struct Gathered<K> {
+/// What planning needs to know about some lines. `K`: the keys of one part or of the whole file.
+pub(super) struct LineSummary<K> {
     pub(super) keys: K,
     pub(super) survey: Survey,
     pub(super) counts: Counts,
@@ -18,7 +18,7 @@ pub(super) struct Gathered<K> {
     pub(super) passed: Passed,
 }
 
-impl<K> Gathered<K> {
+impl<K> LineSummary<K> {
     pub(super) fn new(keys: K, survey: Survey) -> Self {
         Self {
             keys,
@@ -34,7 +34,7 @@ impl<K> Gathered<K> {
     }
 }
 
-impl Gathered<PartKeys> {
+impl LineSummary<PartKeys> {
     pub(super) fn add(&mut self, row: &mut Row) {
         for problem in std::mem::take(&mut row.problems) {
             self.survey.hear(&problem);
@@ -56,8 +56,8 @@ impl Gathered<PartKeys> {
     }
 }
 
-impl Gathered<FirstReading> {
-    pub(super) fn append(&mut self, other: Gathered<PartKeys>, passed: Passed, read: Extent) {
+impl LineSummary<FirstReading> {
+    pub(super) fn append(&mut self, other: LineSummary<PartKeys>, passed: Passed, read: Extent) {
         self.keys.append(other.keys, read);
         self.survey.append(other.survey);
         self.counts.merge(&other.counts);
@@ -80,9 +80,9 @@ impl Gathered<FirstReading> {
     }
 }
 
-/// Collects the data of a file that this program writes, so that the file need not be read for it.
+/// Summarises the lines of a file that this program writes, so that the file need not be read for it.
 pub(super) struct WrittenLines {
-    whole: Gathered<FirstReading>,
+    whole: LineSummary<FirstReading>,
     part: PartKeys,
     /// Expected number of lines.
     lines: u64,
@@ -97,7 +97,7 @@ impl WrittenLines {
         let keys = FirstReading::new(Sizes::default());
         Self {
             part: keys.stages().part(),
-            whole: Gathered::new(keys, Survey::default()),
+            whole: LineSummary::new(keys, Survey::default()),
             lines,
         }
     }
@@ -124,8 +124,8 @@ impl WrittenLines {
         keys.append(std::mem::replace(&mut self.part, next), read);
     }
 
-    /// Returns the data of all lines.
-    pub(super) fn finish(mut self) -> Gathered<FirstReading> {
+    /// Returns the summary of all lines.
+    pub(super) fn finish(mut self) -> LineSummary<FirstReading> {
         self.end_part();
         self.whole
     }
