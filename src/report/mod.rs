@@ -4,13 +4,13 @@
 //! name beside its place, synced and renamed, so it is whole or absent. The memory needed does not grow with the run:
 //! input and outcomes are both in the order of lines, and are merged as they come.
 
+mod cannot_undo;
 mod commands;
 mod digest;
 mod error;
 mod file;
 mod html;
 mod incomplete_lines;
-mod lasting;
 mod metrics;
 mod near_misses;
 mod next_command;
@@ -21,10 +21,10 @@ mod tally;
 #[cfg(test)]
 mod tests;
 
+pub use cannot_undo::CannotUndo;
 pub use commands::{Commands, Typed, option, path_word, shell};
 pub use digest::{note_plan_digest, plan_digest};
 pub use error::ReportError;
-pub use lasting::CannotUndo;
 pub use metrics::{Measured, write as write_metrics};
 pub use near_misses::{Difference, NearMissGroup, NearMisses};
 pub use next_command::Next;

@@ -1,7 +1,7 @@
 //! The totals over all lines of a run.
 
+use super::cannot_undo::Counting;
 use super::digest::Digest;
-use super::lasting::Counting;
 use crate::domain::{Line, Outcome, Status};
 use crate::ledger::Header;
 use std::collections::BTreeMap;
