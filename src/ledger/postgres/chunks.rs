@@ -1,7 +1,7 @@
 //! The ranges of lines into which the work of several processes on one run is divided. A session has its chunks as long as
 //! its process renews its lease. What it notes of a chunk that another session has by then is left out (`super::commit`).
 
-use super::process::Process;
+use super::process_lease::Process;
 use super::statement::Statement;
 use crate::domain::Line;
 use crate::ledger::chunk::Chunk;

@@ -2,7 +2,7 @@
 //! is sent, and only while no other process has taken over the run or its target.
 
 use super::chunks::{NUMBERS, NewNumbers, lock};
-use super::process::{HeldTokens, Process};
+use super::process_lease::{HeldTokens, Process};
 use super::records::Records;
 use super::rows::{Rows, bytea};
 use super::statement::Statement;

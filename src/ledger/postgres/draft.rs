@@ -2,7 +2,7 @@
 //! makes it a run.
 
 use super::pieces;
-use super::process::Process;
+use super::process_lease::Process;
 use super::rows::{Rows, bytea};
 use super::statement::Statement;
 use super::store::PgStore;

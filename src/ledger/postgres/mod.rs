@@ -20,7 +20,7 @@ mod orders;
 mod overviews;
 mod pieces;
 mod pooler;
-mod process;
+mod process_lease;
 mod put;
 mod questions;
 mod records;

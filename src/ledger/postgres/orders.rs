@@ -1,6 +1,6 @@
 //! The orders of a person to the processes that work on a run, and the stop of all of them.
 
-use super::process::Process;
+use super::process_lease::Process;
 use super::rows::kept;
 use super::statement::Statement;
 use crate::ledger::columns::Row;

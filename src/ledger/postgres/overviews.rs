@@ -1,7 +1,7 @@
 //! An overview of each run: what a list of runs shows of it. Two statements read those of all runs: questions for each
 //! run would take several round trips per run, in every command.
 
-use super::process::Process;
+use super::process_lease::Process;
 use super::questions;
 use super::rows::PgRow;
 use super::statement::Statement;

@@ -1,7 +1,7 @@
 //! The run's copy of its file in the ledger, compressed, in pieces of a MiB, so that any machine can make its reports
 //! and resume it.
 
-use super::process::Process;
+use super::process_lease::Process;
 use super::statement::Statement;
 use crate::domain::hex;
 use crate::ledger::columns::Fault;

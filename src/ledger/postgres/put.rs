@@ -1,6 +1,6 @@
 //! Records what the sessions of a run do not note: in one statement, all or nothing, and once.
 
-use super::process::Process;
+use super::process_lease::Process;
 use super::rows::{Rows, kept};
 use super::statement::Statement;
 use crate::domain::Outcome;

@@ -3,7 +3,7 @@
 use super::commit::unlooked_rows;
 use super::draft::shard_json;
 use super::pieces;
-use super::process::Process;
+use super::process_lease::Process;
 use super::put::{WISHES, counts_json, drift_json, removed_json};
 use super::rows::{Rows, kept};
 use super::statement::Statement;

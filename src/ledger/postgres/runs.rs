@@ -2,7 +2,7 @@
 
 use super::ledger_rate::LedgerRate;
 use super::overviews::RunOverview;
-use super::process::Process;
+use super::process_lease::Process;
 use super::run_import::RunImport;
 use super::shared_connection::SharedConnection;
 use super::statement::Statement;

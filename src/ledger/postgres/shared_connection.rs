@@ -1,7 +1,7 @@
 //! All parts of this program share one use of a database: the first question connects to it.
 
 use super::connection::Settings;
-use super::process::Process;
+use super::process_lease::Process;
 use super::thread::Postgres;
 use crate::ledger::LedgerError;
 use std::fmt;

@@ -4,7 +4,7 @@ use super::chunks::{self, PgChunks};
 use super::commit;
 use super::orders;
 use super::overviews::{RunOverview, session};
-use super::process::Process;
+use super::process_lease::Process;
 use super::put::put;
 use super::questions;
 use super::rows::PgRow;

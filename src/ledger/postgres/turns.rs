@@ -2,7 +2,7 @@
 //! person sets. The functions of `turns.sql` decide, in the server's time; this file calls them.
 
 use super::error::PostgresError;
-use super::process::{HeldTokens, Process};
+use super::process_lease::{HeldTokens, Process};
 use super::statement::Statement;
 use super::thread::Postgres;
 use crate::ledger::LedgerError;

@@ -1,6 +1,6 @@
 //! Several sessions on one run: a chunk belongs to one session, and what another session notes of it is left out.
 
-use super::super::process::{HeldTokens, Process};
+use super::super::process_lease::{HeldTokens, Process};
 use super::super::shared_connection::SharedConnection;
 use super::super::store::PgStore;
 use super::store::{One, one};
