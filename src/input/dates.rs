@@ -2,7 +2,7 @@
 //!
 //! Must not decide whether a date is damage: an ID may look like a date, and its column decides.
 
-use super::doubt::Kind;
+use super::doubt::DoubtKind;
 use super::months;
 
 /// The maximum length of a date, in bytes.
@@ -35,7 +35,7 @@ pub(super) fn month_word(value: &str) -> Option<String> {
 }
 
 /// Returns which kind of date the value is.
-pub(super) fn find(value: &str) -> Option<Kind> {
+pub(super) fn find(value: &str) -> Option<DoubtKind> {
     // A time may follow: `2026-03-01 00:00:00`.
     let day = match value.split_once(['T', ' ']) {
         Some((day, time)) if time.contains(':') && time.bytes().all(is_time) => day,
@@ -55,15 +55,15 @@ pub(super) fn find(value: &str) -> Option<Kind> {
     let is_month = |part: &str| months::month(part).is_some();
     let is_day_or_year = |part: &str| is_upto(part, 31) || is_year(part) || is_short(part);
     match count {
-        2 if is_day_or_year(parts[1]) && is_month(parts[0]) => Some(Kind::MonthDate),
-        2 if is_day_or_year(parts[0]) && is_month(parts[1]) => Some(Kind::MonthDate),
+        2 if is_day_or_year(parts[1]) && is_month(parts[0]) => Some(DoubtKind::MonthDate),
+        2 if is_day_or_year(parts[0]) && is_month(parts[1]) => Some(DoubtKind::MonthDate),
         3 if is_day_or_year(parts[0]) && is_day_or_year(parts[2]) && is_month(parts[1]) => {
-            Some(Kind::MonthDate)
+            Some(DoubtKind::MonthDate)
         }
         3 if is_upto(parts[1], 31) && is_day_or_year(parts[2]) && is_month(parts[0]) => {
-            Some(Kind::MonthDate)
+            Some(DoubtKind::MonthDate)
         }
-        3 if is_numeric(day, parts) => Some(Kind::NumericDate),
+        3 if is_numeric(day, parts) => Some(DoubtKind::NumericDate),
         _ => None,
     }
 }

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 /// What a value may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Kind {
+pub(super) enum DoubtKind {
     /// A word that stands for a missing value in some language.
     Placeholder,
     /// A date with the name of a month.
@@ -47,7 +47,7 @@ pub(super) enum Kind {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Doubt {
     pub(super) column: Column,
-    pub(super) kind: Kind,
+    pub(super) kind: DoubtKind,
     /// The signature of the value's shape.
     pub(super) shape: u64,
     /// The name of the month, in lower case.

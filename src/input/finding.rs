@@ -1,6 +1,6 @@
 //! What the check of one value finds: certain damage, or a doubt that the column decides.
 
-use super::doubt::Kind;
+use super::doubt::DoubtKind;
 
 /// Certain damage of a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,5 +76,5 @@ pub(super) enum Finding {
     /// The value is damaged, whatever else the column holds.
     Sure(Damage),
     /// The value may be damaged; the column decides.
-    Doubt(Kind),
+    Doubt(DoubtKind),
 }

@@ -2,7 +2,7 @@
 //!
 //! Must not change a value: a doubtful value is sent as it is, with a warning, or is not sent.
 
-use super::doubt::{Doubt, Kind};
+use super::doubt::{Doubt, DoubtKind};
 use super::finding::{Damage, Finding};
 use super::row::Check;
 use super::shape::{Level, scan, signature};
@@ -139,9 +139,9 @@ impl Check<'_> {
     }
 
     /// Adds a doubt, which the column decides.
-    fn doubt(&mut self, column: Column, kind: Kind, value: &str) {
+    fn doubt(&mut self, column: Column, kind: DoubtKind, value: &str) {
         let (code, message, help) = words(kind);
-        let word = if kind == Kind::MonthDate {
+        let word = if kind == DoubtKind::MonthDate {
             dates::month_word(value).unwrap_or_default()
         } else {
             String::new()
@@ -157,7 +157,7 @@ impl Check<'_> {
 
     fn push_doubt(
         &mut self,
-        (column, kind, word): (Column, Kind, String),
+        (column, kind, word): (Column, DoubtKind, String),
         value: &str,
         code: &'static str,
         message: String,
@@ -314,49 +314,49 @@ fn is_keyword(column: Column, value: &str, forbidden: &[&str]) -> bool {
 }
 
 /// Returns the code, the message and the help of a doubt, where its kind alone determines them.
-fn words(kind: Kind) -> (&'static str, &'static str, &'static str) {
+fn words(kind: DoubtKind) -> (&'static str, &'static str, &'static str) {
     const AS_TEXT: &str =
         "export the list again with the column as text, without opening it in a spreadsheet";
     match kind {
-        Kind::Placeholder => (
+        DoubtKind::Placeholder => (
             "placeholder",
             "this word stands for a missing value, and most other values of the column have digits",
             "leave the cell empty, or put the real ID there",
         ),
-        Kind::MonthDate | Kind::NumericDate => (
+        DoubtKind::MonthDate | DoubtKind::NumericDate => (
             "spreadsheet_date",
             "this is a date: a spreadsheet may have turned the ID into one",
             AS_TEXT,
         ),
-        Kind::DecimalZero => (
+        DoubtKind::DecimalZero => (
             "decimal_zero",
             "the ID ends in a decimal zero, which programs add that take IDs for numbers",
             AS_TEXT,
         ),
-        Kind::Exponent => (
+        DoubtKind::Exponent => (
             "spreadsheet_scientific",
             "this may be a number in scientific notation: the other values of the column are numbers",
             AS_TEXT,
         ),
-        Kind::Rounded => (
+        DoubtKind::Rounded => (
             "spreadsheet_rounded",
             "nearly all long numbers of the column have only zeros after the fifteenth digit: a spreadsheet rounded them",
             AS_TEXT,
         ),
-        Kind::Thousands => (
+        DoubtKind::Thousands => (
             "thousands_separator",
             "the number has thousands separators, which spreadsheets add",
             "check that the system has it in this form",
         ),
-        Kind::Typographic
-        | Kind::MixedScripts
-        | Kind::WholeScript
-        | Kind::Invisible
-        | Kind::Compatibility
-        | Kind::Entity
-        | Kind::DecodedTwice
-        | Kind::OtherScript
-        | Kind::Hash => ("", "", ""),
+        DoubtKind::Typographic
+        | DoubtKind::MixedScripts
+        | DoubtKind::WholeScript
+        | DoubtKind::Invisible
+        | DoubtKind::Compatibility
+        | DoubtKind::Entity
+        | DoubtKind::DecodedTwice
+        | DoubtKind::OtherScript
+        | DoubtKind::Hash => ("", "", ""),
     }
 }
 

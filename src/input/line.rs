@@ -1,7 +1,7 @@
 //! Checks a line as a whole, before its cells: whether the cells are where the header says, and whether the line is about a
 //! customer.
 
-use super::doubt::{Doubt, Kind};
+use super::doubt::{Doubt, DoubtKind};
 use super::finding::Damage;
 use super::row::Check;
 use super::value::shown;
@@ -107,7 +107,7 @@ impl Check<'_> {
     fn doubt_line(&mut self, text: &[u8]) {
         self.row.doubts.push(Doubt {
             column: Column::AccountId,
-            kind: Kind::Hash,
+            kind: DoubtKind::Hash,
             shape: 0,
             word: String::new(),
             problem: Problem {

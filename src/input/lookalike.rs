@@ -4,7 +4,7 @@
 //! beside Latin ones are no doubt. Must not change a value: the likely value is only named.
 
 use super::compatibility;
-use super::doubt::Kind;
+use super::doubt::DoubtKind;
 use super::mojibake;
 use super::scripts::{is_foreign, is_restrictive};
 use unicode_security::confusable_detection::skeleton;
@@ -12,7 +12,7 @@ use unicode_security::confusable_detection::skeleton;
 /// What was found in a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Found {
-    pub(super) kind: Kind,
+    pub(super) kind: DoubtKind,
     pub(super) code: &'static str,
     pub(super) message: String,
     /// The value that is probably meant, if it is known.
@@ -52,7 +52,7 @@ fn entity(value: &str) -> Option<Found> {
         return None;
     }
     Some(Found {
-        kind: Kind::Entity,
+        kind: DoubtKind::Entity,
         code: "html_entity",
         message: "the value contains an HTML entity, which a web page or an export put there"
             .to_owned(),
@@ -63,7 +63,7 @@ fn entity(value: &str) -> Option<Found> {
 fn decoded_twice(value: &str) -> Option<Found> {
     let (encoding, likely) = mojibake::undo(value)?;
     Some(Found {
-        kind: Kind::DecodedTwice,
+        kind: DoubtKind::DecodedTwice,
         code: "decoded_twice",
         message: format!("the text was decoded twice: UTF-8 was read as {encoding}"),
         likely: Some(likely),
@@ -78,7 +78,7 @@ fn invisible(value: &str) -> Option<Found> {
         _ => Some(c),
     };
     Some(Found {
-        kind: Kind::Invisible,
+        kind: DoubtKind::Invisible,
         code: "invisible_character",
         message: format!("the value contains the invisible character {}", named(c)),
         likely: Some(value.chars().filter_map(visible).collect()),
@@ -128,7 +128,7 @@ fn keyboard(c: char) -> Option<char> {
 fn typographic(value: &str) -> Option<Found> {
     let c = value.chars().find(|c| keyboard(*c).is_some())?;
     Some(Found {
-        kind: Kind::Typographic,
+        kind: DoubtKind::Typographic,
         code: "typographic_character",
         message: format!(
             "the value contains {}, which a word processor or a mail program puts in place of another character",
@@ -146,7 +146,7 @@ fn compatible(value: &str) -> Option<Found> {
         .chars()
         .map(|c| plain(c).unwrap_or_else(|| c.to_string()));
     Some(Found {
-        kind: Kind::Compatibility,
+        kind: DoubtKind::Compatibility,
         code: "compatibility_character",
         message: format!(
             "the value contains {}, which means `{looks_like}` but is another character",
@@ -172,7 +172,7 @@ fn foreign_digit(value: &str) -> Option<Found> {
     let is_latin =
         value.chars().any(|c| c.is_ascii_alphanumeric()) && !value.chars().any(is_foreign);
     is_latin.then(|| Found {
-        kind: Kind::MixedScripts,
+        kind: DoubtKind::MixedScripts,
         code: "mixed_scripts",
         message: format!(
             "the value contains {}, which is a digit of another script, and not `{plain}`",
@@ -196,7 +196,7 @@ fn scripts(value: &str) -> Option<Found> {
     let Some(first) = foreign.iter().copied().find(confusable) else {
         // None of the foreign letters looks like a Latin one, so their script is intended.
         return (!foreign.is_empty()).then(|| Found {
-            kind: Kind::OtherScript,
+            kind: DoubtKind::OtherScript,
             code: "",
             message: String::new(),
             likely: None,
@@ -218,11 +218,11 @@ fn scripts(value: &str) -> Option<Found> {
         looks_like(first)
     );
     let kind = if !is_restrictive(value) {
-        Kind::MixedScripts
+        DoubtKind::MixedScripts
     } else if foreign.iter().all(confusable) {
-        Kind::WholeScript
+        DoubtKind::WholeScript
     } else {
-        Kind::OtherScript
+        DoubtKind::OtherScript
     };
     Some(Found {
         kind,
@@ -241,55 +241,60 @@ mod tests {
         for (value, kind, word, likely) in [
             (
                 "\u{412}-2000001",
-                Kind::WholeScript,
+                DoubtKind::WholeScript,
                 "CYRILLIC CAPITAL LETTER VE",
                 "B-2000001",
             ),
             (
                 "CR\u{41c}-20",
-                Kind::MixedScripts,
+                DoubtKind::MixedScripts,
                 "CYRILLIC CAPITAL LETTER EM",
                 "CRM-20",
             ),
             (
                 "\u{391}BC-1",
-                Kind::MixedScripts,
+                DoubtKind::MixedScripts,
                 "GREEK CAPITAL LETTER ALPHA",
                 "ABC-1",
             ),
-            ("B\u{2013}20", Kind::Typographic, "EN DASH", "B-20"),
-            ("B\u{2212}20", Kind::Typographic, "MINUS SIGN", "B-20"),
+            ("B\u{2013}20", DoubtKind::Typographic, "EN DASH", "B-20"),
+            ("B\u{2212}20", DoubtKind::Typographic, "MINUS SIGN", "B-20"),
             (
                 "O\u{2019}Neil",
-                Kind::Typographic,
+                DoubtKind::Typographic,
                 "RIGHT SINGLE QUOTATION MARK",
                 "O'Neil",
             ),
             (
                 "\u{FF23}RM-\u{FF12}0",
-                Kind::Compatibility,
+                DoubtKind::Compatibility,
                 "FULLWIDTH LATIN CAPITAL LETTER C",
                 "CRM-20",
             ),
             (
                 "\u{682A}\u{FF21}\u{FF08}x\u{FF09}",
-                Kind::Compatibility,
+                DoubtKind::Compatibility,
                 "FULLWIDTH LATIN CAPITAL LETTER A",
                 "\u{682A}A\u{FF08}x\u{FF09}",
             ),
             (
                 "B-\u{2163}",
-                Kind::Compatibility,
+                DoubtKind::Compatibility,
                 "ROMAN NUMERAL FOUR",
                 "B-IV",
             ),
-            ("B\u{2044}2", Kind::Typographic, "FRACTION SLASH", "B/2"),
+            (
+                "B\u{2044}2",
+                DoubtKind::Typographic,
+                "FRACTION SLASH",
+                "B/2",
+            ),
         ] {
             assert_found(value, kind, word, likely);
         }
     }
 
-    fn assert_found(value: &str, kind: Kind, word: &str, likely: &str) {
+    fn assert_found(value: &str, kind: DoubtKind, word: &str, likely: &str) {
         let found = find(value).unwrap_or_else(|| panic!("{value}"));
         assert_eq!(found.kind, kind, "{value}: {found:?}");
         assert!(found.message.contains(word), "{value}: {found:?}");
@@ -301,40 +306,45 @@ mod tests {
         for (value, kind, word, likely) in [
             (
                 "CRM-\u{660}\u{661}",
-                Kind::MixedScripts,
+                DoubtKind::MixedScripts,
                 "ARABIC-INDIC DIGIT ZERO",
                 "CRM-01",
             ),
-            ("AT&amp;T", Kind::Entity, "HTML entity", "AT&T"),
-            ("M&uuml;ller", Kind::Entity, "HTML entity", "M\u{fc}ller"),
-            ("O&#39;Neil", Kind::Entity, "HTML entity", "O'Neil"),
+            ("AT&amp;T", DoubtKind::Entity, "HTML entity", "AT&T"),
+            (
+                "M&uuml;ller",
+                DoubtKind::Entity,
+                "HTML entity",
+                "M\u{fc}ller",
+            ),
+            ("O&#39;Neil", DoubtKind::Entity, "HTML entity", "O'Neil"),
             (
                 "M\u{c3}\u{bc}ller",
-                Kind::DecodedTwice,
+                DoubtKind::DecodedTwice,
                 "windows-1252",
                 "M\u{fc}ller",
             ),
             (
                 "B\u{e2}\u{20ac}\u{201c}20",
-                Kind::DecodedTwice,
+                DoubtKind::DecodedTwice,
                 "windows-1252",
                 "B\u{2013}20",
             ),
             (
                 "M\u{251c}\u{255d}ller",
-                Kind::DecodedTwice,
+                DoubtKind::DecodedTwice,
                 "cp",
                 "M\u{fc}ller",
             ),
             (
                 "\u{420}\u{40e}\u{420}\u{455}\u{420}\u{454}",
-                Kind::DecodedTwice,
+                DoubtKind::DecodedTwice,
                 "windows-1251",
                 "\u{421}\u{43e}\u{43a}",
             ),
-            ("A\u{200b}B", Kind::Invisible, "ZERO WIDTH SPACE", "AB"),
-            ("A\u{a0}B", Kind::Invisible, "NO-BREAK SPACE", "A B"),
-            ("A\u{ad}B", Kind::Invisible, "SOFT HYPHEN", "AB"),
+            ("A\u{200b}B", DoubtKind::Invisible, "ZERO WIDTH SPACE", "AB"),
+            ("A\u{a0}B", DoubtKind::Invisible, "NO-BREAK SPACE", "A B"),
+            ("A\u{ad}B", DoubtKind::Invisible, "SOFT HYPHEN", "AB"),
         ] {
             assert_found(value, kind, word, likely);
         }
@@ -372,7 +382,7 @@ mod tests {
             let found = find(value);
             let harmless = found
                 .as_ref()
-                .is_none_or(|found| found.kind == Kind::OtherScript);
+                .is_none_or(|found| found.kind == DoubtKind::OtherScript);
             assert!(harmless, "{value}: {found:?}");
         }
         for value in [
@@ -382,7 +392,7 @@ mod tests {
         ] {
             assert_eq!(
                 find(value).map(|found| found.kind),
-                Some(Kind::OtherScript),
+                Some(DoubtKind::OtherScript),
                 "{value}"
             );
         }

@@ -1,7 +1,7 @@
 //! Recognises what spreadsheets make of IDs that they take for numbers.
 
 use super::dates;
-use super::doubt::Kind;
+use super::doubt::DoubtKind;
 use super::finding::{Damage, Finding};
 
 /// The number of digits that a spreadsheet keeps.
@@ -16,7 +16,7 @@ pub(super) fn number_damage(bytes: &[u8]) -> Option<Finding> {
     if digits == bytes.len() {
         let is_rounded =
             digits > KEPT_DIGITS && bytes[KEPT_DIGITS..].iter().all(|digit| *digit == b'0');
-        return is_rounded.then_some(Finding::Doubt(Kind::Rounded));
+        return is_rounded.then_some(Finding::Doubt(DoubtKind::Rounded));
     }
     // After its first digits a number or a date has a separator or an `E`; most hexadecimal IDs have another letter.
     let next = bytes[digits];
@@ -27,13 +27,13 @@ pub(super) fn number_damage(bytes: &[u8]) -> Option<Finding> {
         return Some(Finding::Sure(Damage::Scientific));
     }
     if digits > 0 && is_zero_fraction(&bytes[digits..]) {
-        return Some(Finding::Doubt(Kind::DecimalZero));
+        return Some(Finding::Doubt(DoubtKind::DecimalZero));
     }
     if is_exponent_like(bytes) {
-        return Some(Finding::Doubt(Kind::Exponent));
+        return Some(Finding::Doubt(DoubtKind::Exponent));
     }
     if is_grouped(bytes) {
-        return Some(Finding::Doubt(Kind::Thousands));
+        return Some(Finding::Doubt(DoubtKind::Thousands));
     }
     let text = std::str::from_utf8(bytes).ok()?;
     if !dates::may_be(bytes) {

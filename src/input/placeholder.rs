@@ -1,6 +1,6 @@
 //! Recognises words that stand in the place of an ID.
 
-use super::doubt::Kind;
+use super::doubt::DoubtKind;
 use super::finding::{Damage, Finding};
 use std::collections::HashSet;
 use std::sync::OnceLock;
@@ -63,7 +63,7 @@ pub(super) fn word(value: &str) -> Option<Finding> {
         let one = |part: &str| part.chars().count() == 1 && part.chars().all(char::is_alphabetic);
         value.contains(['/', '.', '\\']) && matches!(parts.clone().count(), 2 | 3) && parts.all(one)
     };
-    (is_absence(value) || is_abbreviation()).then_some(Finding::Doubt(Kind::Placeholder))
+    (is_absence(value) || is_abbreviation()).then_some(Finding::Doubt(DoubtKind::Placeholder))
 }
 
 /// Whether a value is one of the words for a missing value, in any case and with any separators.

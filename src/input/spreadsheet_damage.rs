@@ -1,6 +1,6 @@
 //! Recognises in a single value what spreadsheets and exports do to identifiers.
 //!
-//! Must not need other values: what only a column can decide is a `Kind` of doubt, and `verdict` decides it.
+//! Must not need other values: what only a column can decide is a `DoubtKind`, and `verdict` decides it.
 
 use super::cell;
 use super::dates;
@@ -142,7 +142,7 @@ fn is_or_explains(value: &str, error: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::doubt::Kind;
+    use super::super::doubt::DoubtKind;
     use super::*;
 
     #[test]
@@ -242,7 +242,7 @@ mod tests {
     fn what_only_the_column_decides_is_a_doubt() {
         for (kind, values) in [
             (
-                Kind::MonthDate,
+                DoubtKind::MonthDate,
                 &[
                     "1-Mar",
                     "Mar-26",
@@ -255,7 +255,7 @@ mod tests {
                 ][..],
             ),
             (
-                Kind::NumericDate,
+                DoubtKind::NumericDate,
                 &[
                     "2026-03-01",
                     "01.03.2026",
@@ -266,17 +266,20 @@ mod tests {
                 ],
             ),
             (
-                Kind::DecimalZero,
+                DoubtKind::DecimalZero,
                 &["20011.0", "20011.00", "20011,0", "7,00"],
             ),
-            (Kind::Exponent, &["12E5", "1e10"]),
-            (Kind::Rounded, &["1234567890123450", "12345678901234500000"]),
+            (DoubtKind::Exponent, &["12E5", "1e10"]),
             (
-                Kind::Thousands,
+                DoubtKind::Rounded,
+                &["1234567890123450", "12345678901234500000"],
+            ),
+            (
+                DoubtKind::Thousands,
                 &["1,234", "1.234.567", "12 345", "1'234'567"],
             ),
             (
-                Kind::Placeholder,
+                DoubtKind::Placeholder,
                 &["unbekannt", "k.A.", "Desconocido", "N/D", "s/o", "NA"],
             ),
         ] {
@@ -331,7 +334,7 @@ mod tests {
             let found = find(value, false);
             // Short abbreviations are decided by the column.
             assert!(
-                found.is_none() || found == Some(Finding::Doubt(Kind::Placeholder)),
+                found.is_none() || found == Some(Finding::Doubt(DoubtKind::Placeholder)),
                 "{value}: {found:?}"
             );
         }

@@ -5,7 +5,7 @@
 
 use super::accept::Accept;
 use super::column_stats::ColumnStats;
-use super::doubt::{Doubt, Group, Kind};
+use super::doubt::{Doubt, DoubtKind, Group};
 use super::footer::MISTAKEN;
 use super::row::Row;
 use super::shape::Scan;
@@ -21,7 +21,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 #[derive(Debug, Clone, Default)]
 pub struct Survey {
     columns: [ColumnStats; Column::SURVEYED.len()],
-    doubts: BTreeMap<(Column, Kind), Group>,
+    doubts: BTreeMap<(Column, DoubtKind), Group>,
     rows: u64,
     /// Whether some value of the file is plainly damaged by a spreadsheet.
     damaged: bool,
@@ -129,8 +129,8 @@ impl Survey {
                 kind: *kind,
                 stats,
                 group,
-                other_scripts: self.count(*column, Kind::OtherScript),
-                exponents: self.count(*column, Kind::Exponent),
+                other_scripts: self.count(*column, DoubtKind::OtherScript),
+                exponents: self.count(*column, DoubtKind::Exponent),
                 rows: self.rows,
                 damaged: self.damaged,
             };
@@ -156,7 +156,7 @@ impl Survey {
         findings
     }
 
-    fn count(&self, column: Column, kind: Kind) -> u64 {
+    fn count(&self, column: Column, kind: DoubtKind) -> u64 {
         self.doubts.get(&(column, kind)).map_or(0, Group::count)
     }
 }

@@ -2,7 +2,7 @@
 
 use super::column::Column;
 use super::column_stats::ColumnStats;
-use super::doubt::{Group, Kind};
+use super::doubt::{DoubtKind, Group};
 use super::shape::Level;
 use super::shapes::Shapes;
 use crate::domain::{Line, Problem, ProblemList, Severity};
@@ -33,7 +33,7 @@ const fn warning() -> Verdict {
 /// One kind of doubt about one column, and what is known of the column.
 pub(super) struct Case<'a> {
     pub(super) column: Column,
-    pub(super) kind: Kind,
+    pub(super) kind: DoubtKind,
     pub(super) stats: &'a ColumnStats,
     pub(super) group: &'a Group,
     /// Values of the column with letters that can only be of another script than Latin.
@@ -51,33 +51,33 @@ impl Case<'_> {
         let count = self.group.count();
         let is_new = self.column == Column::NewAccountId;
         match self.kind {
-            Kind::OtherScript => None,
-            Kind::Placeholder => self.placeholder(count),
-            Kind::MonthDate => Some(self.date(shape)),
-            Kind::NumericDate if self.column == Column::ServiceId => Some(warning()),
-            Kind::NumericDate if self.is_most(count, 10) => Some(warning()),
-            Kind::NumericDate => Some(error()),
-            Kind::DecimalZero if is_new && count >= self.stats.values => Some(error()),
-            Kind::DecimalZero => Some(warning()),
-            Kind::Exponent => self.exponent(),
-            Kind::Rounded => self.rounded(count),
-            Kind::Thousands => {
+            DoubtKind::OtherScript => None,
+            DoubtKind::Placeholder => self.placeholder(count),
+            DoubtKind::MonthDate => Some(self.date(shape)),
+            DoubtKind::NumericDate if self.column == Column::ServiceId => Some(warning()),
+            DoubtKind::NumericDate if self.is_most(count, 10) => Some(warning()),
+            DoubtKind::NumericDate => Some(error()),
+            DoubtKind::DecimalZero if is_new && count >= self.stats.values => Some(error()),
+            DoubtKind::DecimalZero => Some(warning()),
+            DoubtKind::Exponent => self.exponent(),
+            DoubtKind::Rounded => self.rounded(count),
+            DoubtKind::Thousands => {
                 let numbers = self.stats.digits + count;
                 (numbers * 10 >= self.stats.values * 9).then_some(warning())
             }
-            Kind::WholeScript if self.other_scripts > 0 => None,
-            Kind::Typographic
-            | Kind::MixedScripts
-            | Kind::WholeScript
-            | Kind::Invisible
-            | Kind::Compatibility
-            | Kind::Entity
-            | Kind::DecodedTwice => Some(if is_new && !self.is_most(count, 50) {
+            DoubtKind::WholeScript if self.other_scripts > 0 => None,
+            DoubtKind::Typographic
+            | DoubtKind::MixedScripts
+            | DoubtKind::WholeScript
+            | DoubtKind::Invisible
+            | DoubtKind::Compatibility
+            | DoubtKind::Entity
+            | DoubtKind::DecodedTwice => Some(if is_new && !self.is_most(count, 50) {
                 error()
             } else {
                 warning()
             }),
-            Kind::Hash => {
+            DoubtKind::Hash => {
                 let usual = self.rows >= 10 && count * 10 >= self.rows * 9;
                 (!usual).then_some(warning())
             }
