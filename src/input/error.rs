@@ -110,11 +110,11 @@ pub enum InputError {
         below: Option<Line>,
     },
     /// Columns with names that are nearly those of missing ones.
-    #[error("{name}:{line}: {}", each(columns, NearName::message, "; "))]
-    NearColumns {
+    #[error("{name}:{line}: {}", each(columns, SimilarColumn::message, "; "))]
+    SimilarColumns {
         name: String,
         line: Line,
-        columns: Vec<NearName>,
+        columns: Vec<SimilarColumn>,
     },
     /// `--carry` names a column that the file does not have.
     #[error("--carry: the column `{column}` is not in the header `{found}`")]
@@ -169,7 +169,7 @@ pub enum InputError {
 
 /// A column with a name that is nearly that of a missing one.
 #[derive(Debug)]
-pub struct NearName {
+pub struct SimilarColumn {
     /// The name, as the file spells it.
     pub(super) column: String,
     /// Its place, counted from 1.
@@ -180,7 +180,7 @@ pub struct NearName {
     pub(super) why: Option<String>,
 }
 
-impl NearName {
+impl SimilarColumn {
     fn message(&self) -> String {
         let Self {
             column,
@@ -202,7 +202,7 @@ impl NearName {
     }
 }
 
-fn each(columns: &[NearName], words: fn(&NearName) -> String, between: &str) -> String {
+fn each(columns: &[SimilarColumn], words: fn(&SimilarColumn) -> String, between: &str) -> String {
     let words: Vec<String> = columns.iter().map(words).collect();
     words.join(between)
 }
@@ -235,7 +235,7 @@ impl InputError {
             Self::TooManyLines { .. } => "too_many_lines",
             Self::NoHeader { .. } | Self::ValuesForHeader { .. } => "no_header",
             Self::MissingColumn { .. } => "missing_column",
-            Self::NearColumns { .. } => "near_column",
+            Self::SimilarColumns { .. } => "near_column",
             Self::CarriedColumnMissing { .. } => "carried_column_missing",
             Self::DuplicateColumn { .. } => "duplicate_column",
             Self::MappedColumnMissing { .. } => "mapped_column_missing",
@@ -282,9 +282,9 @@ impl InputError {
             | Self::MissingColumn { below: Some(line), .. } => {
                 format!("skip the lines above the header with --skip-rows {}", line - 1)
             }
-            Self::NearColumns { columns, .. } => {
+            Self::SimilarColumns { columns, .. } => {
                 let names = if columns.len() > 1 { "the names, or say what the columns are" } else { "the name, or say what the column is" };
-                format!("correct {names}: {}", each(columns, NearName::options, "; "))
+                format!("correct {names}: {}", each(columns, SimilarColumn::options, "; "))
             }
             Self::NoHeader { .. } => {
                 "begin the file with a header such as `accountId,newAccountId`, or name the columns with --map newAccountId=NAME".into()
@@ -327,7 +327,7 @@ impl InputError {
             | Self::NoHeader { line, .. }
             | Self::ValuesForHeader { line, .. }
             | Self::MissingColumn { line, .. }
-            | Self::NearColumns { line, .. }
+            | Self::SimilarColumns { line, .. }
             | Self::CarriedColumnMissing { line, .. }
             | Self::DuplicateColumn { line, .. }
             | Self::MappedColumnMissing { line, .. }
@@ -351,7 +351,7 @@ impl InputError {
     /// Returns the error as problems, for lists that hold both: one for each column with a nearly known name. The text of the
     /// cause is part of the message.
     pub fn problems(&self) -> Vec<Problem> {
-        let Self::NearColumns {
+        let Self::SimilarColumns {
             name,
             line,
             columns,
@@ -359,16 +359,16 @@ impl InputError {
         else {
             return vec![self.problem()];
         };
-        let of_column = |near: &NearName| Problem {
+        let of_column = |similar: &SimilarColumn| Problem {
             line: *line,
-            column: near.column.clone(),
-            value: near.column.clone(),
+            column: similar.column.clone(),
+            value: similar.column.clone(),
             severity: Severity::Error,
             code: self.code(),
-            message: format!("{name}:{line}: {}", near.message()),
+            message: format!("{name}:{line}: {}", similar.message()),
             help: format!(
                 "correct the name, or say what the column is: {}",
-                near.options()
+                similar.options()
             ),
         };
         columns.iter().map(of_column).collect()

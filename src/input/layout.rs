@@ -5,8 +5,8 @@
 //! left out; they show that cells were defused.
 
 use super::column::normalise;
-use super::error::NearName;
-use super::near::{self, Near};
+use super::error::SimilarColumn;
+use super::similar_names::{self, SimilarName};
 use super::value::{shown, trim};
 use super::{Column, InputError, MAX_COLUMNS, Rules, Settings, cell};
 use crate::domain::Line;
@@ -28,7 +28,7 @@ pub(super) struct Layout {
     header: Vec<String>,
     escaped: bool,
     /// Columns with names that are nearly those of missing columns.
-    near: Vec<Near>,
+    similar_names: Vec<SimilarName>,
 }
 
 /// Returns how many of these names are columns that idshift understands; for choosing the delimiter.
@@ -78,13 +78,13 @@ impl Layout {
             names: came.iter().map(|name| name.trim().to_owned()).collect(),
             kept,
             escaped,
-            near: Vec::new(),
+            similar_names: Vec::new(),
         };
         layout.place_mapped(file, settings)?;
         layout.place_named(file)?;
         layout.refuse_twins(file)?;
-        layout.look_for_near(settings, rules)?;
-        layout.refuse_near(file)?;
+        layout.look_for_similar_names(settings, rules)?;
+        layout.refuse_similar_names(file)?;
         layout.refuse_missing(file, rules)?;
         Ok(layout)
     }
@@ -243,7 +243,11 @@ impl Layout {
     }
 
     /// Finds the columns that may be meant for missing ones. A column that the system does not have is not missing.
-    fn look_for_near(&mut self, settings: &Settings, rules: &Rules) -> Result<(), InputError> {
+    fn look_for_similar_names(
+        &mut self,
+        settings: &Settings,
+        rules: &Rules,
+    ) -> Result<(), InputError> {
         for wanted in &settings.carry {
             if self.places_of(|name| name == wanted.trim()).is_empty() {
                 return Err(InputError::CarriedColumnMissing {
@@ -269,26 +273,30 @@ impl Layout {
                 && !settings.carry.iter().any(|carried| carried.trim() == name)
         };
         let free = self.kept.iter().filter(is_free);
-        let near = free.filter_map(|place| near::of(&self.names[*place], *place, &missing));
-        self.near = near.collect();
+        let similar =
+            free.filter_map(|place| similar_names::of(&self.names[*place], *place, &missing));
+        self.similar_names = similar.collect();
         Ok(())
     }
 
     /// Refuses a file with names that are almost known ones, which were probably meant. The error lists all of them.
-    fn refuse_near(&self, file: &str) -> Result<(), InputError> {
-        let certain = self.near.iter().filter(|near| near.is_certain);
-        let columns: Vec<NearName> = certain
-            .map(|near| NearName {
-                column: self.names[near.place].clone(),
-                number: near.place + 1,
-                meant: near.column.name(),
-                why: near.why.clone(),
+    fn refuse_similar_names(&self, file: &str) -> Result<(), InputError> {
+        let certain = self
+            .similar_names
+            .iter()
+            .filter(|similar| similar.is_certain);
+        let columns: Vec<SimilarColumn> = certain
+            .map(|similar| SimilarColumn {
+                column: self.names[similar.place].clone(),
+                number: similar.place + 1,
+                meant: similar.column.name(),
+                why: similar.why.clone(),
             })
             .collect();
         if columns.is_empty() {
             return Ok(());
         }
-        Err(InputError::NearColumns {
+        Err(InputError::SimilarColumns {
             name: file.to_owned(),
             line: self.line,
             columns,
@@ -297,10 +305,14 @@ impl Layout {
 
     /// Returns the columns that may be meant for a missing one, but not certainly: the name of each, its number from 1, and the
     /// missing column.
-    pub(super) fn near(&self) -> impl Iterator<Item = (&str, usize, Column)> {
-        self.near
-            .iter()
-            .map(|near| (self.names[near.place].as_str(), near.place + 1, near.column))
+    pub(super) fn similar_names(&self) -> impl Iterator<Item = (&str, usize, Column)> {
+        self.similar_names.iter().map(|similar| {
+            (
+                self.names[similar.place].as_str(),
+                similar.place + 1,
+                similar.column,
+            )
+        })
     }
 
     /// The line on which the header stands.

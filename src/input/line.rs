@@ -5,7 +5,7 @@ use super::doubt::{Doubt, DoubtKind};
 use super::finding::Damage;
 use super::row::Check;
 use super::value::shown;
-use super::{Column, cell, quoted};
+use super::{Column, cell, stray_quotes};
 use crate::domain::{Problem, Severity};
 use csv::StringRecord;
 
@@ -125,7 +125,7 @@ impl Check<'_> {
     /// Reports lines that a stray quote has made part of a cell.
     fn swallowed(&mut self) {
         let layout = &self.shared.head.layout;
-        let Some(found) = quoted::swallowed(self.record, self.raw, layout) else {
+        let Some(found) = stray_quotes::swallowed(self.record, self.raw, layout) else {
             return;
         };
         let at = (

@@ -106,7 +106,7 @@ impl Table {
     }
 
     /// Returns warnings of columns that are carried through and may be meant for missing ones.
-    pub fn near(&self) -> Vec<Problem> {
+    pub fn similar_names(&self) -> Vec<Problem> {
         let layout = &self.shared.head.layout;
         let warning = |(name, number, column): (&str, usize, Column)| Problem {
             line: layout.line(),
@@ -121,7 +121,7 @@ impl Table {
                 "if `{column}` is meant: --map '{column}={name}'; otherwise --carry '{name}'"
             ),
         };
-        layout.near().map(warning).collect()
+        layout.similar_names().map(warning).collect()
     }
 
     /// The codes that were accepted.

@@ -151,7 +151,7 @@ fn plan(
     let arrangement = group(entangled, unique_accounts);
     wrong.add(errors(&arrangement.problems));
     let of_file = passed_over(&table, whole.passed);
-    for problem in [table.near(), of_file, arrangement.problems].concat() {
+    for problem in [table.similar_names(), of_file, arrangement.problems].concat() {
         problems.push(problem);
     }
     let mut counts = whole.counts;

@@ -134,7 +134,7 @@ fn checked(table: &Table) -> ProblemList {
         .unwrap();
     let (mut list, survey) = whole;
     survey.finish(table).tell(&mut list);
-    for problem in table.near() {
+    for problem in table.similar_names() {
         list.push(problem);
     }
     list

@@ -5,7 +5,6 @@
 mod commit;
 mod lock;
 pub(super) mod moved;
-mod numbered;
 pub(super) mod open;
 mod orders;
 mod put;
@@ -18,6 +17,7 @@ pub(super) mod seal;
 mod state;
 mod store;
 mod unlooked;
+mod writes_by_number;
 
 pub use reserved_calls::StateCalls;
 pub use runs::LocalRuns;

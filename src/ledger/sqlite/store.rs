@@ -2,13 +2,13 @@
 
 use super::commit;
 use super::lock::RunLock;
-use super::numbered;
 use super::orders;
 use super::put::put;
 use super::questions::{START, condition, from, writes};
 use super::rows::failed;
 use super::schema;
 use super::unlooked;
+use super::writes_by_number;
 use crate::domain::{CustomerId, Line, Outcome, Shard};
 use crate::ledger::columns::{Fault, Row, Value};
 use crate::ledger::commit::Commit;
@@ -317,7 +317,7 @@ impl Store for SqliteStore {
     }
 
     fn numbered(&self, numbers: &[u32]) -> Result<Vec<WriteRecord>, LedgerError> {
-        numbered::read(&self.lock(), &self.path, numbers)
+        writes_by_number::read(&self.lock(), &self.path, numbers)
     }
 
     fn each_write(
@@ -352,7 +352,7 @@ impl Store for SqliteStore {
     }
 
     fn writes_of_units(&self, wanted: Wanted<'_>) -> Result<Vec<(Line, u32)>, LedgerError> {
-        numbered::of_units(&self.lock(), &self.path, wanted)
+        writes_by_number::of_units(&self.lock(), &self.path, wanted)
     }
 
     fn drift(&self, from: Line, most: u32) -> Result<Vec<DriftedLine>, LedgerError> {

@@ -1,4 +1,4 @@
-//! Finds column names that are nearly known ones.
+//! Finds column names that are similar to known ones.
 
 use super::column::{Column, normalise};
 use super::lookalike::{is_invisible, named};
@@ -6,7 +6,7 @@ use unicode_security::confusable_detection::skeleton;
 
 /// A column that is probably meant for another.
 #[derive(Debug, Clone)]
-pub(super) struct Near {
+pub(super) struct SimilarName {
     pub(super) place: usize,
     pub(super) column: Column,
     /// Whether the similarity is certainly no accident, so that the file is refused.
@@ -19,9 +19,9 @@ pub(super) struct Near {
 const OTHER_WORDS: [&str; 5] = ["account", "customer", "location", "service", "reseller"];
 
 /// Returns the missing column that the name of a column may be meant for.
-pub(super) fn of(name: &str, place: usize, missing: &[Column]) -> Option<Near> {
-    let near = |column: Column, is_certain: bool, why: Option<String>| {
-        Some(Near {
+pub(super) fn of(name: &str, place: usize, missing: &[Column]) -> Option<SimilarName> {
+    let similar = |column: Column, is_certain: bool, why: Option<String>| {
+        Some(SimilarName {
             place,
             column,
             is_certain,
@@ -40,7 +40,7 @@ pub(super) fn of(name: &str, place: usize, missing: &[Column]) -> Option<Near> {
                 "its name contains the invisible character {}",
                 named(hidden)
             );
-            return near(column, true, Some(why));
+            return similar(column, true, Some(why));
         }
     }
     if let Some(strange) = name.chars().find(|c| !c.is_ascii()) {
@@ -50,7 +50,7 @@ pub(super) fn of(name: &str, place: usize, missing: &[Column]) -> Option<Near> {
         });
         if let Some(column) = column {
             let why = format!("its name contains {}", named(strange));
-            return near(*column, true, Some(why));
+            return similar(*column, true, Some(why));
         }
     }
     let letters: String = name.chars().filter(|c| c.is_alphanumeric()).collect();
@@ -59,7 +59,7 @@ pub(super) fn of(name: &str, place: usize, missing: &[Column]) -> Option<Near> {
             .chars()
             .find(|c| !c.is_alphanumeric() && !c.is_whitespace() && !matches!(c, '_' | '-'));
         let why = strange.map(|c| format!("its name contains `{c}`"));
-        return near(column, true, why);
+        return similar(column, true, why);
     }
     let bare = normalise(name);
     if OTHER_WORDS.contains(&bare.as_str()) {
@@ -71,7 +71,7 @@ pub(super) fn of(name: &str, place: usize, missing: &[Column]) -> Option<Near> {
     });
     let (distance, column) = distances.min_by_key(|(distance, _)| *distance)?;
     let is_certain = distance <= 1 || has_letters_of(&bare, &normalise(column.name()));
-    (distance <= 2).then(|| near(column, is_certain, None))?
+    (distance <= 2).then(|| similar(column, is_certain, None))?
 }
 
 /// Whether two names have the same letters in any order: such a name is certainly a mistyped one.
@@ -107,9 +107,9 @@ mod tests {
             ("customerNo", Column::CustomerId, false),
             ("newAccount", Column::NewAccountId, false),
         ] {
-            let near = of(name, 0, &Column::ALL).unwrap_or_else(|| panic!("{name}"));
+            let similar = of(name, 0, &Column::ALL).unwrap_or_else(|| panic!("{name}"));
             assert_eq!(
-                (near.column, near.is_certain),
+                (similar.column, similar.is_certain),
                 (column, is_certain),
                 "{name}"
             );
@@ -129,7 +129,7 @@ mod tests {
             assert!(of(name, 0, &Column::ALL).is_none(), "{name}");
         }
         assert!(of("accountId2", 0, &[Column::CustomerId]).is_none());
-        let named = of("newAccountId\u{200b}", 0, &Column::ALL).and_then(|near| near.why);
+        let named = of("newAccountId\u{200b}", 0, &Column::ALL).and_then(|similar| similar.why);
         assert!(named.is_some_and(|why| why.contains("U+200B (ZERO WIDTH SPACE)")));
     }
 }
