@@ -91,9 +91,9 @@ pub(super) struct Conclusion {
     pub(super) fatal: Option<Fatal>,
 }
 
-/// What decides the conclusion together with the engine's ending.
+/// The run at its end: what decides the conclusion, together with the engine's ending.
 #[derive(Debug)]
-pub(super) struct Facts {
+pub(super) struct RunAtEnd {
     /// Lines without a final outcome.
     pub(super) lost: u64,
     pub(super) in_doubt: u64,
@@ -110,17 +110,17 @@ pub(super) struct Facts {
 }
 
 impl Conclusion {
-    pub(super) fn of(ending: Ending, facts: &Facts) -> Self {
+    pub(super) fn of(ending: Ending, at_end: &RunAtEnd) -> Self {
         match ending {
-            Ending::Finished if facts.lost > 0 => Self::bug(&format!(
+            Ending::Finished if at_end.lost > 0 => Self::bug(&format!(
                 "{} no final outcome",
-                one_or_many(facts.lost, "line has", "lines have")
+                one_or_many(at_end.lost, "line has", "lines have")
             )),
-            Ending::Finished if facts.in_doubt > 0 => Self::stopped(
+            Ending::Finished if at_end.in_doubt > 0 => Self::stopped(
                 StopReason::InDoubt,
                 "some writes are in doubt, because the system could not be asked".to_owned(),
             ),
-            Ending::Finished => Self::finished(facts),
+            Ending::Finished => Self::finished(at_end),
             // The run is a plan now, which `apply --run` carries out.
             Ending::Stopped(StopReason::NotConfirmed, why) => Self {
                 state: State::Planned,
@@ -129,17 +129,17 @@ impl Conclusion {
             },
             Ending::Stopped(reason, why) => Self::stopped(reason, why),
             Ending::Outage(fatal, why) => Self {
-                exit: if is_refusal(fatal) && !facts.wrote {
+                exit: if is_refusal(fatal) && !at_end.wrote {
                     Exit::NothingDone
                 } else {
                     Exit::Stopped
                 },
                 fatal: Some(fatal),
-                ..Self::stopped(StopReason::System, outage(fatal, &why, facts.system))
+                ..Self::stopped(StopReason::System, outage(fatal, &why, at_end.system))
             },
             Ending::Interrupted => Self {
                 state: State::Interrupted,
-                exit: if facts.signal == 15 {
+                exit: if at_end.signal == 15 {
                     Exit::Terminated
                 } else {
                     Exit::Interrupted
@@ -153,14 +153,14 @@ impl Conclusion {
         }
     }
 
-    fn finished(facts: &Facts) -> Self {
+    fn finished(at_end: &RunAtEnd) -> Self {
         Self {
-            state: if facts.only_looks {
+            state: if at_end.only_looks {
                 State::Planned
             } else {
                 State::Finished
             },
-            exit: match (facts.failed, facts.differences) {
+            exit: match (at_end.failed, at_end.differences) {
                 (0, 0) => Exit::Success,
                 (0, _) => Exit::Differences,
                 _ => Exit::SomeFailed,

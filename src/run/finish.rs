@@ -4,7 +4,7 @@ use super::clock;
 use super::drift;
 use super::error::CommandError;
 use super::estimate::Forecast;
-use super::exit_code::{Conclusion, Exit, Facts};
+use super::exit_code::{Conclusion, Exit, RunAtEnd};
 use super::input_plan::InputPlan;
 use super::near_misses;
 use super::open::OpenRun;
@@ -113,7 +113,7 @@ impl PreparedRun {
         let ledger = &self.run.ledger;
         let counts = ledger.counts()?;
         let of = |name| Counted::lines_named(&counts, name);
-        let facts = Facts {
+        let at_end = RunAtEnd {
             lost: self.lost(&counts),
             in_doubt: of("in_doubt"),
             failed: of("failed"),
@@ -127,7 +127,7 @@ impl PreparedRun {
             signal,
             system: self.run.resolved.system,
         };
-        let end = Conclusion::of(ending, &facts);
+        let end = Conclusion::of(ending, &at_end);
         // Not logged: `why`, because it may quote an answer of the system. The ledger has it.
         tracing::info!(
             event = "session_ended",

@@ -9,7 +9,7 @@ use tokio_postgres::Row;
 const OLDEST: i32 = 140_000;
 
 /// These expressions depend on no schema and work on every version; `ssl` is visible for the own connection.
-const FACTS: &str = "SELECT version(), current_setting('server_version_num')::int, \
+const DESCRIPTION: &str = "SELECT version(), current_setting('server_version_num')::int, \
     coalesce(host(inet_server_addr()), ''), inet_server_port(), \
     coalesce((SELECT s.ssl FROM pg_catalog.pg_stat_ssl s WHERE s.pid = pg_backend_pid()), false), \
     current_setting('fsync'), current_setting('full_page_writes'), current_setting('synchronous_commit'), \
@@ -20,7 +20,7 @@ const POOLED: &str = "a pooler such as PgBouncer gives each transaction another 
 
 /// What a server says about itself.
 #[derive(Debug, Clone)]
-struct Facts {
+struct ServerDescription {
     version: String,
     number: i32,
     address: String,
@@ -75,12 +75,13 @@ impl Postgres {
         if self.is_pooled_by_transaction()? {
             return Ok(Server(vec![Remark::Bad(POOLED.to_owned())]));
         }
-        let facts = self.ask_one(Statement::repeatable(FACTS), Facts::read)?;
-        Ok(facts.judged())
+        let description =
+            self.ask_one(Statement::repeatable(DESCRIPTION), ServerDescription::read)?;
+        Ok(description.judged())
     }
 }
 
-impl Facts {
+impl ServerDescription {
     fn read(row: &Row) -> Result<Self, tokio_postgres::Error> {
         Ok(Self {
             version: row.try_get(0)?,
@@ -176,8 +177,8 @@ impl Facts {
 mod tests {
     use super::*;
 
-    fn facts() -> Facts {
-        Facts {
+    fn description() -> ServerDescription {
+        ServerDescription {
             version: "PostgreSQL 17.2 (Debian 17.2-1) on x86_64-pc-linux-gnu, compiled by gcc"
                 .to_owned(),
             number: 170_002,
@@ -193,7 +194,7 @@ mod tests {
 
     #[test]
     fn a_server_as_it_should_be_is_described() {
-        let server = facts().judged();
+        let server = description().judged();
         assert_eq!(server.unfit(), None);
         let words = "PostgreSQL 17.2 (Debian 17.2-1) answers at 10.0.0.7 port 5432, by TLS";
         assert_eq!(server.remarks()[0], Remark::Good(words.to_owned()));
@@ -208,19 +209,25 @@ mod tests {
 
     #[test]
     fn each_setting_that_loses_an_acknowledged_commit_is_named() {
-        type Change = fn(&mut Facts);
+        type Change = fn(&mut ServerDescription);
         let bad: [(Change, &str); 3] = [
-            (|facts| facts.number = 130_014, "PostgreSQL 14 or newer"),
-            (|facts| facts.fsync = "off".to_owned(), "set fsync = on"),
             (
-                |facts| facts.synchronous_commit = "off".to_owned(),
+                |description| description.number = 130_014,
+                "PostgreSQL 14 or newer",
+            ),
+            (
+                |description| description.fsync = "off".to_owned(),
+                "set fsync = on",
+            ),
+            (
+                |description| description.synchronous_commit = "off".to_owned(),
                 "set synchronous_commit = on",
             ),
         ];
         for (change, words) in bad {
-            let mut facts = facts();
-            change(&mut facts);
-            let server = facts.judged();
+            let mut description = description();
+            change(&mut description);
+            let server = description.judged();
             assert!(
                 server.unfit().is_some_and(|why| why.contains(words)),
                 "{words}: {server:?}"
@@ -228,22 +235,22 @@ mod tests {
         }
         let odd: [(Change, &str); 3] = [
             (
-                |facts| facts.full_page_writes = "off".to_owned(),
+                |description| description.full_page_writes = "off".to_owned(),
                 "set full_page_writes = on",
             ),
             (
-                |facts| facts.standby_names = String::new(),
+                |description| description.standby_names = String::new(),
                 "no synchronous standby",
             ),
             (
-                |facts| facts.synchronous_commit = "local".to_owned(),
+                |description| description.synchronous_commit = "local".to_owned(),
                 "no commit waits",
             ),
         ];
         for (change, words) in odd {
-            let mut facts = facts();
-            change(&mut facts);
-            let server = facts.judged();
+            let mut description = description();
+            change(&mut description);
+            let server = description.judged();
             assert_eq!(server.unfit(), None, "{words}");
             let is_told = |one: &Remark| matches!(one, Remark::Odd(why) if why.contains(words));
             assert!(server.remarks().iter().any(is_told), "{words}: {server:?}");
