@@ -1,8 +1,9 @@
 //! What holds for every place where runs are kept: each test with SQLite, and all of them with a real PostgreSQL.
 
 mod kept_runs;
+mod line_records;
 mod noted;
-mod queries;
+mod run_records;
 
 use super::*;
 use crate::domain::Shard;
@@ -133,21 +134,21 @@ macro_rules! contract {
 }
 
 contract! {
-    queries::pages_are_turned_without_losing_a_line,
-    queries::lines_are_done_counted_and_told_apart,
-    queries::resume_gets_the_writes_of_a_unit_and_the_reports_those_in_doubt,
-    queries::the_state_is_read_back_as_it_was_noted,
-    queries::a_plan_that_is_carried_out_no_longer_only_looks,
-    queries::the_counts_of_a_closed_run_are_kept_until_something_else_is_recorded,
-    queries::the_lines_of_a_shard_are_kept_with_the_run_and_guarded,
-    queries::what_is_told_in_short_is_what_the_outcomes_say,
-    queries::lines_that_were_not_looked_at_are_given_like_all_others,
-    queries::a_pruned_run_keeps_of_them_what_is_still_needed,
-    queries::any_outcome_comes_back_as_it_was,
-    queries::drift_is_kept_in_place_of_what_was_there,
-    queries::what_is_left_of_a_pruned_run_is_recorded_as_a_whole,
-    queries::orders_are_numbered_and_followed,
-    queries::the_first_reason_to_stop_counts_and_only_while_the_run_is_in_progress,
+    line_records::pages_are_turned_without_losing_a_line,
+    line_records::lines_are_done_counted_and_told_apart,
+    line_records::resume_gets_the_writes_of_a_unit_and_the_reports_those_in_doubt,
+    line_records::what_is_told_in_short_is_what_the_outcomes_say,
+    line_records::lines_that_were_not_looked_at_are_given_like_all_others,
+    line_records::a_pruned_run_keeps_of_them_what_is_still_needed,
+    line_records::any_outcome_comes_back_as_it_was,
+    line_records::drift_is_kept_in_place_of_what_was_there,
+    run_records::the_state_is_read_back_as_it_was_noted,
+    run_records::a_plan_that_is_carried_out_no_longer_only_looks,
+    run_records::the_counts_of_a_closed_run_are_kept_until_something_else_is_recorded,
+    run_records::the_lines_of_a_shard_are_kept_with_the_run_and_guarded,
+    run_records::what_is_left_of_a_pruned_run_is_recorded_as_a_whole,
+    run_records::orders_are_numbered_and_followed,
+    run_records::the_first_reason_to_stop_counts_and_only_while_the_run_is_in_progress,
     noted::what_is_noted_is_read_back,
     noted::a_second_journal_of_one_run_is_refused,
     noted::a_thread_without_a_runtime_can_note_and_wait_for_room,
