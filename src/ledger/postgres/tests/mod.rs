@@ -8,6 +8,7 @@ mod import;
 mod schema;
 #[expect(dead_code, reason = "the tests of the program use the rest of it")]
 pub(crate) mod server;
+mod shared_run;
 mod store;
 mod turns;
 
