@@ -1,7 +1,7 @@
 //! A run in PostgreSQL that is being made. Its lines and the pieces of its input are stored first; one statement then
 //! makes it a run.
 
-use super::pieces;
+use super::input_copy;
 use super::process_lease::Process;
 use super::rows::{Rows, bytea};
 use super::statement::Statement;
@@ -83,7 +83,7 @@ impl Draft for PgDraft {
     ) -> Result<Box<dyn Store>, LedgerError> {
         self.flush()?;
         let run = self.dir.run().to_string();
-        pieces::store(&self.process, &run, &self.dir.local_input())?;
+        input_copy::store(&self.process, &run, &self.dir.local_input())?;
         let origins = header.origins.join("\n");
         let mut row = Rows::of(header_columns::COLUMNS);
         row.push_summed(&header_columns::values(header, &origins));

@@ -2,7 +2,7 @@
 
 use super::commit::unlooked_rows;
 use super::draft::shard_json;
-use super::pieces;
+use super::input_copy;
 use super::process_lease::Process;
 use super::put::{WISHES, counts_json, drift_json, removed_json};
 use super::rows::{Rows, kept};
@@ -81,7 +81,7 @@ impl RunImport {
             self.done(put.with(kind).with(rows))?;
             crash_point();
         }
-        pieces::store(&self.process, &self.run, input)?;
+        input_copy::store(&self.process, &self.run, input)?;
         crash_point();
         Ok(())
     }

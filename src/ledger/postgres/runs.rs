@@ -7,7 +7,7 @@ use super::run_import::RunImport;
 use super::shared_connection::SharedConnection;
 use super::statement::Statement;
 use super::store::PgStore;
-use super::{Presence, Settings, draft, overviews, pieces};
+use super::{Presence, Settings, draft, input_copy, overviews};
 use crate::ledger::columns::Row;
 use crate::ledger::private::{create_folder, sync_folder};
 use crate::ledger::{
@@ -243,7 +243,7 @@ impl Runs for SharedRuns {
             let ledger = self.open(run, false)?;
             if ledger.pruned()?.is_none() {
                 let digest = &ledger.header().input_sha256;
-                pieces::fetch(&*self.process()?, run.run().as_str(), digest, &copy)?;
+                input_copy::fetch(&*self.process()?, run.run().as_str(), digest, &copy)?;
             }
         }
         Ok(copy)
