@@ -6,14 +6,14 @@ use super::error::CommandError;
 use super::exit_code::Exit;
 use super::hashing::Hashing;
 use super::line_summary::WrittenLines;
-use crate::domain::{Change, Failed, Line, NewAccount, Outcome, Status};
+use crate::domain::{Change, Failed, Line, NetChange, NewAccount, Outcome, Status};
 use crate::input::cell::push_quoted;
 use crate::ledger::{Ledger, LedgerError, NewLedger, PrivateFile, RunDir, WriteOrder};
 use crate::plan::{Impossible, Inverse, undo_plan};
 use crate::report::CannotUndo;
 use std::io::{self, Write};
 use std::sync::mpsc::{self, SendError, SyncSender};
-use std::{mem, thread};
+use std::thread;
 
 /// The first row of the file.
 const HEADER: &str = "accountId,newAccountId,customerId,locationId,serviceId,profile,resellerId\n";
@@ -108,9 +108,12 @@ impl UndoLines {
     }
 }
 
-/// How many lines a batch has at least, and how many batches may wait to be used.
+/// Number of customers in a batch, and how many batches may wait to be used.
 const BATCH: usize = if cfg!(test) { 4 } else { 500 };
 const WAITING: usize = 4;
+
+/// What these writes changed, customer by customer; an error is the last batch.
+type Batch = Result<Vec<Vec<NetChange>>, LedgerError>;
 
 /// Calls `each` with the inverse of each change that these writes made; the lines are numbered from 2 on. A second thread reads
 /// the writes ahead.
@@ -122,37 +125,35 @@ fn each_inverse(
 ) -> Result<(), CommandError> {
     let (batches, ready) = mpsc::sync_channel(WAITING);
     thread::scope(|scope| {
-        scope.spawn(move || {
-            // An error here means that `each` has failed: no batch is taken any more.
-            let _ = read_inverse(ledger, order, can_clear, &batches);
-        });
+        // An error of `send` means that `each` has failed: no batch is taken any more.
+        scope.spawn(move || read_changes(ledger, order, &batches).ok());
+        let mut next: Line = 2;
         for batch in ready {
-            batch?.into_iter().try_for_each(&mut each)?;
+            for changes in batch? {
+                for line in undo_plan(&changes, can_clear, next) {
+                    next += 1;
+                    each(line)?;
+                }
+            }
         }
         Ok(())
     })
 }
 
-type Batch = Result<Vec<Inverse>, LedgerError>;
-
-fn read_inverse(
+fn read_changes(
     ledger: &Ledger,
     order: &WriteOrder,
-    can_clear: bool,
     batches: &SyncSender<Batch>,
 ) -> Result<(), SendError<Batch>> {
-    let (mut next, mut batch): (Line, _) = (2, Vec::new());
-    for changes in ledger.net_changes_in(order) {
-        match changes {
-            Ok(changes) => batch.extend(undo_plan(&changes, can_clear, next)),
-            Err(error) => return batches.send(Err(error)),
-        }
-        next = batch.last().map_or(next, |line| line.change.line + 1);
-        if batch.len() >= BATCH {
-            batches.send(Ok(mem::take(&mut batch)))?;
+    let mut changes = ledger.net_changes_in(order);
+    loop {
+        let batch: Batch = changes.by_ref().take(BATCH).collect();
+        let is_last = batch.as_ref().map_or(true, Vec::is_empty);
+        batches.send(batch)?;
+        if is_last {
+            return Ok(());
         }
     }
-    batches.send(Ok(batch))
 }
 
 /// Returns the expected outcome of a line. A line that can restore nothing has failed before it begins.
