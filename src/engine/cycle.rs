@@ -109,9 +109,16 @@ pub(super) async fn carry_out<N: WriteLog>(
     };
     match broken {
         None => finish(&mut cycle.members, None).await,
-        // Do not roll back while a present ID is unknown: that could give two customers one ID, or only cost calls.
-        Some(broken @ Broken::Now(Stuck { in_doubt: true, .. })) => {
-            finish(&mut cycle.members, Some((broken, None))).await
+        // No rollback before all present IDs are known: it would give two customers one ID, or only cost calls. The lines of
+        // the others stay open: nothing is decided for them yet.
+        Some(Broken::Now(stuck @ Stuck { in_doubt: true, .. })) => {
+            let mut members = cycle.members.iter_mut();
+            let doubted = members.find(|one| one.desired.rename_line == stuck.line);
+            let renamed = StepOutcome::InDoubt(stuck.trouble, stuck.sent);
+            match doubted {
+                Some(one) => one.case.finish_lines(&mut one.state, &renamed).await,
+                None => Ok(()),
+            }
         }
         Some(broken) if earlier == PriorOutcomes::Completed => {
             finish(&mut cycle.members, Some((broken, None))).await
@@ -201,17 +208,20 @@ async fn locate_members<'a, N: WriteLog>(
         .join(", ");
     // An earlier attempt may already have moved some of the customers that were found.
     let mut cycle = CycleState::of(members, &context.settings.run);
-    let unseen = lost.iter().find(|(case, why)| case.leaves_in_doubt(why));
-    let unsettled = if context.is_plan() || PriorOutcomes::of(task) == PriorOutcomes::Completed {
+    let is_unseen = lost.iter().any(|(case, why)| case.leaves_in_doubt(why));
+    let is_decided = context.is_plan() || PriorOutcomes::of(task) == PriorOutcomes::Completed;
+    let unsettled = if is_decided || is_unseen {
         None
-    } else if let Some((_, trouble)) = unseen {
-        // Do not roll back while the present ID of a customer is unknown.
-        Some(trouble.clone())
+
     } else {
         cycle.roll_back().await?
     };
     for (case, trouble) in lost {
         case.fail(&trouble).await?;
+    }
+    if is_unseen && !is_decided {
+        // No customer is moved before all present IDs are known. The lines of the others stay open.
+        return Ok(None);
     }
     let words = format!("the swap cannot be completed: see line {why}");
     for one in &mut cycle.members {
@@ -276,26 +286,12 @@ impl<N: WriteLog> CycleMember<'_, N> {
         {
             return StepOutcome::InDoubt(trouble.clone(), self.sent.clone());
         }
-        let undecided = matches!(broken, Broken::Now(stuck) if stuck.in_doubt);
-        if unsettled.is_none() && self.is_displaced() && self.is_renamed() && !undecided {
+        if unsettled.is_none() && self.is_displaced() && self.is_renamed() {
             return StepOutcome::Done(self.sent.clone());
         }
         match broken {
             Broken::Now(stuck) if stuck.line == self.desired.rename_line => {
-                let (trouble, sent) = (stuck.trouble.clone(), stuck.sent.clone());
-                if stuck.in_doubt {
-                    StepOutcome::InDoubt(trouble, sent)
-                } else {
-                    StepOutcome::Failed(trouble, sent)
-                }
-            }
-            Broken::Now(stuck) if stuck.in_doubt => {
-                // Nothing is decided yet: the swap continues once the effect of that line's write can be read.
-                let line = stuck.line;
-                let words = format!(
-                    "waits for line {line} of the swap; the write of that line is in doubt"
-                );
-                StepOutcome::InDoubt(SystemError::new(Failed::Blocked, words), self.sent.clone())
+                StepOutcome::Failed(stuck.trouble.clone(), stuck.sent.clone())
             }
             Broken::Now(_) | Broken::Before if self.is_rolled_back => {
                 let words = "the swap was rolled back, and the system stored the former account ID in another spelling";

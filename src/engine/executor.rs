@@ -5,6 +5,7 @@ use super::customer_state::{CustomerState, DesiredState};
 use super::halt::OrHalt;
 use super::locate::same_customer;
 use super::lookup::LookupCache;
+use super::write_result::StepOutcome;
 use super::{Context, Halt, UnitTask, WriteLog};
 use crate::domain::{AccountId, CustomerId, Reseller};
 use crate::plan::{Member, Shape};
@@ -38,8 +39,8 @@ async fn singles<N: WriteLog>(
     Ok(())
 }
 
-/// Carries out a chain from its free end: each rename frees the ID that the next rename needs. If a rename fails, the
-/// members behind it are blocked and stay as they were.
+/// From the free end: each rename frees the ID that the next one waits for. Where one fails, those behind it
+/// are blocked and stay as they were. Where it is in doubt, they stay open: they are carried out once its effect is known.
 async fn chain<N: WriteLog>(
     context: &Context<N>,
     task: &UnitTask,
@@ -76,22 +77,25 @@ async fn chain<N: WriteLog>(
             continue;
         }
         let located = case.locate().await;
-        let renamed_well = match located.or_halt()? {
+        let renamed = match located.or_halt()? {
             Err(trouble) => {
                 case.fail(&trouble).await?;
-                !asks_rename
+                case.not_renamed(trouble)
             }
             Ok(state) if freed.contains(&state.id) => {
-                case.fail(&same_customer(&state.id)).await?;
-                !asks_rename
+                let trouble = same_customer(&state.id);
+                case.fail(&trouble).await?;
+                case.not_renamed(trouble)
             }
             Ok(mut state) => {
                 freed.push(state.id.clone());
-                case.onward(&mut state, &freed).await?.is_done()
+                case.onward(&mut state, &freed).await?
             }
         };
-        if !renamed_well {
-            blocked = Some(waiting_for(member));
+        match renamed {
+            StepOutcome::InDoubt(..) => return Ok(()),
+            StepOutcome::Failed(..) => blocked = Some(waiting_for(member)),
+            StepOutcome::NotAsked | StepOutcome::Already | StepOutcome::Done(_) => {}
         }
     }
     Ok(())

@@ -79,9 +79,10 @@ impl<N: WriteLog> Case<'_, N> {
             .iter()
             .find(|outcome| self.is_mine(outcome.line));
         // Without this check, a customer known by its own ID would be written even if another client has changed its account ID.
+        let undoes = self.context.settings.undoes.is_some();
         let believed = match planned.map(|planned| planned.account.before.as_ref()) {
             // An undo at a location says nothing about the account ID.
-            Some(None) if !desired.new_account.asks() => None,
+            Some(before) if !desired.new_account.asks() && (before.is_none() || undoes) => None,
             Some(before) => Some(before),
             None => desired.account.map(Some),
         };

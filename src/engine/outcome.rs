@@ -52,7 +52,28 @@ impl<N: WriteLog> Case<'_, N> {
                 after: touched.now.profile,
             };
         }
+        self.keep_expected(&mut outcome);
         outcome
+    }
+
+    /// A line in doubt is gone on with: what its plan found there, and was not written yet, is then still expected.
+    fn keep_expected(&self, outcome: &mut Outcome) {
+        let mut expected = self.task.expected.iter();
+        let expected = expected.find(|one| one.line == outcome.line);
+        let Some(expected) = expected.filter(|_| outcome.status == Status::InDoubt) else {
+            return;
+        };
+        if outcome.customer.is_none() {
+            outcome.customer.clone_from(&expected.customer);
+        }
+        if outcome.account.before.is_none() {
+            outcome.account = as_found(&expected.account);
+        }
+        if outcome.location.is_none() {
+            outcome.location.clone_from(&expected.location);
+            outcome.service = as_found(&expected.service);
+            outcome.profile = as_found(&expected.profile);
+        }
     }
 
     fn verdict(
@@ -140,6 +161,18 @@ impl<N: WriteLog> Case<'_, N> {
         }
     }
 
+    /// What this failure is for the rename that the lines ask for.
+    pub(super) fn not_renamed(&self, trouble: SystemError) -> StepOutcome {
+        let mut changes = self.member.changes.iter();
+        if !changes.any(|change| change.new_account.asks()) {
+            StepOutcome::NotAsked
+        } else if self.leaves_in_doubt(&trouble) {
+            StepOutcome::InDoubt(trouble, Sent::default())
+        } else {
+            StepOutcome::unsent(trouble)
+        }
+    }
+
     /// Gives every open line the same failure; lines that request nothing are `unchanged`.
     pub(super) async fn fail(&self, trouble: &SystemError) -> Result<(), Halt> {
         for change in self
@@ -166,9 +199,17 @@ impl<N: WriteLog> Case<'_, N> {
                 outcome.attempts = sent.attempts;
                 outcome.correlation = sent.correlation;
             }
+            self.keep_expected(&mut outcome);
             self.context.finish(&self.log, outcome, self.began).await?;
         }
         Ok(())
+    }
+}
+
+fn as_found<T: Clone>(planned: &Transition<T>) -> Transition<T> {
+    Transition {
+        before: planned.before.clone(),
+        after: planned.before.clone(),
     }
 }
 

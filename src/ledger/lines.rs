@@ -22,15 +22,6 @@ impl LineSet {
         new
     }
 
-    /// Takes a line out.
-    pub fn remove(&mut self, line: Line) {
-        let (word, bit) = place(line);
-        if let Some(word) = self.words.get_mut(word) {
-            self.len -= u64::from(*word & bit != 0);
-            *word &= !bit;
-        }
-    }
-
     /// The lines of both sets.
     #[must_use]
     pub fn union(mut self, other: &Self) -> Self {

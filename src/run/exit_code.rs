@@ -112,14 +112,15 @@ pub(super) struct RunAtEnd {
 impl Conclusion {
     pub(super) fn of(ending: Ending, at_end: &RunAtEnd) -> Self {
         match ending {
-            Ending::Finished if at_end.lost > 0 => Self::bug(&format!(
-                "{} no final outcome",
-                one_or_many(at_end.lost, "line has", "lines have")
-            )),
+            // Lines that wait for such a write have no outcome yet, either.
             Ending::Finished if at_end.in_doubt > 0 => Self::stopped(
                 StopReason::InDoubt,
                 "some writes are in doubt, because the system could not be asked".to_owned(),
             ),
+            Ending::Finished if at_end.lost > 0 => Self::bug(&format!(
+                "{} no final outcome",
+                one_or_many(at_end.lost, "line has", "lines have")
+            )),
             Ending::Finished => Self::finished(at_end),
             // The run is a plan now, which `apply --run` carries out.
             Ending::Stopped(StopReason::NotConfirmed, why) => Self {

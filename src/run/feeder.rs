@@ -12,7 +12,7 @@ use crate::ledger::{
     Coordinator, Journal, Ledger, LedgerError, LineSet, MOST_UNLOOKED, RunKind, UnitWrites,
     Unlooked, UnlookedLine,
 };
-use crate::plan::{Shape, Unit, expected_by};
+use crate::plan::{Unit, expected_by};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use tokio::sync::mpsc;
@@ -59,14 +59,12 @@ impl PassInput {
         planned && !self.done.contains(line)
     }
 
-    /// Reads the recorded writes of open units, because without these they would be repeated. Also reopens lines of a chain
-    /// that were blocked by a line that is still open.
+    /// Reads which writes are on record of the units that are open: without these they would be made again.
     pub(super) fn read_recorded(
         &mut self,
         draft: &InputPlan,
         ledger: &Ledger,
     ) -> Result<(), LedgerError> {
-        self.open_blocked(draft, ledger)?;
         let is_open = |number: Line| match draft.units.get(&number) {
             Some(unit) => unit.lines().any(|line| self.is_open(line)),
             None => self.is_open(number),
@@ -74,27 +72,6 @@ impl PassInput {
         let wanted = |unit| self.parked.contains(unit) || is_open(unit);
         let recorded = ledger.writes_of_units(wanted)?;
         self.recorded = Arc::new(recorded);
-        Ok(())
-    }
-
-    fn open_blocked(&mut self, draft: &InputPlan, ledger: &Ledger) -> Result<(), LedgerError> {
-        // The ledger keeps what a plan found only until the line has an outcome, so this line cannot be reopened.
-        if self.done.is_empty() || self.planned.is_some() {
-            return Ok(());
-        }
-        for unit in draft.units.values() {
-            let is_begun = unit.lines().any(|line| self.done.contains(line))
-                && unit.lines().any(|line| !self.done.contains(line));
-            if unit.shape != Shape::Chain || !is_begun {
-                continue;
-            }
-            for line in unit.lines() {
-                let outcome = ledger.outcome_of(line)?;
-                if outcome.is_some_and(|one| one.status == Status::Failed(Failed::Blocked)) {
-                    self.done.remove(line);
-                }
-            }
-        }
         Ok(())
     }
 
@@ -380,8 +357,10 @@ pub(super) fn with_knowledge(
                 ledger.outcome_of(line)?
             };
             let expected = match found {
-                // An outcome in doubt holds what this run wrote, and not what its plan found.
-                Some(found) => Some(found).filter(|found| found.status == Status::WouldChange),
+                // A line in doubt was found as it was planned, or was not looked at.
+                Some(found) => {
+                    matches!(found.status, Status::WouldChange | Status::InDoubt).then_some(found)
+                }
                 None => (ledger.header().kind == RunKind::Undo).then(|| expected_by(change)),
             };
             task.expected.extend(expected);

@@ -183,7 +183,11 @@ impl Simulation {
                 .filter_map(|line| kept.outcomes.get(&line).cloned())
                 .collect();
             let found = unit.lines().filter_map(|line| kept.outcomes.get(&line));
-            let planned = found.filter(|outcome| outcome.status == Status::WouldChange);
+            let planned = found.filter(|outcome| match outcome.status {
+                Status::WouldChange => true,
+                Status::InDoubt => self.looked,
+                _ => false,
+            });
             task.expected = planned.cloned().collect();
             let mine = kept
                 .writes
