@@ -210,6 +210,11 @@ impl Ledger {
         })
     }
 
+    /// Processes that work on the run begin lines again, where it was to end and is not closed yet.
+    pub fn go_on(&self) -> Result<(), LedgerError> {
+        self.store().change_orders(OrderChange::GoOn).map(drop)
+    }
+
     /// Drains all processes that work on the run, if it is in progress, and records this reason, unless another one is on record.
     pub fn stop_all(&self, reason: StopReason, why: &str) -> Result<(), LedgerError> {
         self.store().stop_all(reason, why)

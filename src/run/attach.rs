@@ -60,8 +60,10 @@ fn attach(run: &KeptRun, request: &Request) -> Result<Exit, CommandError> {
              them until the run ends"
         ));
     }
-    let exit = worker(Some(run.run().as_str()), request)?;
     let ledger = run.ledger()?;
+    // What was asked of the process that led it is no order to this one.
+    ledger.go_on()?;
+    let exit = worker(Some(run.run().as_str()), request)?;
     match ledger.progress()?.state {
         State::Created | State::Running if exit == Exit::Success => Ok(Exit::Terminated),
         State::Created | State::Running => Ok(exit),

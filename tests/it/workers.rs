@@ -387,6 +387,33 @@ fn a_second_signal_ends_the_wait_for_other_processes_and_they_close_the_run() {
     terminate(worker).expect(0);
 }
 
+/// Of the first signal the order to end is left, which was for the process that is gone.
+#[test]
+fn resume_after_a_second_ctrl_c_goes_on_while_another_process_is_frozen() {
+    let Some(server) = Server::shared() else {
+        return;
+    };
+    let place = with_lines(server, 1_500, slow());
+    let machine = Machine::new(&place, "one");
+    let worker = worker(&machine);
+    let slowly = ["apply", "moves.csv", "--yes", "--rate", "100/s"];
+    let leader = place.command(&slowly).spawn().unwrap();
+    until_at_work(server, &place, 2);
+    signal(&worker, Signal::STOP);
+    signal(&leader, Signal::INT);
+    let draining = "SELECT draining FROM orders";
+    until("the run is drained", || {
+        sql(server, &place, draining) == "t"
+    });
+    signal(&leader, Signal::INT);
+    finish(leader).expect(130);
+    let resumed = place.run(&["resume", "--rate", "1000/s"]).expect(0);
+    assert!(!resumed.err.contains("drained"), "{}", resumed.err);
+    all_as_wished(&place, 1_500);
+    signal(&worker, Signal::CONT);
+    terminate(worker).expect(0);
+}
+
 #[test]
 fn failures_are_counted_over_all_processes() {
     let Some(server) = Server::shared() else {

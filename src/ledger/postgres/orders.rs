@@ -44,6 +44,12 @@ pub(super) fn change(
             let sql = "UPDATE orders SET number = number + 1, rate_per_s = $2 WHERE run = $1 RETURNING number";
             of_run(sql, run).with(rate)
         }
+        OrderChange::GoOn => of_run(
+            "WITH stopped AS (UPDATE progress SET stopped_by = NULL, why = '', changes = changes + 1 \
+             WHERE run = $1 AND state = 'running' AND stopped_by IS NOT NULL) \
+             UPDATE orders SET number = number + draining::int, draining = false WHERE run = $1 RETURNING number",
+            run,
+        ),
         OrderChange::Clear => of_run(
             "UPDATE orders SET paused = false, draining = false, rate_per_s = NULL WHERE run = $1 \
              RETURNING number",

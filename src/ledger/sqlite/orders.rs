@@ -40,12 +40,17 @@ pub(super) fn change(connection: &Connection, change: OrderChange) -> rusqlite::
         OrderChange::Give(Order::Rate(rate)) => {
             ("number = number + 1, rate_per_s = ?1", Some(rate.into()))
         }
+        OrderChange::GoOn => ("number = number + draining, draining = 0", None),
         OrderChange::Clear => (
             "seen = number, paused = 0, draining = 0, rate_per_s = NULL",
             None,
         ),
     };
     let sql = format!("UPDATE orders SET {set} RETURNING number");
+    if change == OrderChange::GoOn {
+        let not_stopped = "UPDATE progress SET stopped_by = NULL, why = '' WHERE state = 'running'";
+        connection.execute(not_stopped, ())?;
+    }
     let number = connection.query_row(&sql, params_from_iter(value), |row| row.get::<_, i64>(0))?;
     Ok(number.cast_unsigned())
 }

@@ -184,6 +184,14 @@ pub(super) fn orders_are_numbered_and_followed(kept: &Kept) {
     person.order(Order::Pause).unwrap();
     let asked = ledger.orders().unwrap();
     assert!(asked.paused && asked.number > cleared.number);
+    // The process that continues a run takes back the order to end, and no other order.
+    person.order(Order::Rate(4.0)).unwrap();
+    person.order(Order::Drain).unwrap();
+    person.go_on().unwrap();
+    let goes_on = ledger.orders().unwrap();
+    assert!(!goes_on.draining && goes_on.rate_per_s == Some(4.0));
+    person.go_on().unwrap();
+    assert_eq!(ledger.orders().unwrap(), goes_on);
 }
 
 pub(super) fn the_first_reason_to_stop_counts_and_only_while_the_run_is_in_progress(kept: &Kept) {
@@ -214,6 +222,11 @@ pub(super) fn the_first_reason_to_stop_counts_and_only_while_the_run_is_in_progr
     };
     assert_eq!(ledger.progress().unwrap(), stopped);
     assert!(ledger.orders().unwrap().draining);
+    ledger.go_on().unwrap();
+    assert_eq!(
+        ledger.progress().unwrap(),
+        progress(State::Running, Phase::Write)
+    );
     let finished = progress(State::Finished, Phase::Write);
     ledger.set_progress(&finished).unwrap();
     ledger.clear_orders().unwrap();
