@@ -314,14 +314,29 @@ pub enum LedgerError {
     },
 }
 
+/// Whether a disk has no room for it.
+fn is_full(why: &io::Error) -> bool {
+    matches!(
+        why.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge
+    )
+}
+
+/// Whether a disk is full or has failed, so that the same may be possible later.
+pub fn is_of_disk(why: &io::Error) -> bool {
+    is_full(why) || why.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error())
+}
+
 impl LedgerError {
     /// Makes the error for what the operating system refused.
     pub(super) fn io(path: &Path, doing: &'static str, source: io::Error) -> Self {
         let path = path.to_owned();
         match source.kind() {
-            io::ErrorKind::StorageFull
-            | io::ErrorKind::QuotaExceeded
-            | io::ErrorKind::FileTooLarge => Self::Full { path },
+            _ if is_full(&source) => Self::Full { path },
+            _ if is_of_disk(&source) => Self::Disk {
+                path,
+                source: source.into(),
+            },
             io::ErrorKind::ReadOnlyFilesystem => Self::ReadOnly { path },
             _ => Self::Io {
                 path,
@@ -349,6 +364,11 @@ impl LedgerError {
             Self::Damaged { what, .. } | Self::NotALedger { what, .. } => what,
             error => error.to_string(),
         }
+    }
+
+    /// Whether the disk is full or has failed: the run stops, and goes on once that is corrected.
+    pub fn is_of_disk(&self) -> bool {
+        matches!(self.root(), Self::Full { .. } | Self::Disk { .. })
     }
 
     /// Whether the failure is temporary: the database cannot be used now, but the operation can be repeated later.

@@ -74,7 +74,7 @@ pub use coordinator::{Coordinator, Ended, NewPass, Next, Others, Standing};
 pub use crash::crash_point;
 pub use drift::DriftedLine;
 pub use drifted_lines::DriftedLines;
-pub use error::LedgerError;
+pub use error::{LedgerError, is_of_disk};
 pub use exclusive_lock::ExclusiveLock;
 pub use folder_writers::allow_group_write;
 pub use header::Header;

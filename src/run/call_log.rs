@@ -42,11 +42,8 @@ pub(super) fn start(log: &Log) -> Result<(), CommandError> {
 
 fn refused(path: &Path, why: &io::Error) -> CommandError {
     let path = path.display().to_string();
-    CommandError::usage(format!(
-        "the log {} cannot be written: {why}",
-        ui::visible(&path)
-    ))
-    .with_help(
+    let words = format!("the log {} cannot be written: {why}", ui::visible(&path));
+    CommandError::file(words, why).with_help(
         "name another file with --log, IDSHIFT_LOG or log in idshift.toml; --log off writes none",
     )
 }

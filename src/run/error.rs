@@ -1,11 +1,13 @@
 //! The error that ends a command early, with its message and exit code.
 
 use super::exit_code::Exit;
+use super::kept_run::KeptRun;
 use crate::config::ConfigError;
 use crate::input::InputError;
-use crate::ledger::LedgerError;
+use crate::ledger::{LedgerError, State, is_of_disk};
 use crate::report::{Commands, ReportError};
 use crate::system::SetupError;
+use std::io;
 
 /// A command's failure.
 #[derive(Debug)]
@@ -13,6 +15,8 @@ pub(crate) struct CommandError {
     pub(crate) exit: Exit,
     pub(crate) message: String,
     pub(crate) help: Option<String>,
+    /// Whether the disk is full or failed: the same command may succeed later.
+    is_of_disk: bool,
 }
 
 impl CommandError {
@@ -21,6 +25,15 @@ impl CommandError {
             exit,
             message: message.into(),
             help: None,
+            is_of_disk: false,
+        }
+    }
+
+    /// A file that the operating system does not open, read or write.
+    pub(super) fn file(message: impl Into<String>, why: &io::Error) -> Self {
+        Self {
+            is_of_disk: is_of_disk(why),
+            ..Self::usage(message)
         }
     }
 
@@ -50,6 +63,35 @@ impl CommandError {
         self
     }
 
+    /// The same where it was the disk, whatever file was written: the run that is there can be resumed. `resumes`: the command
+    /// goes on with a run, also where it could not be opened.
+    pub(super) fn on_disk_of(self, run: Option<&KeptRun>, resumes: bool) -> Self {
+        if !self.is_of_disk || self.exit != Exit::NothingDone {
+            return self;
+        }
+        let commands = match run.map(|run| (run, run.ledger())) {
+            Some((run, Ok(ledger))) => {
+                let progress = ledger.progress();
+                if progress.is_ok_and(|progress| progress.state == State::Planned) {
+                    return self;
+                }
+                Some(Commands::of(run.path(), ledger.header()))
+            }
+            Some((_, Err(LedgerError::Missing { .. } | LedgerError::NoRun { .. }))) => return self,
+            Some((_, Err(_))) => None,
+            None if resumes => None,
+            None => return self,
+        };
+        let mut failure = self;
+        failure.exit = Exit::Stopped;
+        if let Some(commands) = commands {
+            return failure.resumable(&commands);
+        }
+        let again = || "then give the same command again".to_owned();
+        failure.help.get_or_insert_with(again);
+        failure
+    }
+
     /// Adds the command that resumes the run, unless the error has a help text already.
     pub(crate) fn resumable(mut self, run: &Commands) -> Self {
         let resume = || format!("then `{}` goes on where it stopped", run.resume(&[]));
@@ -72,7 +114,12 @@ impl From<ConfigError> for CommandError {
 impl From<InputError> for CommandError {
     fn from(error: InputError) -> Self {
         let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
-        Self::usage(format!("{error}{}", cause.unwrap_or_default())).with_help(error.help())
+        let words = format!("{error}{}", cause.unwrap_or_default());
+        let failure = match &error {
+            InputError::Io { source, .. } => Self::file(words, source),
+            _ => Self::usage(words),
+        };
+        failure.with_help(error.help())
     }
 }
 
@@ -82,7 +129,10 @@ impl From<LedgerError> for CommandError {
             LedgerError::Held { .. } => Exit::Busy,
             _ => Exit::NothingDone,
         };
-        Self::new(exit, error.to_string())
+        Self {
+            is_of_disk: error.is_of_disk(),
+            ..Self::new(exit, error.to_string())
+        }
     }
 }
 

@@ -56,6 +56,7 @@ fn go_on(
     let dir = entry.dir.clone().checked()?;
     let run = dir.run().to_string();
     refuse_another(entry, key, (file, kind), request)?;
+    request.set_run(&dir);
     let ledger = dir.whole_ledger()?;
     let inner = Request {
         typed: given_anew(&request.typed, &SavedSettings::of(&ledger)?, (&run, key))?,

@@ -83,6 +83,7 @@ pub(crate) fn with_notifications(
     let began_ms = clock::now_ms();
     let result = work();
     let run = request.run.get();
+    let result = result.map_err(|failure| failure.on_disk_of(run, command == "resume"));
     let asked = match run {
         // A run that is continued has its profile on record.
         Some(dir) => notifications(request, Some(dir)).unwrap_or(asked),

@@ -91,6 +91,33 @@ fn a_disk_that_fills_up_at_any_size_stops_the_run_and_resume_finishes_it() {
     panic!("a run never found enough room");
 }
 
+/// The file that is written first is another one each time: of the run, or of the state of this user.
+#[test]
+fn a_resume_without_room_ends_with_4_whatever_file_it_could_not_write() {
+    let place = Place::plume();
+    let file = moves(&place);
+    let mut command = place.command(&["apply", &file, "--yes", "--concurrency", "4"]);
+    command.env("IDSHIFT_CRASH_AT", "61");
+    assert_eq!(finish(command.spawn().unwrap()).code, -1);
+    let id = place.newest_id();
+    for blocks in [0, 1, 8, 20, 40, 64, 80, 100, 120, 140, 160, 200] {
+        for resume in [&["resume"][..], &["resume", &id]] {
+            let words = format!("trap '' XFSZ; ulimit -f {blocks}");
+            let done = run_after(&place, &words, resume);
+            let said = [done.out.as_str(), &done.err].concat();
+            let what = format!("{blocks} blocks: {said}");
+            if done.code == 0 {
+                assert!(blocks > 64, "{what}");
+                return;
+            }
+            assert_eq!(done.code, 4, "{what}");
+            let next = ["idshift resume", "same command"];
+            assert!(next.iter().any(|next| said.contains(next)), "{what}");
+        }
+    }
+    resume_finishes(&place, "with room");
+}
+
 /// A real file system without room, where the user may mount one.
 #[test]
 fn a_file_system_without_room_stops_the_run_and_resume_finishes_it() {

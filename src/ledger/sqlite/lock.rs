@@ -1,7 +1,7 @@
 //! Locks that the kernel frees when their holder ends in any way: a file that merely exists proves nothing.
 
 use super::StateDb;
-use crate::ledger::{Holder, LedgerError, RegisteredRun, private};
+use crate::ledger::{Holder, LedgerError, RegisteredRun, is_of_disk, private};
 use sha2::{Digest, Sha256};
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Seek, SeekFrom, Write};
@@ -60,11 +60,7 @@ impl TargetLock {
         with_others: bool,
     ) -> Result<Self, LedgerError> {
         let folder = state.folder().join(LOCKS);
-        let unlockable = |source| LedgerError::Unlockable {
-            path: folder.clone(),
-            source,
-        };
-        private::create_folder(&folder, true).map_err(unlockable)?;
+        private::create_folder(&folder, true).map_err(|source| unlockable(&folder, source))?;
         private::check_folder(&folder)?;
         let mut targets = targets.to_vec();
         // Sorted, so that two processes never wait for each other.
@@ -74,11 +70,10 @@ impl TargetLock {
         for target in targets {
             let path = lock_of(&folder, target);
             let (file, is_free) = try_hold(&path).map_err(|error| match error {
-                LedgerError::Io { path, source, .. } => LedgerError::Unlockable { path, source },
-                LedgerError::ReadOnly { path } => LedgerError::Unlockable {
-                    path,
-                    source: io::ErrorKind::ReadOnlyFilesystem.into(),
-                },
+                LedgerError::Io { path, source, .. } => unlockable(&path, source),
+                LedgerError::ReadOnly { path } => {
+                    unlockable(&path, io::ErrorKind::ReadOnlyFilesystem.into())
+                }
                 error => error,
             })?;
             let file = Locked(file);
@@ -119,6 +114,15 @@ impl StateDb {
             free_in: None,
         })
     }
+}
+
+/// A lock that cannot be looked at; that the disk is full says enough.
+fn unlockable(path: &Path, source: io::Error) -> LedgerError {
+    if is_of_disk(&source) {
+        return LedgerError::io(path, "created", source);
+    }
+    let path = path.to_owned();
+    LedgerError::Unlockable { path, source }
 }
 
 /// The file of the lock of a target.

@@ -1,8 +1,8 @@
 //! Converts values and rows for SQLite, and explains its errors.
 
-use crate::ledger::LedgerError;
 use crate::ledger::checksum;
 use crate::ledger::columns::{Fault, Row, Value};
+use crate::ledger::{LedgerError, is_of_disk};
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Error, ErrorCode, Statement, ToSql, params_from_iter};
 use std::iter;
@@ -74,6 +74,8 @@ pub(super) fn failed(path: &Path, source: Error) -> LedgerError {
             path,
             source: source.into(),
         },
+        // A file beside it that cannot be made, where no file can be made any more.
+        Some(ErrorCode::CannotOpen) if has_no_room(&path) => LedgerError::Full { path },
         Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => LedgerError::ReadOnly { path },
         Some(ErrorCode::DatabaseCorrupt) => LedgerError::Damaged { path, what },
         Some(ErrorCode::NotADatabase) => LedgerError::NotALedger { path, what },
@@ -91,4 +93,10 @@ pub(super) fn failed(path: &Path, source: Error) -> LedgerError {
             source: source.into(),
         },
     }
+}
+
+/// Whether the file system of a file has no room for another one.
+fn has_no_room(path: &Path) -> bool {
+    let folder = path.parent().unwrap_or(path);
+    tempfile::tempfile_in(folder).is_err_and(|why| is_of_disk(&why))
 }

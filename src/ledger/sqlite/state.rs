@@ -250,7 +250,7 @@ fn unusable(path: &Path, why: rusqlite::Error) -> LedgerError {
 /// Makes an error about the state database, for which `--runs-dir` is no remedy.
 fn of_state(path: &Path, error: LedgerError) -> LedgerError {
     match error {
-        LedgerError::Full { path } => LedgerError::Full { path },
+        error if error.is_of_disk() => error,
         error => LedgerError::StateUnusable {
             path: path.to_owned(),
             why: error.said(),
