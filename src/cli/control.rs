@@ -4,7 +4,7 @@ use super::options::{Console, ControlOptions, RateOptions};
 use crate::config::TypedSettings;
 use crate::http::Rate;
 use crate::ledger::{Ledger, Order};
-use crate::run::{CommandError, Exit, Output, document, open_live};
+use crate::run::{CommandError, Exit, Output, document, open_for_orders};
 use crate::ui;
 use serde_json::json;
 use std::str::FromStr;
@@ -77,7 +77,7 @@ fn give(
     order: Order,
     words: &str,
 ) -> Result<Exit, CommandError> {
-    let ledger = live(command, run, typed)?;
+    let ledger = open_for_orders(command, run, typed)?;
     let number = ledger.order(order)?;
     let given = Instant::now();
     while ledger.followed_orders()? < number {
@@ -97,22 +97,6 @@ fn give(
         ui::out(&format!("run {run}: {words}"));
     }
     Ok(Exit::Success)
-}
-
-fn live(
-    command: &'static str,
-    run: Option<&str>,
-    typed: &TypedSettings,
-) -> Result<Ledger, CommandError> {
-    let ledger = open_live(command, run, typed)?.ledger()?;
-    if ledger.is_live() {
-        return Ok(ledger);
-    }
-    Err(CommandError::usage(format!(
-        "run {} is not in progress",
-        ledger.header().run
-    ))
-    .with_help("`idshift status` shows the runs in progress; `idshift resume` goes on with one that was stopped"))
 }
 
 fn not_followed(ledger: &Ledger, number: u64) -> CommandError {

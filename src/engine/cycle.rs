@@ -212,7 +212,6 @@ async fn locate_members<'a, N: WriteLog>(
     let is_decided = context.is_plan() || PriorOutcomes::of(task) == PriorOutcomes::Completed;
     let unsettled = if is_decided || is_unseen {
         None
-
     } else {
         cycle.roll_back().await?
     };

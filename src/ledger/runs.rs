@@ -60,6 +60,9 @@ pub trait Runs: fmt::Debug + Send + Sync {
         self.hold(targets, run)
     }
 
+    /// Whether a living process keeps other runs from this target for this run, as far as that is known.
+    fn is_at(&self, target: &str, run: &str) -> bool;
+
     /// Runs in progress that another process may join.
     fn to_join(&self) -> Result<Vec<RunToJoin>, LedgerError> {
         Ok(Vec::new())

@@ -100,6 +100,14 @@ impl KeptRun {
         Ok(!is_here || folder != self.dir.absolute())
     }
 
+    /// Whether a process has the run: it works on its lines, or is about to, or draws its reports.
+    pub(super) fn is_taken(&self, ledger: &Ledger) -> bool {
+        ledger.is_live()
+            || self
+                .runs
+                .is_at(&ledger.header().target, self.run().as_str())
+    }
+
     /// Removes everything of a run that has not begun.
     pub(super) fn discard(&self) {
         // Remains are visible, but do no harm.

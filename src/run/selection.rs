@@ -5,7 +5,7 @@ use super::error::CommandError;
 use super::kept_run::KeptRun;
 use super::request::SandboxRequest;
 use super::target::{Target, is_in_process, parts};
-use super::values::{catalog, values};
+use super::values::values;
 use crate::config::{TypedSettings, Values};
 use crate::ledger::{Ledger, LedgerError};
 use crate::system::SystemKind;
@@ -23,25 +23,6 @@ pub(crate) struct Selection<'a> {
     pub(crate) fits: &'a dyn Fn(&KeptRun, &Ledger) -> bool,
     /// Whether a later question names the run, so that it is not announced before.
     pub(crate) is_asked: bool,
-}
-
-/// The run with this prefix of its ID, or else the newest run in progress on the given target.
-pub(crate) fn open_live(
-    command: &'static str,
-    run: Option<&str>,
-    typed: &TypedSettings,
-) -> Result<KeptRun, CommandError> {
-    let (catalog, _) = catalog(typed)?;
-    if let Some(run) = run {
-        return Ok(catalog.find(run)?);
-    }
-    let wanted = Selection {
-        command,
-        words: "run in progress",
-        fits: &|_, ledger| ledger.is_live(),
-        is_asked: false,
-    };
-    choose(&catalog, wanted, &given_by(typed)?)
 }
 
 /// What the settings give of a target if no run is named; `None`: any value is suitable.

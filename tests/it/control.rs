@@ -126,6 +126,43 @@ fn a_drained_run_finishes_what_is_under_way_and_can_be_resumed() {
     place.judge_writes();
 }
 
+/// A process that has taken its run has not begun to read orders: here because its ledger is locked.
+#[test]
+fn an_order_to_a_run_that_is_about_to_begin_is_taken() {
+    let place = Place::plume();
+    let child = in_progress(&place, "30/s");
+    place.run(&["drain"]).expect(0);
+    finish(child).expect(4);
+    let run = place.newest_id();
+    let refused = place.run(&["pause", &run]).expect(2);
+    assert!(
+        refused.err.contains("is not in progress"),
+        "{}",
+        refused.err
+    );
+    let none = place.run(&["pause"]).expect(2);
+    assert!(none.err.contains("once its file was read"), "{}", none.err);
+
+    let ledger = rusqlite::Connection::open(place.newest().join("ledger.db")).unwrap();
+    ledger.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let resumed = place
+        .command(&["resume", "--rate", "30/s"])
+        .spawn()
+        .unwrap();
+    wait_for(|| place.run(&["status"]).code == 0);
+    let mut paused = place.command(&["pause"]).spawn().unwrap();
+    let begun = Instant::now();
+    wait_for(|| begun.elapsed() > Duration::from_millis(500));
+    assert!(paused.try_wait().unwrap().is_none(), "it is waited for");
+    ledger.execute_batch("ROLLBACK").unwrap();
+    let paused = finish(paused).expect(0);
+    assert!(paused.out.contains("no call is made"), "{}", paused.out);
+    place.run(&["unpause"]).expect(0);
+    place.run(&["rate", "500/s"]).expect(0);
+    finish(resumed).expect(0);
+    place.judge_writes();
+}
+
 /// The order ends look-ups that are under way, but not units that are under way.
 #[test]
 fn a_drained_run_finishes_a_swap_that_waits_while_look_ups_are_under_way() {

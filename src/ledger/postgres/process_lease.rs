@@ -186,15 +186,13 @@ impl Process {
             .with(gone.to_vec())
     }
 
-    /// Whether a living process has this hold.
-    pub(super) fn is_held(&self, name: &str) -> Result<bool, LedgerError> {
+    /// Whether a living process has this hold for this run.
+    pub(super) fn is_held_for(&self, name: &str, run: &str) -> Result<bool, LedgerError> {
         let sql = "SELECT h.run, q.process, q.host, q.pid, q.machine, 0::bigint, 0::bigint \
                    FROM hold h JOIN process q USING (process) \
-                   WHERE h.name = $1 AND q.held_until + q.grace >= clock_timestamp()";
-        let found = self.rows(
-            Statement::repeatable(sql).with(name.to_owned()),
-            Found::read,
-        )?;
+                   WHERE h.name = $1 AND h.run = $2 AND q.held_until + q.grace >= clock_timestamp()";
+        let ask = Statement::repeatable(sql).with(name.to_owned());
+        let found = self.rows(ask.with(run.to_owned()), Found::read)?;
         Ok(found.iter().any(|one| !self.knows_gone(one)))
     }
 

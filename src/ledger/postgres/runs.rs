@@ -284,6 +284,14 @@ impl Runs for SharedRuns {
         Ok(ExclusiveLock::of((local, shared)))
     }
 
+    fn is_at(&self, target: &str, run: &str) -> bool {
+        let process = self.process();
+        process.is_ok_and(|process| {
+            let held = process.is_held_for(&format!("target {target}"), run);
+            held.unwrap_or(false)
+        })
+    }
+
     fn to_join(&self) -> Result<Vec<RunToJoin>, LedgerError> {
         let process = self.process()?;
         let gone = process.gone_from_all()?;

@@ -385,7 +385,7 @@ impl Store for PgStore {
     fn is_live(&self) -> bool {
         // If this cannot be determined, the run counts as not live: a process that works on it gets the error.
         self.process
-            .is_held(&format!("run {}", self.run))
+            .is_held_for(&format!("run {}", self.run), &self.run)
             .unwrap_or(false)
     }
 

@@ -97,19 +97,24 @@ impl TargetLock {
         }
         Ok(Self { _files: files })
     }
+
+    /// Whether a living process has the lock of this target for this run.
+    pub(super) fn is_held_for(state: &StateDb, target: &str, run: &str) -> bool {
+        state.holder(target).is_ok_and(|holder| holder.run == run)
+            && RunLock::is_held(&lock_of(&state.folder().join(LOCKS), target))
+    }
 }
 
 impl StateDb {
     /// Fails if a process of this machine works on the run, wherever the run's folder is by now: that process has the
     /// lock of the run's target.
     pub fn refuse_if_at_work(&self, run: &RegisteredRun) -> Result<(), LedgerError> {
-        let holder = self.holder(&run.target)?;
-        let lock = lock_of(&self.folder().join(LOCKS), &run.target);
-        if holder.run != run.run || !RunLock::is_held(&lock) {
+        if !TargetLock::is_held_for(self, &run.target, &run.run) {
             return Ok(());
         }
+        let lock = lock_of(&self.folder().join(LOCKS), &run.target);
         Err(LedgerError::Held {
-            holder,
+            holder: self.holder(&run.target)?,
             lock: lock.display().to_string(),
             free_in: None,
         })

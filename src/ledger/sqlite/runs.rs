@@ -122,6 +122,11 @@ impl Runs for LocalRuns {
         }
     }
 
+    fn is_at(&self, target: &str, run: &str) -> bool {
+        let state = self.state.as_ref();
+        state.is_some_and(|state| TargetLock::is_held_for(state, target, run))
+    }
+
     fn next_epoch(&self, above: u64) -> Result<u64, LedgerError> {
         let state = self.state.as_ref();
         state.map_or(Ok(above + 1), |state| state.next_epoch(above))

@@ -89,6 +89,10 @@ impl Runs for Elsewhere {
         self.records.hold(targets, run)
     }
 
+    fn is_at(&self, _target: &str, _run: &str) -> bool {
+        false
+    }
+
     fn next_epoch(&self, above: u64) -> Result<u64, LedgerError> {
         self.records.next_epoch(above)
     }

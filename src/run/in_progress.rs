@@ -1,0 +1,66 @@
+//! Finds a run in progress, for whoever looks at it or gives it orders.
+
+use super::error::CommandError;
+use super::kept_run::KeptRun;
+use super::selection::{Selection, choose, given_by};
+use super::values::catalog;
+use crate::config::TypedSettings;
+use crate::ledger::Ledger;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// A process that has taken a run takes orders within this time, unless it has much to read before.
+const BEGINNING: Duration = Duration::from_secs(5);
+const EVERY: Duration = Duration::from_millis(50);
+
+/// The run with this prefix of its ID, or else the newest run in progress on the given target.
+pub(crate) fn open_live(
+    command: &'static str,
+    run: Option<&str>,
+    typed: &TypedSettings,
+) -> Result<KeptRun, CommandError> {
+    let (catalog, _) = catalog(typed)?;
+    if let Some(run) = run {
+        return Ok(catalog.find(run)?);
+    }
+    let wanted = Selection {
+        command,
+        words: "run in progress",
+        fits: &|dir, ledger| dir.is_taken(ledger),
+        is_asked: false,
+    };
+    choose(&catalog, wanted, &given_by(typed)?).map_err(|none| match none.help {
+        None => none.with_help("a run that was begun just now is there once its file was read"),
+        Some(_) => none,
+    })
+}
+
+/// The ledger of that run, once a process takes orders there: one that has taken the run does so a moment later.
+pub(crate) fn open_for_orders(
+    command: &'static str,
+    run: Option<&str>,
+    typed: &TypedSettings,
+) -> Result<Ledger, CommandError> {
+    let run = open_live(command, run, typed)?;
+    let ledger = run.ledger()?;
+    let id = &ledger.header().run;
+    let asked = Instant::now();
+    while !ledger.is_live() {
+        if !run.is_taken(&ledger) {
+            return Err(CommandError::usage(format!("run {id} is not in progress")).with_help(
+                "`idshift status` shows the runs in progress; `idshift resume` goes on with one that was stopped",
+            ));
+        }
+        if asked.elapsed() > BEGINNING {
+            let words = format!(
+                "the process that has run {id} takes no orders now: it is about to begin, or draws the reports"
+            );
+            return Err(CommandError::usage(words).with_help(format!(
+                "`idshift status {id}` shows how it stands; then give the order again"
+            )));
+        }
+        // Another process is waited for, and nothing tells when it begins.
+        thread::park_timeout(EVERY);
+    }
+    Ok(ledger)
+}
