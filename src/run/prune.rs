@@ -9,174 +9,17 @@ use super::input_plan;
 use super::kept_run::KeptRun;
 use super::line_digest::{RequestDigest, request_digest};
 use super::replaced::replaced_at_locations;
+use super::retention::{FILES, Retention, candidates};
 use super::saved_settings::SavedSettings;
 use crate::domain::{Change, CustomerId, LocationId, Outcome, Status, Transition, Unchanged};
-use crate::ledger::{
-    ExclusiveLock, Header, Ledger, Pruned, Remains, RemovedFile, RunDir, RunKind, State,
-};
+use crate::ledger::{ExclusiveLock, Ledger, Pruned, Remains, RemovedFile, RunKind, State};
 use crate::plan::Shape;
 use crate::report::{half_done, run_status, stamp};
 use crate::system::SystemKind;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
 use std::time::Duration;
-
-/// The files of a run's folder beside its ledger. The input is the last one: while it exists, pruning is not complete.
-const FILES: [&str; 5] = [
-    "results.csv",
-    "failures.csv",
-    "report.html",
-    "summary.json",
-    "input.csv",
-];
-
-/// Which runs are pruned.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Retention {
-    /// Runs that ended longer ago than this are pruned.
-    pub(crate) older_than: Duration,
-    /// This many of the newest runs of each target are kept whatever their age.
-    pub(crate) keep_last: usize,
-}
-
-/// A run that is old enough, and whether it is pruned.
-pub(crate) struct Candidate<'a> {
-    pub(crate) entry: &'a Entry,
-    /// Why it stays as it is; `None`: it is pruned.
-    pub(crate) kept: Option<String>,
-    /// The size of the files that would be removed from this machine; `None`: it has none of this run.
-    pub(crate) bytes: Option<u64>,
-}
-
-/// Returns the runs that are old enough, the oldest first. `within`: only runs in this folder are pruned, but all runs of
-/// the catalog count as runs that may refer to others.
-pub(crate) fn candidates<'a>(
-    catalog: &'a RunCatalog,
-    within: &Path,
-    retention: Retention,
-    now_ms: i64,
-) -> Result<Vec<Candidate<'a>>, CommandError> {
-    let mut rules = Rules::default();
-    let mut found = Vec::new();
-    for entry in &catalog.entries {
-        let ledger = entry.ledger()?;
-        let is_complete = ledger.pruned()?.is_some() && !entry.dir.local_input().exists();
-        let progress = ledger.progress()?;
-        let ended_ms = progress.finished_at_ms.unwrap_or(progress.started_at_ms);
-        let age_ms = u128::from(u64::try_from(now_ms - ended_ms).unwrap_or(0));
-        let is_young = age_ms < retention.older_than.as_millis();
-        let kept = if ledger.pruned()?.is_some() {
-            None
-        } else {
-            rules.why_kept(entry, &ledger, retention.keep_last)?
-        };
-        let stays = is_young || kept.is_some();
-        if stays && !is_complete {
-            rules.keeps(entry, &ledger)?;
-        }
-        let is_here = entry.dir.path().parent() == Some(within);
-        if is_young || !is_here || is_complete {
-            continue;
-        }
-        found.push(Candidate {
-            entry,
-            kept,
-            bytes: bytes(&entry.dir),
-        });
-    }
-    found.reverse();
-    Ok(found)
-}
-
-/// What the runs that were examined so far, the newest first, say about older ones.
-#[derive(Default)]
-struct Rules {
-    seen: HashMap<String, usize>,
-    /// The newest good reconciles: the file and the target of each.
-    good: Vec<(InputIdentity, String)>,
-    /// By the ID of a run: the first kept run that undoes it.
-    referred: HashMap<String, String>,
-}
-
-impl Rules {
-    /// Returns why a run is kept whatever its age; `None`: nothing keeps it.
-    fn why_kept(
-        &mut self,
-        entry: &Entry,
-        ledger: &Ledger,
-        keep_last: usize,
-    ) -> Result<Option<String>, CommandError> {
-        let header = &entry.header;
-        let seen = self.seen.entry(header.target.clone()).or_default();
-        *seen += 1;
-        let is_of_newest = *seen <= keep_last;
-        let state = run_status::state(&ledger.progress()?, ledger);
-        let is_good = header.kind == RunKind::Reconcile && state == State::Finished;
-        let is_newest_good = is_good && self.is_newest_good(header);
-        if ledger.is_live() {
-            return Ok(Some("it is in progress".to_owned()));
-        }
-        match state {
-            State::Created | State::Running | State::Stopped | State::Interrupted => {
-                return Ok(Some(
-                    "it is unfinished: `idshift resume` continues it".to_owned(),
-                ));
-            }
-            State::Planned => return Ok(Some("it is a plan that was not carried out".to_owned())),
-            State::Finished => {}
-        }
-        if ledger.leaves_temporary_id()? {
-            return Ok(Some("a customer may still have a temporary ID".to_owned()));
-        }
-        if let Some(by) = self.referred.get(&header.run) {
-            return Ok(Some(format!("run {by}, which undoes it, is kept")));
-        }
-        if is_newest_good {
-            return Ok(Some(
-                "it is the newest good reconcile of its file".to_owned(),
-            ));
-        }
-        if is_of_newest {
-            return Ok(Some(format!(
-                "it is one of the newest {keep_last} of its target"
-            )));
-        }
-        Ok(None)
-    }
-
-    /// Returns whether no newer good reconcile of the same file and target was examined before, and remembers this one.
-    fn is_newest_good(&mut self, header: &Header) -> bool {
-        let identity = InputIdentity::of_run(header);
-        let is_known = self
-            .good
-            .iter()
-            .any(|(other, target)| *target == header.target && other.is_same_file(&identity));
-        if !is_known {
-            self.good.push((identity, header.target.clone()));
-        }
-        !is_known
-    }
-
-    /// Remembers that a kept run keeps the run that it undoes.
-    fn keeps(&mut self, entry: &Entry, ledger: &Ledger) -> Result<(), CommandError> {
-        if ledger.pruned()?.is_none()
-            && let Some(parent) = &entry.header.parent
-        {
-            let by = entry.header.run.clone();
-            self.referred.entry(parent.clone()).or_insert(by);
-        }
-        Ok(())
-    }
-}
-
-fn bytes(dir: &RunDir) -> Option<u64> {
-    let size = |name: &&str| Some(std::fs::metadata(dir.path().join(name)).ok()?.len());
-    FILES
-        .iter()
-        .filter_map(size)
-        .reduce(|all, bytes| all + bytes)
-}
 
 /// Reduces a run to its compact record. `keeps_summary`: keeps summary.json, to report a night without changes.
 pub(crate) fn reduce(
@@ -384,8 +227,8 @@ fn strip(
     Ok(ledger.strip(hold, Some(&keeps_found))?)
 }
 
-/// After a good reconcile, reduces earlier reconciles of the same file and target that changed nothing and had no failures.
-/// Their summaries and the digests of their files are kept.
+/// Earlier reconciles of the same file and target in which nothing was changed and nothing failed, or that were stopped before
+/// their first write, once a newer good one is there: a summary and the digests of their files are left.
 pub(super) fn reduce_idle(
     newest: &Ledger,
     catalog: &RunCatalog,
@@ -404,7 +247,11 @@ pub(super) fn reduce_idle(
         }
         let ledger = entry.ledger()?;
         let progress = ledger.progress()?;
-        let is_idle = progress.state == State::Finished && progress.exit_code == Some(0);
+        let is_idle = match run_status::state(&progress, &ledger) {
+            State::Finished => progress.exit_code == Some(0),
+            State::Stopped | State::Interrupted => !entry.dir.is_taken(&ledger),
+            State::Created | State::Running | State::Planned => false,
+        };
         if is_idle && (ledger.pruned()?.is_none() || entry.dir.local_input().exists()) {
             drop(ledger);
             reduce_beside(entry, catalog, Some(newest), true, now_ms)?;

@@ -10,7 +10,8 @@ use super::feeder::PassInput;
 use super::input_identity::InputIdentity;
 use super::last_reconcile::{LastReconcile, SkippedLines};
 use super::prepared_run::{Task, Work};
-use super::request::Request;
+use super::request::{Output, Request};
+use super::retention::to_finish;
 use super::suppress;
 use super::values::values;
 use crate::ledger::{Ledger, RunKind, State};
@@ -42,6 +43,7 @@ pub(crate) fn reconcile(
         request,
         writes: true,
     })?;
+    tell_unfinished(&new, request.output)?;
     let last = last_good(&new)?;
     let round = last.as_ref().map_or(0, |last| last.round + 1);
     new.run.ledger.set_audit_round(round)?;
@@ -77,6 +79,44 @@ pub(crate) fn reconcile(
         ..Task::of(request, "reconcile", Work::PlanThenApply)
     };
     new.prepared(known, task).execute()
+}
+
+/// Says what becomes of earlier reconciles of the file that were stopped.
+fn tell_unfinished(new: &NewRun, output: Output) -> Result<(), CommandError> {
+    let mine = InputIdentity::of_run(new.run.ledger.header());
+    let (keys, catalog) = (new.claim.keys(), &new.claim.catalog);
+    for entry in catalog.others(new.run.dir.run().as_str(), &keys) {
+        let its = &entry.header;
+        if its.kind != RunKind::Reconcile || !mine.is_same_file(&InputIdentity::of_run(its)) {
+            continue;
+        }
+        // Those that cannot be read are named where their writes are looked at.
+        let Ok(ledger) = entry.ledger() else {
+            continue;
+        };
+        let is_unfinished = match ledger.progress()?.state {
+            State::Created | State::Running | State::Stopped | State::Interrupted => {
+                ledger.pruned()?.is_none()
+            }
+            State::Planned | State::Finished => false,
+        };
+        if !is_unfinished {
+            continue;
+        }
+        let run = &its.run;
+        match to_finish(entry, catalog) {
+            // Also with --quiet.
+            Some(to_do) => ui::warning(&ui::visible(&format!(
+                "run {run}, an earlier reconcile of this file, has written and was not finished; this run compares all lines \
+                 again, and leaves run {run} as it is: {to_do}"
+            ))),
+            None if output.quiet => {}
+            None => ui::note(&format!(
+                "run {run}, an earlier reconcile of this file, was stopped and left nothing to finish; this run takes its place"
+            )),
+        }
+    }
+    Ok(())
 }
 
 /// Parses the share: `1/7` means that each line is looked up at least every seventh night.

@@ -32,7 +32,9 @@ fn is_unfinished(dir: &KeptRun, ledger: &Ledger) -> bool {
     let begun = ledger
         .progress()
         .is_ok_and(|progress| match progress.state {
-            State::Created | State::Running | State::Stopped | State::Interrupted => true,
+            State::Created | State::Running | State::Stopped | State::Interrupted => {
+                ledger.pruned().is_ok_and(|pruned| pruned.is_none())
+            }
             // If the run was killed before its reports were written, its failures have not been reported.
             State::Finished => !is_reported(dir, ledger),
             State::Planned => false,

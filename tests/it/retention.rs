@@ -1,6 +1,6 @@
 //! What remains of old runs, and how much disk space a night takes.
 
-use crate::support::{Place, named};
+use crate::support::{Place, finish, named};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -285,4 +285,62 @@ fn a_profile_prunes_at_the_end_of_each_of_its_runs() {
     assert!(place.newest().join("results.csv").exists());
     place.run(&["resume"]).expect(2);
     assert_eq!(place.run(&["runs", "show", &id]).expect(0).err, "");
+}
+
+fn pruned(place: &Place) -> serde_json::Value {
+    let prune = ["runs", "prune", "--older-than", "0s", "--dry-run", "--json"];
+    place.run(&prune).expect(0).json()
+}
+
+/// Its first night would change most lines, which `--max-changes` does not allow.
+#[test]
+fn a_night_that_was_stopped_before_its_first_write_is_replaced_by_the_next_one() {
+    let place = Place::plume();
+    let file = place.moves(20);
+    let guarded = ["reconcile", &file, "--yes", "--max-changes", "5%"];
+    place.run(&guarded).expect(4);
+    let (stopped, id) = (place.newest(), place.newest_id());
+    let shown = pruned(&place);
+    assert!(shown.to_string().contains(&id), "{shown}");
+    assert!(!shown.to_string().contains("unfinished"), "{shown}");
+    let night = place.run(&["reconcile", &file, "--yes"]).expect(0);
+    let told = format!("run {id}, an earlier reconcile of this file, was stopped");
+    assert!(night.err.contains(&told), "{}", night.err);
+    assert!(!files(&stopped).contains(&"input.csv".to_owned()));
+    let next = place.run(&["reconcile", &file, "--yes"]).expect(0);
+    assert!(!next.err.contains(&id), "{}", next.err);
+    let none = place.run(&["resume"]).expect(2);
+    assert!(none.err.contains("no unfinished run"), "{}", none.err);
+}
+
+#[test]
+fn a_night_that_was_stopped_after_a_write_is_named_until_it_is_finished_or_undone() {
+    let place = Place::plume();
+    let file = place.moves(60);
+    let slowly = ["reconcile", &file, "--yes", "--rate", "40/s"];
+    let child = place.command(&slowly).spawn().unwrap();
+    let begun = Instant::now();
+    while place.patches() < 3 {
+        assert!(begun.elapsed() < Duration::from_secs(60), "it never wrote");
+        std::thread::yield_now();
+    }
+    place.run(&["drain"]).expect(0);
+    finish(child).expect(4);
+    let id = place.newest_id();
+    let commands = [
+        format!("`idshift resume {id}` finishes it"),
+        format!("`idshift undo {id}` restores"),
+    ];
+    let night = place
+        .run(&["reconcile", &file, "--yes", "--quiet"])
+        .expect(0);
+    for command in &commands {
+        assert!(night.err.contains(command), "{}", night.err);
+        let shown = pruned(&place);
+        assert!(shown.to_string().contains(command), "{shown}");
+    }
+    place.run(&["resume", &id]).expect(0);
+    let next = place.run(&["reconcile", &file, "--yes"]).expect(0);
+    assert!(!next.err.contains(&id), "{}", next.err);
+    place.judge_writes();
 }

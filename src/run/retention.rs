@@ -1,0 +1,184 @@
+//! Which runs are pruned, and why others stay whatever their age.
+
+use super::catalog::{Entry, RunCatalog};
+use super::error::CommandError;
+use super::input_identity::InputIdentity;
+use crate::ledger::{Header, Ledger, RunDir, RunKind, State};
+use crate::report::run_status;
+use std::collections::HashMap;
+use std::path::Path;
+use std::time::Duration;
+
+/// What a run's folder has beside its ledger. The input is the last: while it is there, the work is not complete.
+pub(super) const FILES: [&str; 5] = [
+    "results.csv",
+    "failures.csv",
+    "report.html",
+    "summary.json",
+    "input.csv",
+];
+
+/// Which runs are pruned.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Retention {
+    /// Those that ended longer ago than this.
+    pub(crate) older_than: Duration,
+    /// But never this many of the newest runs of each target.
+    pub(crate) keep_last: usize,
+}
+
+/// A run that is old enough, and what becomes of it.
+pub(crate) struct Candidate<'a> {
+    pub(crate) entry: &'a Entry,
+    /// Why it stays as it is; `None`: it is pruned.
+    pub(crate) kept: Option<String>,
+    /// The size of the files that would be removed from this machine; `None`: it has none of this run.
+    pub(crate) bytes: Option<u64>,
+}
+
+/// The runs that are old enough, the oldest first. `within`: only runs in this folder are pruned; all runs of the catalog
+/// count for what refers to what.
+pub(crate) fn candidates<'a>(
+    catalog: &'a RunCatalog,
+    within: &Path,
+    retention: Retention,
+    now_ms: i64,
+) -> Result<Vec<Candidate<'a>>, CommandError> {
+    let mut rules = Rules::default();
+    let mut found = Vec::new();
+    for entry in &catalog.entries {
+        let ledger = entry.ledger()?;
+        let is_complete = ledger.pruned()?.is_some() && !entry.dir.local_input().exists();
+        let progress = ledger.progress()?;
+        let ended_ms = progress.finished_at_ms.unwrap_or(progress.started_at_ms);
+        let age_ms = u128::from(u64::try_from(now_ms - ended_ms).unwrap_or(0));
+        let is_young = age_ms < retention.older_than.as_millis();
+        let kept = if ledger.pruned()?.is_some() {
+            None
+        } else {
+            rules.why_kept((entry, &ledger), catalog, retention.keep_last)?
+        };
+        let stays = is_young || kept.is_some();
+        if stays && !is_complete {
+            rules.keeps(entry, &ledger)?;
+        }
+        let is_here = entry.dir.path().parent() == Some(within);
+        if is_young || !is_here || is_complete {
+            continue;
+        }
+        found.push(Candidate {
+            entry,
+            kept,
+            bytes: bytes(&entry.dir),
+        });
+    }
+    found.reverse();
+    Ok(found)
+}
+
+/// What the runs that were looked at so far, the newest first, say about older ones.
+#[derive(Default)]
+struct Rules {
+    seen: HashMap<String, usize>,
+    /// The newest good reconciles: the file and the target of each.
+    good: Vec<(InputIdentity, String)>,
+    /// Runs that a kept run restores, and the first of those.
+    referred: HashMap<String, String>,
+}
+
+impl Rules {
+    /// Why a run stays whatever its age.
+    fn why_kept(
+        &mut self,
+        (entry, ledger): (&Entry, &Ledger),
+        catalog: &RunCatalog,
+        keep_last: usize,
+    ) -> Result<Option<String>, CommandError> {
+        let header = &entry.header;
+        let seen = self.seen.entry(header.target.clone()).or_default();
+        *seen += 1;
+        let is_of_newest = *seen <= keep_last;
+        let state = run_status::state(&ledger.progress()?, ledger);
+        let is_good = header.kind == RunKind::Reconcile && state == State::Finished;
+        let is_newest_good = is_good && self.is_newest_good(header);
+        if ledger.is_live() {
+            return Ok(Some("it is in progress".to_owned()));
+        }
+        match state {
+            State::Created | State::Running | State::Stopped | State::Interrupted => {
+                // Its process may be about to begin.
+                if entry.dir.is_taken(ledger) {
+                    return Ok(Some("it is in progress".to_owned()));
+                }
+                if let Some(to_do) = to_finish(entry, catalog) {
+                    return Ok(Some(format!("it is unfinished and has written: {to_do}")));
+                }
+            }
+            State::Planned => return Ok(Some("it is a plan that was not carried out".to_owned())),
+            State::Finished => {}
+        }
+        if ledger.leaves_temporary_id()? {
+            return Ok(Some("a customer may still have a temporary ID".to_owned()));
+        }
+        if let Some(by) = self.referred.get(&header.run) {
+            return Ok(Some(format!("run {by}, which undoes it, is kept")));
+        }
+        if is_newest_good {
+            return Ok(Some(
+                "it is the newest good reconcile of its file".to_owned(),
+            ));
+        }
+        if is_of_newest {
+            return Ok(Some(format!(
+                "it is one of the newest {keep_last} of its target"
+            )));
+        }
+        Ok(None)
+    }
+
+    /// Whether no newer good reconcile of the same file and target was seen; from now on there is one.
+    fn is_newest_good(&mut self, header: &Header) -> bool {
+        let identity = InputIdentity::of_run(header);
+        let is_known = self
+            .good
+            .iter()
+            .any(|(other, target)| *target == header.target && other.is_same_file(&identity));
+        if !is_known {
+            self.good.push((identity, header.target.clone()));
+        }
+        !is_known
+    }
+
+    /// A run that stays keeps the run that it restores.
+    fn keeps(&mut self, entry: &Entry, ledger: &Ledger) -> Result<(), CommandError> {
+        if ledger.pruned()?.is_none()
+            && let Some(parent) = &entry.header.parent
+        {
+            let by = entry.header.run.clone();
+            self.referred.entry(parent.clone()).or_insert(by);
+        }
+        Ok(())
+    }
+}
+
+/// What is to be done about a run that is unfinished; `None`: nothing, since it has written nothing, or it was undone.
+pub(super) fn to_finish(entry: &Entry, catalog: &RunCatalog) -> Option<String> {
+    let is_undone = catalog.undos_of(&entry.header.run).next().is_some();
+    if !entry.has_writes || is_undone {
+        return None;
+    }
+    let commands = entry.commands();
+    Some(format!(
+        "`{}` finishes it, `{}` restores what it has changed",
+        commands.resume(&[]),
+        commands.undo()
+    ))
+}
+
+fn bytes(dir: &RunDir) -> Option<u64> {
+    let size = |name: &&str| Some(std::fs::metadata(dir.path().join(name)).ok()?.len());
+    FILES
+        .iter()
+        .filter_map(size)
+        .reduce(|all, bytes| all + bytes)
+}
