@@ -112,13 +112,7 @@ pub(crate) fn choose(
                 let ledger = entry.ledger();
                 ledger.is_ok_and(|ledger| (wanted.fits)(&entry.dir, &ledger))
             });
-            Err(match elsewhere.first() {
-                None => none.into(),
-                Some(_) => CommandError::from(none).with_help(format!(
-                    "on other targets there are: {}. Name the run that is meant",
-                    list(&elsewhere)
-                )),
-            })
+            Err(only_elsewhere(wanted, given, &elsewhere, catalog).unwrap_or_else(|| none.into()))
         }
         [one] => Ok(one.dir.clone().checked()?),
         several => Err(CommandError::usage(format!(
@@ -128,6 +122,32 @@ pub(crate) fn choose(
         ))
         .with_help("name the run, or the target with --profile or --base-url")),
     }
+}
+
+/// Says that all suitable runs are on other targets; `None`: there are none.
+fn only_elsewhere(
+    wanted: Selection<'_>,
+    given: &Given,
+    elsewhere: &[&Entry],
+    catalog: &RunCatalog,
+) -> Option<CommandError> {
+    let newest = elsewhere.first()?;
+    let (place, words) = (catalog.place(), wanted.words);
+    let in_process = |one: &&Entry| is_in_process(&one.header.target);
+    if given.in_process == Some(false) && elsewhere.iter().all(in_process) {
+        let (command, run) = (wanted.command, newest.dir.run());
+        let none = format!(
+            "no {words} in {place} but on a stand-in (--sandbox), which ended with its process"
+        );
+        return Some(CommandError::usage(none).with_help(format!(
+            "`idshift {command} {run} --sandbox` starts a new stand-in, filled as the run's record says"
+        )));
+    }
+    let none = format!("no {words} on this target in {place}");
+    Some(CommandError::usage(none).with_help(format!(
+        "on other targets there are: {}. Name the run that is meant",
+        list(elsewhere)
+    )))
 }
 
 fn list(runs: &[&Entry]) -> String {

@@ -279,3 +279,30 @@ fn what_a_sandbox_offers_to_try_works() {
         assert!(changed, "{system}: {:?}", place.verdicts());
     }
 }
+
+/// Where all runs were rehearsals on a stand-in, some have written something, and the command that is printed works.
+#[test]
+fn a_command_without_a_run_says_that_all_runs_were_on_a_stand_in() {
+    let place = Place::plume();
+    let file = place.moves(3);
+    let nothing = place.run(&["verify"]).expect(2);
+    assert!(
+        nothing.err.contains("no run that wrote something in "),
+        "{}",
+        nothing.err
+    );
+    place.run(&["apply", &file, "--yes", "--sandbox"]).expect(0);
+    let id = place.newest_id();
+    for command in ["verify", "undo"] {
+        let said = place.run(&[command]).expect(2).err;
+        assert!(said.contains("but on a stand-in (--sandbox)"), "{said}");
+        let next = format!("idshift {command} {id} --sandbox");
+        assert!(said.contains(&format!("`{next}`")), "{said}");
+        typed(&place, &next).expect(0);
+    }
+    let said = place
+        .run(&["verify", "--sandbox", "--system", "adobe"])
+        .expect(2)
+        .err;
+    assert!(said.contains("on this target"), "{said}");
+}
