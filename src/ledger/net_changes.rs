@@ -7,7 +7,7 @@ use super::store::WritesOf;
 use super::write_columns::WriteSketch;
 use super::write_fold::{fold, fold_one};
 use super::{Ledger, LedgerError, LineSet, Verdict, WriteRecord};
-use crate::domain::{Line, NetChange};
+use crate::domain::{Line, NetChange, NetValue};
 use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
 use std::vec;
@@ -123,6 +123,19 @@ impl Ledger {
             }
         }
         Ok(false)
+    }
+
+    /// How many customers had a temporary ID of the run and have another account ID than before it: one for each swap that is
+    /// in place.
+    pub fn swaps_in_place(&self) -> Result<u64, LedgerError> {
+        let order = self.write_order_with(WritesOf::Temporary)?;
+        let mut swaps = 0;
+        for changes in self.net_changes_in(&order) {
+            let changes = changes?;
+            let mut values = changes.iter().map(|net| &net.value);
+            swaps += u64::from(values.any(|value| matches!(value, NetValue::Account { .. })));
+        }
+        Ok(swaps)
     }
 
     /// The writes of the wanted customers, the numbers of those without a known result, and those that rename.

@@ -199,7 +199,7 @@ mod tests {
         let question = Question {
             what: "apply moves.csv".to_owned(),
             counts: "12 lines: 12 new account IDs".to_owned(),
-            forecast: Some(Forecast::of_changes(12, 0, (12, 12), &resolved)),
+            forecast: Some(Forecast::of_changes((12, 0), 0, (12, 12), &resolved)),
             looked: false,
             resolved: &resolved,
             base_url: "https://api.example.com",

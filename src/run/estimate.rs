@@ -80,19 +80,18 @@ impl Forecast {
     /// Estimates the most that a file can take, before any customer is looked up.
     pub(super) fn of_file(draft: &InputPlan, resolved: &Resolved) -> Self {
         let counts = &draft.counts;
-        let mut forecast = Self::of_changes(
-            counts.renames + counts.clears,
+        Self::of_changes(
+            (counts.renames + counts.clears, counts.swaps + counts.cycles),
             counts.locations,
             (counts.lines, draft.without_customer),
             resolved,
-        );
-        forecast.temporary_writes = counts.swaps + counts.cycles;
-        forecast
+        )
     }
 
-    /// Estimates these writes and their look-ups. `searched`: number of lines without the system's ID of the customer.
+    /// What these writes take, and the look-ups before them: of account IDs, in as many swaps and longer cycles, and at
+    /// locations. Of all lines, `searched` name no customer by the system's ID.
     pub(super) fn of_changes(
-        accounts: u64,
+        (accounts, swaps): (u64, u64),
         locations: u64,
         (lines, searched): (u64, u64),
         resolved: &Resolved,
@@ -106,10 +105,11 @@ impl Forecast {
         });
         Self {
             account_writes: accounts,
+            temporary_writes: swaps,
             location_writes: locations,
             find: lookups.find,
             read: lookups.read,
-            ..Self::default()
+            emails: 0,
         }
     }
 
@@ -262,24 +262,28 @@ mod tests {
     #[test]
     fn every_write_to_adobe_reads_first() {
         let adobe = Forecast::of_changes(
-            100,
+            (100, 0),
             0,
             (100, 100),
             &Resolved::example(&[("system", "adobe")]),
         );
         assert_eq!((adobe.read, adobe.find, adobe.calls()), (101, 4, 205));
-        let plume = Forecast::of_changes(100, 20, (120, 120), &Resolved::example(&[]));
+        let plume = Forecast::of_changes((100, 0), 20, (120, 120), &Resolved::example(&[]));
         assert_eq!((plume.read, plume.find, plume.calls()), (0, 3, 123));
         // With single look-ups, the locations of each customer are requested as well.
         let each = Forecast::of_changes(
-            100,
+            (100, 0),
             20,
             (120, 120),
             &Resolved::example(&[("lookup", "each")]),
         );
         assert_eq!((each.read, each.find, each.calls()), (20, 120, 260));
-        let named =
-            Forecast::of_changes(100, 20, (120, 0), &Resolved::example(&[("lookup", "each")]));
+        let named = Forecast::of_changes(
+            (100, 0),
+            20,
+            (120, 0),
+            &Resolved::example(&[("lookup", "each")]),
+        );
         assert_eq!((named.read, named.find, named.calls()), (120, 0, 240));
     }
 }

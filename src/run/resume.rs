@@ -24,6 +24,7 @@ use super::values::catalog;
 use crate::domain::{Change, Line};
 use crate::engine::{History, NewerRequests};
 use crate::ledger::{Ledger, LineSet, Phase, Progress, RunKind, State};
+use crate::plan::Shape;
 use crate::report::tells_the_end;
 use crate::ui;
 use std::sync::Arc;
@@ -186,7 +187,7 @@ fn consent(
         what: format!("resume run {} ({})", header.run, open::described(ledger)),
         counts,
         forecast: Some(Forecast::of_changes(
-            open.accounts,
+            (open.accounts, open.swaps),
             open.locations,
             (open.lines, if rest.looked { 0 } else { open.searched }),
             &known.resolved,
@@ -219,6 +220,8 @@ struct OpenChanges {
     /// The number of these lines that do not name their customer by the system's ID.
     searched: u64,
     accounts: u64,
+    /// Swaps and longer cycles of them.
+    swaps: u64,
     locations: u64,
 }
 
@@ -233,7 +236,12 @@ fn open_changes(known: &OpenRun, rest: &Rest) -> Result<OpenChanges, CommandErro
         Some(planned) => planned.contains(line),
         None => !done.contains(line),
     };
-    let mut open = OpenChanges::default();
+    let cycles = known.draft.units.values();
+    let cycles = cycles.filter(|unit| unit.shape == Shape::Cycle && unit.lines().any(is_open));
+    let mut open = OpenChanges {
+        swaps: u64::try_from(cycles.count()).unwrap_or(u64::MAX),
+        ..OpenChanges::default()
+    };
     for batch in known.draft.table.batches()? {
         let changes = batch?.into_iter().filter_map(|row| row.change);
         for change in changes.filter(|change: &Change| is_open(change.line)) {

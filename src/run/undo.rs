@@ -79,7 +79,7 @@ pub(crate) fn undo(run: Option<&str>, request: &Request) -> Result<Exit, Command
     for words in cannot_undo.words() {
         counts.push_str(&format!("\n  {words}"));
     }
-    let estimate = Forecast::of_changes(accounts, locations, (lines, 0), &known.resolved);
+    let estimate = back.counts.forecast(&known.resolved);
     let question = Question {
         what: format!(
             "undo run {parent} ({}, {})",

@@ -3,9 +3,11 @@
 
 use super::clock;
 use super::error::CommandError;
+use super::estimate::Forecast;
 use super::exit_code::Exit;
 use super::hashing::Hashing;
 use super::line_summary::WrittenLines;
+use crate::config::Resolved;
 use crate::domain::{Change, Failed, Line, NetChange, NewAccount, Outcome, Status};
 use crate::input::cell::push_quoted;
 use crate::ledger::{Ledger, LedgerError, NewLedger, PrivateFile, RunDir, WriteOrder};
@@ -31,6 +33,8 @@ pub(super) struct UndoCounts {
     pub(super) lines: u64,
     pub(super) accounts: u64,
     pub(super) locations: u64,
+    /// Account IDs that are exchanged: for each exchange, one customer is parked.
+    pub(super) swaps: u64,
     /// Number of lines that remove an account ID.
     pub(super) clears: u64,
     /// The changes that cannot be undone; each has its own line, which only says so.
@@ -38,6 +42,12 @@ pub(super) struct UndoCounts {
 }
 
 impl UndoCounts {
+    /// What restoring it takes.
+    pub(super) fn forecast(&self, resolved: &Resolved) -> Forecast {
+        let accounts = (self.accounts, self.swaps);
+        Forecast::of_changes(accounts, self.locations, (self.lines, 0), resolved)
+    }
+
     fn add(&mut self, line: &Inverse) {
         let change = &line.change;
         self.lines += 1;
@@ -62,6 +72,7 @@ impl UndoLines {
         let mut counts = UndoCounts {
             lines: renamed,
             accounts: renamed,
+            swaps: ledger.swaps_in_place()?,
             ..UndoCounts::default()
         };
         each_inverse(ledger, &others, can_clear, |line| {

@@ -518,6 +518,14 @@ fn what_a_plan_forecasts_is_what_carrying_it_out_takes() {
             done["calls"][kind].as_u64().unwrap() - planned["calls"][kind].as_u64().unwrap()
         };
         assert_eq!(forecast["writes"], took("write"), "{system} {more:?}");
+        let undone = all(&["undo", run, "--yes"]).expect(0).json();
+        let ledger = rusqlite::Connection::open(place.newest().join("ledger.db")).unwrap();
+        let estimate: String = ledger
+            .query_row("SELECT estimate FROM progress", (), |row| row.get(0))
+            .unwrap();
+        let estimate: serde_json::Value = serde_json::from_str(&estimate).unwrap();
+        assert_eq!(estimate["temporary_writes"], temporary, "{estimate}");
+        assert_eq!(estimate["writes"], undone["calls"]["write"], "{estimate}");
         let foreseen = ["find", "read"].map(|kind| forecast[kind].as_u64().unwrap());
         let foreseen: u64 = foreseen.iter().sum();
         let looked = took("find") + took("read");
