@@ -92,7 +92,7 @@ mod tests {
         ] {
             let error = text.parse::<Shard>().unwrap_err().to_string();
             assert!(
-                error.starts_with(&format!("`{text}` is no shard")),
+                error.starts_with(&format!("`{text}` is not a shard")),
                 "{error}"
             );
         }

@@ -255,7 +255,7 @@ fn a_killed_run_says_what_is_known_of_each_line() {
         ),
         ("c1", "corr-2")
     );
-    assert!(rows[1]["idshift_message"].contains("it was written"));
+    assert!(rows[1]["idshift_message"].contains("only a part of this line was written"));
 }
 
 #[test]

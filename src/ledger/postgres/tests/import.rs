@@ -319,7 +319,7 @@ fn an_import_that_breaks_off_leaves_no_run_and_the_next_one_is_whole() {
     assert_eq!(moved.differs_from(&there).unwrap(), None);
     drop(moved);
     assert!(
-        said(both.import()).contains("or the run"),
+        said(both.import()).contains("took over the run or its target"),
         "there is one copy"
     );
 }
