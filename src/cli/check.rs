@@ -15,7 +15,7 @@ pub(super) fn run(options: &CheckOptions, console: Console) -> Result<Exit, Comm
     let Checked { draft, settings } = match check(&options.file, &request) {
         Ok(checked) => checked,
         Err(Unread::Input(error)) if console.output.json => {
-            ui::out(&document(Exit::NothingDone, refused(&error)));
+            ui::out_as_is(&document(Exit::NothingDone, refused(&error)));
             return Ok(Exit::NothingDone);
         }
         Err(Unread::Input(error)) => return Err(error.into()),
@@ -31,7 +31,7 @@ pub(super) fn run(options: &CheckOptions, console: Console) -> Result<Exit, Comm
         Exit::Success
     };
     if console.output.json {
-        ui::out(&document(exit, found(&draft)));
+        ui::out_as_is(&document(exit, found(&draft)));
         return Ok(exit);
     }
     if !draft.problems.is_empty() {

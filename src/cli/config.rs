@@ -20,7 +20,7 @@ pub(super) fn run(options: &ConfigOptions, console: Console) -> Result<Exit, Com
         let settings: serde_json::Map<_, _> = rows
             .map(|row| (row.key, json!({"value": row.value, "origin": row.origin})))
             .collect();
-        ui::out(&document(Exit::Success, settings.into()));
+        ui::out_as_is(&document(Exit::Success, settings.into()));
         return Ok(Exit::Success);
     }
     let built_in = Origin::BuiltIn.to_string();

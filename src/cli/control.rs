@@ -92,7 +92,7 @@ fn give(
         let orders = ledger.orders()?;
         let body = json!({"run": run, "paused": orders.paused, "draining": orders.draining,
                           "rate_per_s": orders.rate_per_s});
-        ui::out(&document(Exit::Success, body));
+        ui::out_as_is(&document(Exit::Success, body));
     } else if !output.quiet {
         ui::out(&format!("run {run}: {words}"));
     }

@@ -190,7 +190,7 @@ fn print_schema(sql: String, console: Console) -> Exit {
             Exit::Success,
         );
     } else {
-        ui::out(sql.trim_end());
+        ui::out_as_is(sql.trim_end());
     }
     Exit::Success
 }
@@ -203,7 +203,7 @@ fn say(console: Console, findings: &[Finding], exit: Exit) {
                 json!({"what": f.what, "good": f.is_good(), "warning": f.is_warning(), "words": f.words()})
             })
             .collect();
-        ui::out(&document(exit, json!({"findings": list})));
+        ui::out_as_is(&document(exit, json!({"findings": list})));
         return;
     }
     for finding in findings {

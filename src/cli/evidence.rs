@@ -37,7 +37,7 @@ fn print(console: Console, evidence: &Evidence, path: &Path, what: &str) {
             "digest": evidence.digest,
             "entries": entries.collect::<Vec<_>>(),
         });
-        ui::out(&document(Exit::Success, body));
+        ui::out_as_is(&document(Exit::Success, body));
         return;
     }
     if !console.output.quiet {

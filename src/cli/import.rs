@@ -43,7 +43,7 @@ pub(super) fn run(options: &ImportOptions, console: Console) -> Result<Exit, Com
     })?;
     if console.output.json {
         let body = json!({ "imports": documents, "dry_run": options.dry_run });
-        ui::out(&document(exit, body));
+        ui::out_as_is(&document(exit, body));
     } else if options.dry_run {
         ui::out("nothing was moved: without --dry-run, the same command moves them in this order");
     }

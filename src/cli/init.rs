@@ -23,7 +23,7 @@ pub(super) fn run(console: Console) -> Result<Exit, CommandError> {
         .map_err(|why| CommandError::usage(format!("idshift.toml cannot be written: {why}")))?;
     if console.output.json {
         let body = json!({ "written": path });
-        ui::out(&document(Exit::Success, body));
+        ui::out_as_is(&document(Exit::Success, body));
     } else if !console.output.quiet {
         ui::out("idshift.toml written; edit it, then: idshift doctor --profile NAME");
     }

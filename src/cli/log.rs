@@ -32,7 +32,7 @@ pub(super) fn run(options: &LogOptions, console: Console) -> Result<Exit, Comman
         }
     };
     if console.output.json {
-        ui::out(&document(Exit::Success, body));
+        ui::out_as_is(&document(Exit::Success, body));
     }
     Ok(Exit::Success)
 }

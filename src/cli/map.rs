@@ -34,7 +34,7 @@ pub(super) fn run(options: &MapOptions, console: Console) -> Result<Exit, Comman
         ));
     }
     if console.output.json {
-        ui::out(&document(Exit::Success, body(&mapping, save)));
+        ui::out_as_is(&document(Exit::Success, body(&mapping, save)));
         return Ok(Exit::Success);
     }
     ui::out(&table(&mapping));

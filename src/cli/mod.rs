@@ -245,6 +245,6 @@ fn say(failure: &CommandError, json: bool) {
             "error": failure.message,
             "help": failure.help,
         });
-        ui::out(&document(failure.exit, body));
+        ui::out_as_is(&document(failure.exit, body));
     }
 }

@@ -25,10 +25,10 @@ pub(super) fn run(options: &ReportOptions, console: Console) -> Result<Exit, Com
     if console.output.json {
         let text = serde_json::to_string_pretty(&summary)
             .map_err(|error| CommandError::usage(format!("a bug: {error}")))?;
-        ui::out(&text);
+        ui::out_as_is(&text);
     } else if !console.output.quiet {
         for name in ["results.csv", "failures.csv", "summary.json", "report.html"] {
-            ui::out(&dir.path().join(name).display().to_string());
+            ui::out_as_is(&dir.path().join(name).display().to_string());
         }
     }
     Ok(Exit::Success)

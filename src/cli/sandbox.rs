@@ -37,7 +37,7 @@ pub(super) fn run(options: &SandboxOptions) -> Result<Exit, CommandError> {
             None => world.seed(options.customers, options.seed),
         }
     }
-    ui::out(&sandbox.base_url());
+    ui::out_as_is(&sandbox.base_url());
     ui::err(&format!(
         "a stand-in of {}; any token is good. Ctrl-C ends it. Try, in another window:\n  {}",
         system.capabilities().title,

@@ -19,7 +19,7 @@ pub(super) fn run(options: &StatusOptions, console: Console) -> Result<Exit, Com
         let overview = Overview::of(&dir)?;
         let body = body(&overview)?;
         if console.output.json {
-            ui::out(&document(Exit::Success, body));
+            ui::out_as_is(&document(Exit::Success, body));
         } else {
             ui::out(&line(&overview, &body));
         }

@@ -91,7 +91,7 @@ pub(super) fn finished(
     if request.output.json {
         let text = serde_json::to_string_pretty(&summary)
             .map_err(|error| CommandError::usage(format!("a bug: {error}")))?;
-        ui::out(&text);
+        ui::out_as_is(&text);
     } else if !request.output.quiet {
         ui::out(&ui::closing(&ui::Closing {
             title: format!("{} {}", ledger.header().kind.as_str(), summary.run),

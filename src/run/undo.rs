@@ -122,7 +122,7 @@ fn print_nothing_to_restore(parent: &str, output: Output) {
         let body = serde_json::json!({
             "undoes": parent, "counts": {"lines": 0}, "cannot_undo": 0,
         });
-        ui::out(&document(Exit::Success, body));
+        ui::out_as_is(&document(Exit::Success, body));
     } else if !output.quiet {
         ui::err(&format!(
             "undo {parent}: nothing to restore; no change of the run is still in place"

@@ -17,6 +17,7 @@ mod size;
 mod snapshot;
 mod stream;
 mod time_left;
+mod wrap;
 
 pub use crate::domain::{count, counted, duration, form, lines, one_or_many, per_second, visible};
 pub use closing::{Closing, Count, Reason, closing};
@@ -27,5 +28,6 @@ pub use progress::{Mode, Progress, Source};
 pub use prompt::{ask, can_ask, confirm};
 pub use size::bytes;
 pub use stream::{
-    OutWriter, err, error, help, lost, note, out, out_bytes, printed, set_colour, warning,
+    OutWriter, err, error, help, lost, note, out, out_as_is, out_bytes, printed, set_colour,
+    warning,
 };

@@ -27,7 +27,7 @@ const PLAIN_LINE: Duration = Duration::from_secs(30);
 /// A run that ends sooner has no plain lines except those of events.
 const TOO_SHORT_FOR_PLAIN_LINES: Duration = Duration::from_secs(2);
 /// The assumed width of a terminal that does not report its own.
-const USUAL_COLUMNS: u16 = 80;
+const USUAL_COLUMNS: usize = 80;
 
 /// How progress is shown.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -221,7 +221,7 @@ impl Display {
         match self.output {
             Output::None => {}
             Output::Json { .. } => {
-                err(&progress_json::event(&self.now(), event, Timestamp::now()));
+                stream::err_as_is(&progress_json::event(&self.now(), event, Timestamp::now()));
             }
             Output::Terminal { .. } | Output::Plain { .. } => {
                 if let Some(words) = words {
@@ -350,7 +350,7 @@ impl Display {
             // The last frame would be erased immediately.
             Output::Terminal { .. } if is_last => {}
             Output::Terminal { drawn, columns } => {
-                let width = terminal_columns();
+                let width = stream::columns(&std::io::stderr()).unwrap_or(USUAL_COLUMNS);
                 let mut lines = progress_text::two_lines(&now, width);
                 if !stream::err_has_colour() {
                     lines = lines.map(|line| anstream::adapter::strip_str(&line).to_string());
@@ -363,7 +363,7 @@ impl Display {
             Output::Json { at } => {
                 if is_last || at.is_none_or(|at| now.elapsed.saturating_sub(at) >= OBJECT) {
                     *at = Some(now.elapsed);
-                    err(&progress_json::progress(&now, Timestamp::now()));
+                    stream::err_as_is(&progress_json::progress(&now, Timestamp::now()));
                 }
             }
             Output::Plain { at, tenth } => {
@@ -377,11 +377,4 @@ impl Display {
             }
         }
     }
-}
-
-/// How wide the terminal is now.
-fn terminal_columns() -> usize {
-    let size = rustix::termios::tcgetwinsize(std::io::stderr());
-    let told = size.map_or(0, |size| size.ws_col);
-    usize::from(if told == 0 { USUAL_COLUMNS } else { told })
 }

@@ -3,8 +3,11 @@
 //! A progress display ([`draw`]) is below all other output: every other output erases the display first, and the
 //! display draws itself again.
 
+use super::wrap::wrapped;
 use super::{Tone, visible};
+use std::borrow::Cow;
 use std::io::{IsTerminal, StderrLock, Write};
+use std::os::fd::AsFd;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
@@ -59,8 +62,28 @@ pub fn printed(written: std::io::Result<()>) {
     remember(written);
 }
 
-/// Prints a line of the result.
+/// How wide this terminal is; `None`: it is none, or does not tell.
+pub(super) fn columns(stream: &(impl AsFd + IsTerminal)) -> Option<usize> {
+    let size = rustix::termios::tcgetwinsize(stream.as_fd()).ok();
+    let told = size.filter(|size| size.ws_col > 0 && stream.is_terminal());
+    told.map(|size| usize::from(size.ws_col))
+}
+
+/// The text as it is to be sent there: where that is a terminal, wrapped at its words.
+fn for_stream<'a>(text: &'a str, stream: &(impl AsFd + IsTerminal)) -> Cow<'a, str> {
+    match columns(stream) {
+        Some(columns) => Cow::Owned(wrapped(text, columns)),
+        None => Cow::Borrowed(text),
+    }
+}
+
+/// A line of the result for a person.
 pub fn out(text: &str) {
+    out_as_is(&for_stream(text, &std::io::stdout()));
+}
+
+/// A line of the result that a program reads, or a person copies as a whole: never wrapped.
+pub fn out_as_is(text: &str) {
     if std::io::stdout().is_terminal() {
         erase();
     }
@@ -71,9 +94,10 @@ pub fn out(text: &str) {
 
 /// Returns the text as other code is to send it to standard output: without colours if none are wanted.
 pub(super) fn for_out(text: &str) -> String {
+    let text = for_stream(text, &std::io::stdout());
     match resolved(&std::io::stdout()) {
-        anstream::ColorChoice::Never => anstream::adapter::strip_str(text).to_string(),
-        _ => text.to_owned(),
+        anstream::ColorChoice::Never => anstream::adapter::strip_str(&text).to_string(),
+        _ => text.into_owned(),
     }
 }
 
@@ -108,6 +132,11 @@ pub fn out_bytes(bytes: &[u8]) {
 
 /// Prints a line for the user, on standard error.
 pub fn err(text: &str) {
+    err_as_is(&for_stream(text, &std::io::stderr()));
+}
+
+/// A line for a program, on standard error: never wrapped.
+pub(super) fn err_as_is(text: &str) {
     let mut stderr = std::io::stderr().lock();
     erase_from(&mut stderr);
     let choice = resolved(&std::io::stderr());

@@ -90,6 +90,8 @@ mod next_steps;
 mod nights;
 /// Where the end of a run is reported.
 mod notifications;
+/// What a person sees on a terminal: rows, messages, commands to copy.
+mod on_a_screen;
 /// Problems of operators with scheduled runs and after failures.
 mod operations;
 /// Options without another test.

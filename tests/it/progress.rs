@@ -44,7 +44,8 @@ fn resized(lines: u32) -> String {
 /// Returns whether a row shows a part of the display, which no other row may contain.
 fn is_fragment(row: &str) -> bool {
     let parts = ["█", "░", " %", "calls/s", "ends ", "changed ", "ended yet"];
-    parts.iter().any(|part| row.contains(part))
+    // The end of what is said once when it is interrupted.
+    row.trim() != "ends immediately" && parts.iter().any(|part| row.contains(part))
 }
 
 /// Plays the output to a terminal and checks the screen after each frame. Returns the number of frames at each width.

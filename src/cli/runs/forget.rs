@@ -38,7 +38,7 @@ pub(super) fn run(options: &ForgetOptions, console: Console) -> Result<Exit, Com
     if console.output.json {
         let paths = paths.iter().map(|path| path.display().to_string());
         let body = json!({"forgotten": paths.collect::<Vec<_>>()});
-        ui::out(&document(Exit::Success, body));
+        ui::out_as_is(&document(Exit::Success, body));
     } else if paths.is_empty() && !console.output.quiet {
         ui::out("no registered folder is gone");
     }

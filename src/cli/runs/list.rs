@@ -31,7 +31,7 @@ pub(super) fn run(options: &RunsOptions, console: Console) -> Result<Exit, Comma
         let unreadable = unreadable.map(|(run, why)| json!({"run": run, "error": why}));
         let documents = unreadable.chain(documents);
         let body = json!({"runs": documents.collect::<Vec<_>>()});
-        ui::out(&document(Exit::Success, body));
+        ui::out_as_is(&document(Exit::Success, body));
         return Ok(Exit::Success);
     }
     let rows: Vec<Result<[String; 7], String>> = runs

@@ -33,7 +33,7 @@ pub(super) fn run(options: &PruneOptions, console: Console) -> Result<Exit, Comm
     }
     if console.output.json {
         let body = body(options, &found);
-        ui::out(&document(Exit::Success, body));
+        ui::out_as_is(&document(Exit::Success, body));
     } else {
         ui::out(&closing(options, &runs_dir, &pruned));
     }

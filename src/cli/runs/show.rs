@@ -15,7 +15,7 @@ pub(super) fn run(options: &ShowOptions, console: Console) -> Result<Exit, Comma
     let overview = Overview::of(&dir)?;
     let body = body(&overview)?;
     if console.output.json {
-        ui::out(&document(Exit::Success, body));
+        ui::out_as_is(&document(Exit::Success, body));
     } else {
         print(&overview, &body);
     }

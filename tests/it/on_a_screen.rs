@@ -1,0 +1,79 @@
+use crate::question::on_a_terminal;
+use crate::support::{Done, Place, begun_by, finish};
+use anstream::adapter::strip_str;
+
+/// On a terminal of this width, on which `answer` is typed, if it is anything.
+fn at_width(place: &Place, columns: u16, answer: &str, arguments: &[&str]) -> Done {
+    let mut idshift = place.command(arguments);
+    idshift.env("TERM", "xterm");
+    let typed = match answer {
+        "" => ":".to_owned(),
+        answer => format!("(sleep 1; echo {answer})"),
+    };
+    let shown = format!("stty cols {columns} rows 24; exec $0 $*");
+    let script = format!("{typed} | script -qec \"{shown}\" /dev/null");
+    let mut command = begun_by(place, &idshift, &["sh"], &script);
+    finish(command.spawn().unwrap())
+}
+
+/// What was written, without colours: a row for each line.
+fn rows(done: &Done) -> Vec<String> {
+    let text = strip_str(&done.out).to_string();
+    let rows = text.lines().map(|row| row.trim_end().to_owned());
+    rows.filter(|row| !row.is_empty()).collect()
+}
+
+/// Four customers, and a file of which a line fails.
+fn place() -> (Place, String) {
+    let place = Place::plume();
+    place.moves(4);
+    let rows = "A-000000,B-000000\nA-000001,B-000001\nX-1,Y-1\n";
+    let file = place.file("lines.csv", &format!("accountId,newAccountId\n{rows}"));
+    (place, file)
+}
+
+#[test]
+fn whatever_is_written_to_a_terminal_is_wrapped_at_words_and_commands_stay_whole() {
+    let (place, file) = place();
+    let asked = at_width(&place, 80, "no", &["apply", &file]).expect(2);
+    let plan = place.newest_id();
+    let shown = [
+        asked,
+        at_width(&place, 80, "no", &["resume"]).expect(2),
+        at_width(&place, 80, "yes", &["apply", "--run", &plan]).expect(1),
+        at_width(&place, 80, "", &["config"]).expect(0),
+    ];
+    for done in &shown {
+        for row in rows(done) {
+            let width = row.chars().count();
+            let is_whole = row.trim_start().starts_with("idshift ") || !row.trim().contains(' ');
+            assert!(width <= 80 || is_whole, "{width}: {row}");
+        }
+    }
+    let run = format!("idshift-runs/{plan}");
+    let [asked, _, applied, _] = shown.map(|done| rows(&done).join("\n"));
+    // The last row of the question is wider than 80 columns.
+    assert!(asked.contains("\n    "), "{asked}");
+    for whole in [
+        format!("idshift apply {run}/failures.csv"),
+        format!("idshift undo {plan}"),
+        format!("{run}/report.html,"),
+    ] {
+        assert!(applied.contains(&whole), "{whole}: {applied}");
+    }
+    // Where there is no terminal, nothing is wrapped; nor where one does not tell its width.
+    let piped = place.run(&["report", &plan, "--json"]).expect(0).out;
+    let told = at_width(&place, 20, "", &["report", &plan, "--json"]).expect(0);
+    let told = told.out.replace("\r\n", "\n").replace("^D\u{8}\u{8}", "");
+    assert_eq!(told.trim(), piped.trim());
+    let next = |text: &str| {
+        text.lines()
+            .find(|line| line.starts_with("next: "))
+            .map(str::len)
+    };
+    let redone = place.run(&["apply", &file, "--yes"]).expect(1);
+    assert!(next(&redone.out).unwrap() > 80, "{}", redone.out);
+    let unknown = on_a_terminal(&place, "no", &["apply", &file, "--yes"]).expect(1);
+    let unknown = strip_str(&unknown.out).to_string();
+    assert!(next(&unknown).unwrap() > 80, "{unknown}");
+}
