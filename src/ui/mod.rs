@@ -28,6 +28,7 @@ pub use progress::{Mode, Progress, Source};
 pub use prompt::{ask, can_ask, confirm};
 pub use size::bytes;
 pub use stream::{
-    OutWriter, err, error, help, lost, note, out, out_as_is, out_bytes, printed, set_colour,
-    warning,
+    OutWriter, err, error, help, lost, note, out, out_as_is, out_bytes, out_columns, printed,
+    set_colour, warning,
 };
+pub use wrap::{columns_of, shortened};

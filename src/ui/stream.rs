@@ -69,6 +69,11 @@ pub(super) fn columns(stream: &(impl AsFd + IsTerminal)) -> Option<usize> {
     told.map(|size| usize::from(size.ws_col))
 }
 
+/// How wide the terminal is to which the result goes; `None`: it goes to none.
+pub fn out_columns() -> Option<usize> {
+    columns(&std::io::stdout())
+}
+
 /// The text as it is to be sent there: where that is a terminal, wrapped at its words.
 fn for_stream<'a>(text: &'a str, stream: &(impl AsFd + IsTerminal)) -> Cow<'a, str> {
     match columns(stream) {

@@ -4,7 +4,7 @@
 //! whatever stands in backticks, an option with its value, and a command line of this program with its arguments.
 
 use std::ops::Range;
-use unicode_width::UnicodeWidthStr;
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 /// A row that continues another one begins so many columns further to the right, unless there is a column to keep to.
 const HANGING: usize = 2;
@@ -22,8 +22,30 @@ fn plain(text: &str) -> String {
 }
 
 /// How many columns of a terminal this text takes; colours take none.
-fn columns_of(text: &str) -> usize {
+pub fn columns_of(text: &str) -> usize {
     plain(text).width()
+}
+
+/// The text with `…` in its middle where it takes more columns than these. It has no colours.
+pub fn shortened(text: &str, columns: usize) -> String {
+    if text.width() <= columns {
+        return text.to_owned();
+    }
+    let room = columns.saturating_sub(1);
+    let begin = within(text.chars(), room.div_ceil(2));
+    let end: String = within(text.chars().rev(), room / 2).chars().rev().collect();
+    format!("{begin}…{end}")
+}
+
+/// As many of the characters as take no more than these columns.
+fn within(chars: impl Iterator<Item = char>, columns: usize) -> String {
+    let mut used = 0;
+    chars
+        .take_while(|c| {
+            used += c.width().unwrap_or(0);
+            used <= columns
+        })
+        .collect()
 }
 
 fn rows(line: &str, columns: usize) -> String {

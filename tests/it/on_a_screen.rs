@@ -77,3 +77,30 @@ fn whatever_is_written_to_a_terminal_is_wrapped_at_words_and_commands_stay_whole
     let unknown = strip_str(&unknown.out).to_string();
     assert!(next(&unknown).unwrap() > 80, "{unknown}");
 }
+
+#[test]
+fn a_run_takes_one_row_of_a_terminal_and_elsewhere_all_that_is_known_of_it() {
+    let (place, file) = place();
+    place.run(&["plan", &file]).expect(1);
+    place.run(&["apply", &file, "--yes"]).expect(1);
+    place.run(&["undo", "--yes"]).expect(0);
+    let shown = rows(&at_width(&place, 80, "", &["runs"]).expect(0));
+    let begins = |row: &&String| row.starts_with("20") && row.contains("  ");
+    let runs: Vec<&String> = shown.iter().filter(begins).collect();
+    assert_eq!(runs.len(), 3, "{shown:?}");
+    assert!(
+        runs.iter().all(|row| row.chars().count() <= 80),
+        "{shown:?}"
+    );
+    assert!(
+        shown
+            .iter()
+            .any(|row| row.contains("target: plume at http://"))
+    );
+    let piped = place.run(&["runs"]).expect(0).out;
+    assert_eq!(piped.lines().count(), 3, "{piped}");
+    assert!(
+        piped.lines().all(|row| row.contains("plume at http://")),
+        "{piped}"
+    );
+}

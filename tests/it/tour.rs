@@ -219,8 +219,12 @@ fn text_of(parser: &vt100::Parser) -> String {
     let shown = shown.lines().map(|line| match line.split_once(" ago") {
         Some((before, after)) if line.starts_with("20261120") => {
             let (before, _) = before.rsplit_once("  ").unwrap();
-            let (_, after) = after.split_once("plume").unwrap();
-            format!("{before}  N s ago  N s  plume{after}\n")
+            let (first, rest) = after.trim_start().split_once("  ").unwrap();
+            if first.ends_with(" s") {
+                format!("{before}  N s ago  N s  {}\n", rest.trim_start())
+            } else {
+                format!("{before}  N s ago  {}\n", after.trim_start())
+            }
         }
         _ => format!("{line}\n"),
     });

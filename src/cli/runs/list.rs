@@ -2,12 +2,10 @@
 
 use super::super::options::{Console, RunsOptions};
 use super::overview::Overview;
+use super::rows::rows;
 use crate::run::{CommandError, Exit, catalog, document, now_ms};
 use crate::ui;
 use serde_json::json;
-
-/// The index of the coloured column: the state.
-const STATE: usize = 2;
 
 pub(super) fn run(options: &RunsOptions, console: Console) -> Result<Exit, CommandError> {
     let (catalog, runs_dir) = catalog(&options.settings.typed)?;
@@ -34,38 +32,22 @@ pub(super) fn run(options: &RunsOptions, console: Console) -> Result<Exit, Comma
         ui::out_as_is(&document(Exit::Success, body));
         return Ok(Exit::Success);
     }
-    let rows: Vec<Result<[String; 7], String>> = runs
-        .iter()
-        .map(|(run, overview)| match overview {
-            Ok(overview) => Ok(overview.columns(now_ms)),
-            Err(error) => Err(format!("{run}  {}", ui::visible(&error.to_string()))),
-        })
-        .collect();
     for (run, why) in &unreadable {
         ui::out(&ui::visible(&format!("{run}  {why}")));
     }
-    let width = |at: usize| {
-        let cells = rows.iter().flatten();
-        cells.map(|row| row[at].chars().count()).max().unwrap_or(0)
-    };
-    let widths = [0, 1, 2, 3, 4, 5].map(width);
-    for row in &rows {
-        match row {
-            Ok(row) => {
-                let mut line = String::new();
-                for (at, (cell, width)) in row.iter().zip(widths).enumerate() {
-                    let tone = if at == STATE {
-                        ui::Tone::of_state(cell)
-                    } else {
-                        ui::Tone::Plain
-                    };
-                    line.push_str(&tone.paint(&format!("{cell:<width$}")));
-                    line.push_str("  ");
-                }
-                line.push_str(&row[6]);
-                ui::out(line.trim_end());
-            }
-            Err(words) => ui::out(words),
+    let readable = runs
+        .iter()
+        .filter_map(|(_, overview)| overview.as_ref().ok());
+    let readable: Vec<_> = readable.map(|one| one.row(now_ms)).collect();
+    let (heading, rows) = rows(&readable, ui::out_columns());
+    if let Some(heading) = heading {
+        ui::out(&heading);
+    }
+    let mut rows = rows.into_iter();
+    for (run, overview) in &runs {
+        match overview {
+            Ok(_) => ui::out(&rows.next().unwrap_or_default()),
+            Err(error) => ui::out(&format!("{run}  {}", ui::visible(&error.to_string()))),
         }
     }
     if runs.is_empty() && unreadable.is_empty() && !console.output.quiet {

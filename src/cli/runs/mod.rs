@@ -4,6 +4,7 @@ mod forget;
 mod list;
 mod overview;
 mod prune;
+mod rows;
 mod show;
 
 pub(super) use overview::Overview;

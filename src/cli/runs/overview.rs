@@ -1,5 +1,6 @@
 //! One run, as a list of runs shows it.
 
+use super::rows::{Input, Row};
 use crate::domain::Status;
 use crate::ledger::{Calls, Ledger, LedgerError, Progress, State, StopReason};
 use crate::report::{half_done, run_status, stamp};
@@ -99,26 +100,23 @@ impl Overview {
         })
     }
 
-    /// Returns the columns of the run's line in the list.
-    pub(in crate::cli) fn columns(&self, now_ms: i64) -> [String; 7] {
+    /// What a list tells a person.
+    pub(super) fn row(&self, now_ms: i64) -> Row {
         let header = self.ledger.header();
-        let duration = self
-            .duration_s(now_ms)
-            .map_or_else(String::new, ui::duration);
-        let undone = header.parent.as_ref();
-        let input = match undone {
-            Some(run) => format!("of {run}"),
-            None => ui::visible(&header.input_name).into_owned(),
-        };
-        [
-            header.run.clone(),
-            self.kind.to_owned(),
-            self.state_words(),
-            format!("{} ago", age(self.age_s(now_ms))),
-            duration,
-            ui::visible(&self.target.to_string()).into_owned(),
-            format!("{}  {input}", self.counted_in_colour()),
-        ]
+        let duration = self.duration_s(now_ms);
+        Row {
+            run: header.run.clone(),
+            command: self.kind.to_owned(),
+            state: self.state_words(),
+            age: age(self.age_s(now_ms)),
+            duration: duration.map_or_else(String::new, ui::duration),
+            target: ui::visible(&self.target.to_string()).into_owned(),
+            counts: self.counted_in_colour(),
+            input: match &header.parent {
+                Some(run) => Input::Undone(run.clone()),
+                None => Input::File(ui::visible(&header.input_name).into_owned()),
+            },
+        }
     }
 
     fn state_words(&self) -> String {
