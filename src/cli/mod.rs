@@ -12,6 +12,7 @@ mod init;
 mod log;
 mod man;
 mod map;
+mod mistake;
 mod options;
 mod plan;
 mod reconcile;
@@ -26,7 +27,7 @@ mod worker;
 
 pub use crate::run::Exit;
 
-use crate::config::{ConfigError, TypedSettings, Values};
+use crate::config::{ConfigError, Values};
 use crate::run::{CommandError, Output, check_zone, document};
 use crate::ui;
 use options::{Command, Console, Options, RunsCommand, SettingsArgs};
@@ -41,13 +42,11 @@ pub fn main() -> Exit {
         Ok(options) => options,
         Err(error) => {
             // Help and version were requested; everything else is a mistake in the command line.
-            ui::printed(error.print());
             if !error.use_stderr() {
+                ui::printed(error.print());
                 return delivered(Exit::Success);
             }
-            if json_is_asked_for() {
-                ui::out(&mistake(&error.to_string()));
-            }
+            mistake::say(&error);
             return Exit::NothingDone;
         }
     };
@@ -85,27 +84,6 @@ fn delivered(exit: Exit) -> Exit {
         }
         Exit::NothingDone | Exit::Busy | Exit::Interrupted | Exit::Terminated => exit,
     }
-}
-
-/// Returns whether JSON was requested on a command line that cannot be parsed as a whole.
-fn json_is_asked_for() -> bool {
-    let words: Vec<_> = std::env::args_os().skip(1).collect();
-    let typed = words
-        .iter()
-        .take_while(|word| *word != "--")
-        .any(|word| word == "--json" || word == "--format=json")
-        || words.windows(2).any(|two| two == ["--format", "json"]);
-    typed || Values::of_output(&TypedSettings::default()).get("format") == Some("json")
-}
-
-/// Returns the JSON document for a mistake in the command line: the error, and the help.
-fn mistake(text: &str) -> String {
-    let (error, help) = text.trim().split_once("\n\n").unwrap_or((text.trim(), ""));
-    let body = json!({
-        "error": error.trim_start_matches("error: "),
-        "help": (!help.is_empty()).then_some(help),
-    });
-    document(Exit::NothingDone, body)
 }
 
 /// Returns the settings for printing and asking, and sets the use of colours.

@@ -354,6 +354,12 @@ fn check_url(text: &str, what: &'static str, allow_http: bool) -> Result<Url, Se
         what,
         why: why.to_owned(),
     };
+    if !text.contains("://") {
+        // The text may hold a password, and is not shown.
+        return Err(wrong(
+            "`https://` is missing at its beginning, as in https://api.example.com",
+        ));
+    }
     let url = Url::parse(text.trim()).map_err(|error| wrong(&error.to_string()))?;
     if !matches!(url.scheme(), "https" | "http") || url.host_str().is_none() {
         return Err(wrong("it must be like https://api.example.com"));

@@ -14,6 +14,9 @@ pub enum InputError {
         action: &'static str,
         source: io::Error,
     },
+    /// There is no such file.
+    #[error("{name} does not exist")]
+    Missing { name: String },
     /// A directory was named.
     #[error("{name} is a directory")]
     Directory { name: String },
@@ -215,10 +218,22 @@ fn hint(below: Option<Line>) -> String {
 }
 
 impl InputError {
+    /// A file that the operating system does not open.
+    pub(super) fn opening(name: String, source: io::Error) -> Self {
+        match source.kind() {
+            io::ErrorKind::NotFound => Self::Missing { name },
+            _ => Self::Io {
+                name,
+                action: "open",
+                source,
+            },
+        }
+    }
+
     /// A stable word for scripts.
     pub fn code(&self) -> &'static str {
         match self {
-            Self::Io { .. } => "unreadable",
+            Self::Io { .. } | Self::Missing { .. } => "unreadable",
             Self::Directory { .. } => "directory",
             Self::NotRegular { .. } => "not_a_file",
             Self::Empty { .. } => "empty_file",
@@ -250,7 +265,11 @@ impl InputError {
     /// What to do about it, one clause.
     pub fn help(&self) -> String {
         match self {
+            Self::Io { action: "open" | "read", .. } => "check the path and its permissions".into(),
             Self::Io { .. } => "check the path, the permissions and the space on the disk".into(),
+            Self::Missing { .. } => {
+                "check the spelling; a path that does not begin with / is looked for in the folder in which the command is given".into()
+            }
             Self::Directory { .. } => "name the CSV file inside it".into(),
             Self::NotRegular { .. } => "pipe it in and name `-` as the file".into(),
             Self::Empty { .. } => "export it again, with a header in its first line".into(),
@@ -334,6 +353,7 @@ impl InputError {
             | Self::NoRows { line, .. }
             | Self::NoReseller { line, .. } => *line,
             Self::Io { .. }
+            | Self::Missing { .. }
             | Self::Directory { .. }
             | Self::NotRegular { .. }
             | Self::Empty { .. }

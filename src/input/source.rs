@@ -102,8 +102,9 @@ impl Source {
         let input: Box<dyn Read + Send> = if path.as_os_str() == "-" {
             Box::new(io::stdin())
         } else {
-            let file = File::open(path).map_err(|error| io("open", error))?;
-            let meta = file.metadata().map_err(|error| io("open", error))?;
+            let refused = |error| InputError::opening(name.to_owned(), error);
+            let file = File::open(path).map_err(refused)?;
+            let meta = file.metadata().map_err(refused)?;
             if meta.is_dir() {
                 return Err(InputError::Directory {
                     name: name.to_owned(),

@@ -61,13 +61,7 @@ impl Table {
             Ok(meta) if meta.is_dir() => return Err(InputError::Directory { name }),
             Ok(meta) if !meta.is_file() => return Err(InputError::NotRegular { name }),
             Ok(_) => {}
-            Err(source) => {
-                return Err(InputError::Io {
-                    name,
-                    action: "open",
-                    source,
-                });
-            }
+            Err(source) => return Err(InputError::opening(name, source)),
         }
         let head = preamble::read(path, display_name, settings, rules)?;
         Ok(Self {

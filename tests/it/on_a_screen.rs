@@ -104,3 +104,42 @@ fn a_run_takes_one_row_of_a_terminal_and_elsewhere_all_that_is_known_of_it() {
         "{piped}"
     );
 }
+
+#[test]
+fn a_missing_file_argument_or_setting_is_named_with_what_to_give() {
+    let place = Place::plume();
+    let missing = place.run(&["apply", "missing.csv", "--yes"]).expect(2).err;
+    assert!(missing.contains("missing.csv does not exist"), "{missing}");
+    assert!(!missing.contains("disk"), "{missing}");
+    let file = place.moves(1);
+    let other = [("BASE_URL", "plume.example.com:8443/api")];
+    let url = place.run_with(&other, &["plan", &file]).expect(2).err;
+    assert!(url.contains("`https://` is missing"), "{url}");
+    let system = [
+        ("SYSTEM", "cloudcockpit"),
+        ("BASE_URL", "https://127.0.0.1:1"),
+    ];
+    let names = place.file("cc.csv", "accountId,newAccountId,resellerId\nA-1,B-1,own\n");
+    let tenant = place.run_with(&system, &["plan", &names]).expect(2).err;
+    for words in ["--tenant", "IDSHIFT_TENANT", "`tenant` in the profile"] {
+        assert!(tenant.contains(words), "{words}: {tenant}");
+    }
+    for (command, wanted) in [
+        (&["runs", "show"][..], "`idshift runs show` needs <RUN>"),
+        (&["evidence"], "`idshift evidence` needs <RUN>"),
+        (&["runs", "forget"], "`idshift runs forget` needs <PATH>"),
+        (
+            &["runs", "prune"],
+            "`idshift runs prune` needs --older-than",
+        ),
+        (&["plan"], "`idshift plan` needs <FILE>"),
+    ] {
+        let refused = place.run(command).expect(2);
+        assert!(refused.err.contains(wanted), "{}", refused.err);
+        let example = format!("for example `idshift {}", command.join(" "));
+        assert!(refused.err.contains(&example), "{}", refused.err);
+        let told = place.run(&[command, &["--json"]].concat()).expect(2).json();
+        assert!(told["error"].as_str().unwrap().contains(wanted), "{told}");
+        assert!(told["help"].as_str().unwrap().contains(&example), "{told}");
+    }
+}

@@ -17,7 +17,7 @@ use tokio::sync::Mutex;
 pub(in crate::system) fn api_traits(settings: &Settings) -> Result<ApiTraits, SetupError> {
     let tenant = settings.tenant.as_ref().ok_or(SetupError::Missing {
         system: "CloudCockpit",
-        what: "the portal's domain, sent as X-Tenant: set `tenant` in the profile or IDSHIFT_TENANT",
+        what: "the portal's domain, sent as X-Tenant: give --tenant, or set IDSHIFT_TENANT or `tenant` in the profile",
     })?;
     Ok(ApiTraits {
         constant_headers: vec![
