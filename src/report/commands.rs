@@ -1,12 +1,13 @@
 //! The commands that are suggested to the user, in one place, so that they work as printed: from this folder, for a run
 //! in another place, in any POSIX shell, and with the words that the ledger of a new run would not know.
 
-use crate::ledger::{DEFAULT_RUNS_DIR, Header};
+use crate::ledger::{DEFAULT_RUNS_DIR, Ledger, LedgerError};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// The words of the command that began a run and that no ledger returns; kept in [`Header::settings`] under `typed`.
+/// The words that a run was begun with, or gone on with since, and that no ledger gives back; kept in [`Ledger::settings`] under
+/// `typed`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Typed {
@@ -16,7 +17,7 @@ pub struct Typed {
     pub target: Vec<String>,
 }
 
-/// How the columns of a run's file were read, and what was typed: the part of [`Header::settings`] that is needed here.
+/// How the columns of a run's file were read, and what was typed; the part of [`Ledger::settings`] that matters here.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 struct Begun {
@@ -24,6 +25,9 @@ struct Begun {
     /// The settings, by their names.
     values: BTreeMap<String, String>,
 }
+
+/// The option that names a configuration file.
+const CONFIG: &str = "--config";
 
 /// The commands that can follow a run.
 #[derive(Debug, Clone)]
@@ -35,11 +39,18 @@ pub struct Commands {
 
 impl Commands {
     /// Makes the commands for the run in this folder.
-    pub fn of(dir: &Path, header: &Header) -> Self {
+    pub fn of(dir: &Path, ledger: &Ledger) -> Result<Self, LedgerError> {
+        Ok(Self::with(dir, &ledger.header().run, &ledger.settings()?))
+    }
+
+    /// The same with the settings of a process that goes on with the run.
+    pub fn with(dir: &Path, run: &str, settings: &str) -> Self {
+        let mut begun: Begun = serde_json::from_str(settings).unwrap_or_default();
+        begun.typed.always = without_missing_file(begun.typed.always);
         Self {
-            run: header.run.clone(),
+            run: run.to_owned(),
             dir: dir.to_owned(),
-            begun: serde_json::from_str(&header.settings).unwrap_or_default(),
+            begun,
         }
     }
 
@@ -104,6 +115,28 @@ impl Commands {
     }
 }
 
+/// Without a configuration file that is not here: on another machine, a run was begun with it there.
+fn without_missing_file(words: Vec<String>) -> Vec<String> {
+    let (mut kept, mut words) = (Vec::new(), words.into_iter());
+    while let Some(word) = words.next() {
+        let mut option = vec![word];
+        if option[0] == CONFIG {
+            option.extend(words.next());
+        }
+        let file = match option.as_slice() {
+            [_, file] => Some(file.as_str()),
+            [one] => one
+                .strip_prefix(CONFIG)
+                .and_then(|rest| rest.strip_prefix('=')),
+            _ => None,
+        };
+        if file.is_none_or(|file| Path::new(file).exists()) {
+            kept.append(&mut option);
+        }
+    }
+    kept
+}
+
 /// Returns the options that say how the columns of a file are read.
 fn columns(settings: &BTreeMap<String, String>) -> Vec<String> {
     let map = settings.get("map").map_or("", String::as_str).lines();
@@ -158,13 +191,7 @@ mod tests {
     use super::*;
 
     fn commands(dir: &str, settings: &str) -> Commands {
-        let header = Header {
-            base_url: String::new(),
-            input_name: String::new(),
-            settings: settings.to_owned(),
-            ..Header::example()
-        };
-        Commands::of(Path::new(dir), &header)
+        Commands::with(Path::new(dir), "20261120-223015-k3f9", settings)
     }
 
     #[test]
@@ -183,13 +210,16 @@ mod tests {
 
     #[test]
     fn whatever_was_typed_and_no_ledger_knows_is_typed_again() {
-        let there = commands(
-            "/srv/night runs/20261120-223015-k3f9",
-            r#"{"typed": {"always": ["--config", "it's.toml"], "target": ["--profile", "night", "--reseller", "own"]},
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("it's.toml");
+        std::fs::write(&file, "").unwrap();
+        let settings = r#"{"typed": {"always": ["--config", "FILE"], "target": ["--profile", "night", "--reseller", "own"]},
                 "values": {"map": "newAccountId=CRM KEY\naccountId=-old", "allow_clear": "true",
-                           "encoding": "utf-16le", "delimiter": ";"}, "something_newer": 1}"#,
-        );
-        let end = r"--config 'it'\''s.toml' --runs-dir '/srv/night runs'";
+                           "encoding": "utf-16le", "delimiter": ";"}, "something_newer": 1}"#;
+        let settings = settings.replace("FILE", &file.display().to_string());
+        let there = commands("/srv/night runs/20261120-223015-k3f9", &settings);
+        let config = format!("'{}/it'\\''s.toml'", folder.path().display());
+        let end = format!("--config {config} --runs-dir '/srv/night runs'");
         assert_eq!(
             there.undo(),
             format!("idshift undo 20261120-223015-k3f9 {end}")
@@ -209,6 +239,21 @@ mod tests {
                  --map accountId=-old --allow-clear --profile night --reseller own {end}"
             )
         );
+    }
+
+    #[test]
+    fn a_configuration_file_that_is_not_on_this_machine_is_not_named() {
+        for always in [
+            r#"["--config", "/not/here.toml", "--profile", "night"]"#,
+            r#"["--config=-not-here.toml", "--profile", "night"]"#,
+        ] {
+            let settings = format!(r#"{{"typed": {{"always": {always}}}}}"#);
+            let elsewhere = commands("idshift-runs/20261120-223015-k3f9", &settings);
+            assert_eq!(
+                elsewhere.verify(),
+                "idshift verify 20261120-223015-k3f9 --profile night"
+            );
+        }
     }
 
     #[test]

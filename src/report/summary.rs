@@ -144,7 +144,7 @@ impl Summary {
             state: run_status::state(&progress, ledger).as_str().to_owned(),
             planned: progress.state == State::Planned,
             too_many_changes: too_many_changes(&progress, ledger)?,
-            commands: Commands::of(dir.path(), header),
+            commands: Commands::of(dir.path(), ledger)?,
             cause: Some(progress.why).filter(|why| !why.is_empty()),
             exit_code: progress.exit_code,
             started_at: stamp(progress.started_at_ms),

@@ -46,7 +46,9 @@ impl Entry {
 
     /// Returns the commands with which a person continues from this run.
     pub(super) fn commands(&self) -> Commands {
-        Commands::of(self.dir.path(), &self.header)
+        let anew = self.ledger().and_then(|ledger| ledger.settings());
+        let settings = anew.unwrap_or_else(|_| self.header.settings.clone());
+        Commands::with(self.dir.path(), &self.header.run, &settings)
     }
 }
 

@@ -11,7 +11,6 @@ use crate::call_log;
 use crate::engine::Ending;
 use crate::http::Client;
 use crate::ledger::{Coordinator, Journal, JournalThread, LedgerError, Progress, State};
-use crate::report::Commands;
 use crate::system::System;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -66,7 +65,7 @@ impl PreparedRun {
             started_at_ms: if first { started } else { before.started_at_ms },
             finished_at_ms: None,
         });
-        let commands = Commands::of(self.run.dir.path(), self.run.ledger.header());
+        let commands = self.run.commands();
         self.under_way(&mut connected, begun.as_ref())
             .map_err(|failure| {
                 if joins {
@@ -137,7 +136,7 @@ impl PreparedRun {
         let (journal, thread, coordinator) = self.journal(writing)?;
         connected.coordinator = coordinator;
         let runtime = runtime()?;
-        let resume = Commands::of(self.run.dir.path(), self.run.ledger.header()).resume(&[]);
+        let resume = self.run.commands().resume(&[]);
         let stop = [connected.stop.clone(), connected.stop_waiting.clone()];
         let signal = Arc::clone(&connected.signal);
         // Signals are handled until the reports are drawn.

@@ -17,7 +17,7 @@ use crate::domain::Status;
 use crate::engine::{Ending, Tally};
 use crate::http::{Client, Counters};
 use crate::ledger::{Counted, Ledger, Progress, RunKind, State, StopReason};
-use crate::report::{Commands, Next, Summary, ValuesChanged, note_plan_digest};
+use crate::report::{Next, Summary, ValuesChanged, note_plan_digest};
 use crate::system::Fatal;
 use crate::ui;
 use serde::Serialize;
@@ -69,7 +69,7 @@ impl PreparedRun {
         );
         drawn.map_err(|error| {
             let failure = CommandError::from(error).because(why);
-            let commands = Commands::of(self.run.dir.path(), self.run.ledger.header());
+            let commands = self.run.commands();
             match state {
                 State::Stopped | State::Interrupted => failure.resumable(&commands),
                 _ => {

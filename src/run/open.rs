@@ -9,7 +9,7 @@ use super::input_plan::{self, InputPlan};
 use super::kept_run::KeptRun;
 use super::prune::refuse_pruned;
 use super::quota::SharedLimits;
-use super::request::{Output, Request, SandboxRequest};
+use super::request::{Request, SandboxRequest};
 use super::saved_settings::SavedSettings;
 use super::selection::{Selection, choose, given};
 use super::shard;
@@ -83,7 +83,8 @@ impl<F> OpenRun<F> {
 
     /// Returns the commands with which a person continues from this run.
     pub(super) fn commands(&self) -> Commands {
-        Commands::of(self.dir.path(), self.ledger.header())
+        let run = &self.ledger.header().run;
+        Commands::with(self.dir.path(), run, &self.kept.text())
     }
 
     /// Saves what this command gives anew, for later commands that continue the run.
@@ -106,7 +107,7 @@ pub(super) fn open(
     } = &mut found;
     let stand_in = stand_in::start_as_left(&request.sandbox, resolved, &draft, ledger)?;
     found.restrict(&mut draft)?;
-    found.opened(draft.into(), stand_in, (run, wanted), request.output)
+    found.opened(draft.into(), stand_in, (run, wanted), request)
 }
 
 /// Opens the run that `undo` is to undo, without its file. The ledger alone says what the run wrote, so a run can be undone also
@@ -127,7 +128,7 @@ pub(super) fn open_for_undo(
     } else {
         None
     };
-    found.opened((), stand_in, (run, wanted), request.output)
+    found.opened((), stand_in, (run, wanted), request)
 }
 
 /// A run that was found, with its settings, before its file is opened.
@@ -229,19 +230,20 @@ impl Found {
         draft: F,
         stand_in: Option<StandIn>,
         (named, wanted): (Option<&str>, Selection<'_>),
-        output: Output,
+        request: &Request,
     ) -> Result<OpenRun<F>, CommandError> {
-        if named.is_none() && !output.quiet && !wanted.is_asked {
+        let is_quiet = request.output.quiet;
+        if named.is_none() && !is_quiet && !wanted.is_asked {
             announce(wanted.command, &self.ledger);
         }
-        if stand_in.is_some() && !output.quiet {
+        if stand_in.is_some() && !is_quiet {
             ui::note(&format!(
                 "the stand-in is a new one, filled from the record of run {}; no other system is called",
                 self.dir.run()
             ));
         }
         Ok(OpenRun {
-            kept: self.kept.with(&self.values),
+            kept: (self.kept).with(&self.values, &request.typed, request.sandbox.sandbox),
             limits: match self.purpose {
                 Purpose::Look => Guards::default(),
                 Purpose::Write | Purpose::Undo => Guards::of(&self.values)?,

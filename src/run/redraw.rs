@@ -18,8 +18,8 @@ use std::sync::Arc;
 pub(crate) fn draw(run: &KeptRun, ledger: &Ledger) -> Result<Summary, CommandError> {
     let (table, system) = table(run, ledger, &SavedSettings::of(ledger)?)?;
     let can_clear = system.capabilities().can_clear;
+    let again = Commands::of(run.path(), ledger)?.report();
     crate::report::draw(run, ledger, &table, can_clear).map_err(|error| {
-        let again = Commands::of(run.path(), ledger.header()).report();
         CommandError::from(error).with_help(format!("remove the cause, then `{again}` draws them"))
     })
 }

@@ -82,12 +82,25 @@ impl SavedSettings {
     }
 
     /// Returns these values, except those that never change: a run always reads its own copy of the file in the same way.
-    pub(super) fn with(self, values: &Values) -> Self {
+    ///
+    /// What was typed now was enough to find the run on this machine: it takes the place of what was typed elsewhere.
+    pub(super) fn with(self, values: &Values, typed_now: &TypedSettings, sandbox: bool) -> Self {
         let (mut new, old) = (values.to_keep(), self.values);
         new.retain(|name, _| !is_for_ever(name));
         new.extend(old.into_iter().filter(|(name, _)| is_for_ever(name)));
+        let finds = ["config", "profile", "ledger"];
+        let is_anew = finds.iter().any(|name| typed_now.get(name).is_some());
+        let always = if is_anew {
+            typed(typed_now, sandbox, values).always
+        } else {
+            self.typed.always
+        };
         Self {
             values: new,
+            typed: Typed {
+                always,
+                target: self.typed.target,
+            },
             ..self
         }
     }

@@ -60,6 +60,14 @@ pub(crate) fn worker(run: Option<&str>, request: &Request) -> Result<Exit, Comma
         run: run.map(RunId::parse).transpose()?,
         folder: settings.folder.clone(),
     };
+    if let Some(run) = waiting.run.as_ref()
+        && let Some(ended) = waiting.ended(&runs, run)?
+    {
+        if !request.output.quiet {
+            ui::note(&ended);
+        }
+        return Ok(Exit::Success);
+    }
     let (works, signal) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU8::new(0)));
     let _listening = Listening::to_wait(Arc::clone(&works), Arc::clone(&signal))?;
     loop {
@@ -126,6 +134,36 @@ impl Waiting {
         }
     }
 
+    /// That the run which alone is meant has ended already, and what goes on with it. A run that is not there is an error.
+    fn ended(&self, runs: &Arc<dyn Runs>, run: &RunId) -> Result<Option<String>, CommandError> {
+        let found = KeptRun::named(runs, &self.folder, run).filter(|one| runs.has(one));
+        let Some(found) = found else {
+            let place = ui::visible(&runs.place().to_string()).into_owned();
+            return Err(CommandError::usage(format!("worker: there is no run `{run}` in {place}"))
+                .with_help(
+                    "give the whole ID of a run, such as 20261120-223015-k3f9; `idshift runs` lists them",
+                ));
+        };
+        if !matches!(self.meant(runs)?, Meant::Ended) {
+            return Ok(None);
+        }
+        let ledger = found.ledger().map_err(|error| while_waiting(&error))?;
+        let commands = Commands::of(found.path(), &ledger)?;
+        Ok(Some(match ledger.progress()?.state {
+            State::Stopped | State::Interrupted => format!(
+                "run {run} was stopped, and no process works on it: `{}` goes on with it, and workers can join that",
+                commands.resume(&[])
+            ),
+            State::Planned => format!(
+                "run {run} is a plan: `{}` carries it out, and workers can join that",
+                commands.carry_out(&[])
+            ),
+            State::Created | State::Running | State::Finished => {
+                format!("run {run} has finished: nothing is left for a worker to do")
+            }
+        }))
+    }
+
     fn is_meant(&self, found: &RunToJoin) -> bool {
         let named = self.run.as_ref();
         named.is_none_or(|run| *run == found.run) && self.given.fits(&found.system, &found.target)
@@ -142,7 +180,7 @@ impl Waiting {
         Ok(match ledger.progress()?.state {
             State::Created | State::Running if is_live => Meant::Open,
             State::Created | State::Running => {
-                Meant::WithoutProcess(cannot_join(&ledger, run.path()))
+                Meant::WithoutProcess(cannot_join(&ledger, run.path())?)
             }
             State::Planned | State::Finished | State::Stopped | State::Interrupted => Meant::Ended,
         })
@@ -161,16 +199,15 @@ enum Meant {
 
 /// Builds the error for a run that cannot be joined: the process that began it ended before others could join, or another
 /// run has worked on its target since.
-fn cannot_join(ledger: &Ledger, folder: &Path) -> CommandError {
-    let header = ledger.header();
-    let resume = Commands::of(folder, header).resume(&[]);
+fn cannot_join(ledger: &Ledger, folder: &Path) -> Result<CommandError, LedgerError> {
+    let resume = Commands::of(folder, ledger)?.resume(&[]);
     let words = format!(
         "run {}: no process works on it, and none can join it",
-        header.run
+        ledger.header().run
     );
-    CommandError::new(Exit::Stopped, words).with_help(format!(
+    Ok(CommandError::new(Exit::Stopped, words).with_help(format!(
         "{resume} goes on with it, and workers can join that"
-    ))
+    )))
 }
 
 /// Builds the error for a ledger that cannot be used: the worker can do nothing; its supervisor must start it again.

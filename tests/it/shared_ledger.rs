@@ -412,6 +412,36 @@ pub(crate) fn apply_slowly(place: &Place, lines: u32, more: &[&str]) -> Child {
 }
 
 #[test]
+fn what_goes_on_from_a_run_on_another_machine_names_the_configuration_that_is_there() {
+    let Some(server) = Server::shared() else {
+        return;
+    };
+    let place = shared(server, Options::default());
+    place.moves(60);
+    place.file("here.toml", "");
+    let begin = ["apply", "moves.csv", "--yes", "--config", "here.toml"];
+    let slowly = ["--rate", "20/s", "--until", "1s"];
+    let stopped = place.run(&[&begin[..], &slowly].concat()).expect(4).out;
+    assert!(stopped.contains(" --config here.toml"), "{stopped}");
+    let run = place.newest_id();
+    let machine = Machine::new(&place, "one");
+    machine.file("there.toml", "");
+    let told = machine
+        .run(&["resume", &run, "--rate", "20/s", "--until", "1s"])
+        .expect(4)
+        .out;
+    assert!(
+        told.contains("next: idshift resume") && !told.contains("--config"),
+        "{told}"
+    );
+    let named = machine.run(&["resume", &run, "--config", "there.toml", "--rate", "900/s"]);
+    let told = named.expect(0).out;
+    let next = format!("next: idshift verify {run} --config there.toml");
+    assert!(told.contains(&next), "{told}");
+    assert!(!told.contains("--config here.toml"), "{told}");
+}
+
+#[test]
 fn a_second_apply_from_another_machine_is_told_which_run_has_the_target() {
     let Some(server) = Server::shared() else {
         return;

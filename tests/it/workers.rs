@@ -699,6 +699,16 @@ fn a_worker_for_one_run_ends_with_it_and_without_a_database_there_is_none() {
     machine.run(&["worker", &place.newest_id()]).expect(0);
     finish(leader).expect(0);
     all_as_wished(&place, 1_000);
+    let ended = machine.run(&["worker", &place.newest_id()]).expect(0).err;
+    let words = format!("run {} has finished: nothing is left", place.newest_id());
+    assert!(ended.contains(&words), "{ended}");
+    let unknown = machine.run(&["worker", "nonsense"]).expect(2).err;
+    for words in [
+        "there is no run `nonsense` in ",
+        "the whole ID of a run, such as 2026",
+    ] {
+        assert!(unknown.contains(words), "{words}: {unknown}");
+    }
     let files = Place::plume();
     let refused = files.run(&["worker"]).expect(2);
     assert!(refused.err.contains("--ledger"), "{}", refused.err);
