@@ -37,20 +37,20 @@ pub enum Lookup {
 #[derive(Debug, Clone, Default)]
 pub struct Drain {
     token: CancellationToken,
-    why: Arc<OnceLock<&'static str>>,
+    why: Arc<OnceLock<String>>,
 }
 
 impl Drain {
     /// Requests the end. Of several reasons, the first is kept.
-    pub fn ask(&self, why: &'static str) {
-        let _ = self.why.set(why);
+    pub fn ask(&self, why: &str) {
+        let _ = self.why.set(why.to_owned());
         self.token.cancel();
     }
 
     /// Returns the reason once the end is requested.
-    pub async fn asked(&self) -> &'static str {
+    pub async fn asked(&self) -> &str {
         self.token.cancelled().await;
-        self.why.get().copied().unwrap_or_default()
+        self.why.get().map_or("", String::as_str)
     }
 }
 

@@ -46,9 +46,11 @@ pub(super) struct Control {
 }
 
 /// The result of one query of the ledger.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Asked {
     orders: Orders,
+    /// Why the run is drained, where another process has said so.
+    why: String,
     /// The number of the last followed order, as the query recorded it.
     recorded: u64,
     /// The lines that had ended in this process when the query began.
@@ -126,11 +128,19 @@ impl Control {
                     ledger.follow_orders(followed)?;
                 }
                 let tell = |coordinator: Arc<dyn Coordinator>| coordinator.tell(ended, most);
+                let others = coordinator.map(tell).transpose()?;
+                let orders = ledger.orders()?;
+                let is_new = orders.draining && orders.number != followed;
                 Ok(Asked {
                     recorded: followed,
                     told: ended,
-                    others: coordinator.map(tell).transpose()?,
-                    orders: ledger.orders()?,
+                    others,
+                    orders,
+                    why: if is_new {
+                        ledger.progress()?.why
+                    } else {
+                        String::new()
+                    },
                 })
             })
         });
@@ -142,6 +152,7 @@ impl Control {
             recorded: self.recorded,
             told: Ended::default(),
             others: None,
+            why: String::new(),
         }))
     }
 
@@ -152,6 +163,7 @@ impl Control {
             recorded,
             told,
             others,
+            why,
         } = asked;
         self.recorded = recorded;
         self.tell_lower_rate();
@@ -179,7 +191,7 @@ impl Control {
             self.client.set_rate(rate);
         }
         if orders.draining {
-            self.drain.ask(DRAINED);
+            self.drain.ask(if why.is_empty() { DRAINED } else { &why });
         }
         self.followed = orders;
         self.has_news = true;

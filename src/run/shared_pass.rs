@@ -33,6 +33,9 @@ const MOST_LINES: u64 = 2_000;
 const CHUNKS: u64 = 2_000;
 /// How often to check whether other processes have left the run.
 const EVERY: Duration = Duration::from_millis(200);
+/// Why the other processes are drained if the process that leads the run got Ctrl-C or SIGTERM.
+const INTERRUPTED: &str =
+    "the process that leads the run was interrupted, and ends the run in all processes";
 const NO_LINES: &str = "other processes took all the remaining lines";
 
 impl PreparedRun {
@@ -120,7 +123,10 @@ impl PreparedRun {
         }
         match ending {
             Ending::Outage(..) | Ending::Ledger(_) | Ending::Bug(_) => return Ok(ending),
-            Ending::Interrupted => drop(ledger.order(Order::Drain)?),
+            // One that may say nothing any more can still ask it of the others.
+            Ending::Interrupted => ledger
+                .stop_all(StopReason::Drained, INTERRUPTED)
+                .or_else(|_| ledger.order(Order::Drain).map(drop))?,
             Ending::Finished | Ending::Stopped(..) => {}
         }
         tokio::select! {

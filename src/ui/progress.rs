@@ -330,6 +330,7 @@ impl Display {
             title: self.source.title.clone(),
             run: self.source.run.clone(),
             done,
+            elsewhere,
             lines,
             counts: counts.filter(|(_, lines)| *lines > 0).collect(),
             reasons: self.tally.reasons(),

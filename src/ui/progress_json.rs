@@ -129,6 +129,7 @@ mod tests {
             title: "apply".to_owned(),
             run: "20261120-223015-k3f9".to_owned(),
             done: 379,
+            elsewhere: 0,
             lines: 20_000,
             counts: vec![("changed", 121), ("failed", 258)],
             reasons: vec![Reason {

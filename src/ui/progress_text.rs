@@ -13,6 +13,8 @@ const LONGEST_DETAIL: usize = 48;
 const SHORTEST_DETAIL: usize = 12;
 /// Between two pieces of information.
 const BETWEEN: &str = " · ";
+/// Where other processes work on the run, too.
+const THIS: &str = "this process: ";
 
 /// Pieces of text, each with its colour.
 #[derive(Debug, Default, Clone)]
@@ -95,10 +97,10 @@ pub(super) fn two_lines(now: &Snapshot, columns: usize) -> [String; 2] {
 /// One line for a log.
 pub(super) fn plain(now: &Snapshot) -> String {
     let mut line = head(now);
-    line.add(pace(now));
+    line.add(first_pace(now));
     line.add(end(now));
     line.add(wait(now));
-    line.add(counts(now, usize::MAX));
+    line.add(own(now, usize::MAX));
     line.plain()
 }
 
@@ -115,8 +117,13 @@ pub(super) fn state(now: &Snapshot) -> String {
         none if none.is_empty() => "the end time is not known yet".to_owned(),
         end => end,
     };
+    let (all, this) = if is_shared(now) {
+        ("all processes: ", THIS)
+    } else {
+        ("", "")
+    };
     format!(
-        "{}\n  {} of {} lines ({} %) in {}\n  {}\n  {}\n  {waits}\n  {end}",
+        "{}\n  {all}{} of {} lines ({} %) in {}\n  {this}{}\n  {this}{}\n  {waits}\n  {end}",
         Tone::Heading.paint(&format!("{} {}", now.title, visible(&now.run))),
         count(now.done),
         count(now.lines),
@@ -130,7 +137,7 @@ pub(super) fn state(now: &Snapshot) -> String {
 /// Draws the first line. What is least needed is left out first: the bar, the rate, the end.
 fn first(now: &Snapshot, width: usize) -> String {
     let head_alone = head(now);
-    let full = head_alone.with(pace(now)).with(end(now));
+    let full = head_alone.with(first_pace(now)).with(end(now));
     let candidates = [full, head_alone.with(end(now)), head_alone.clone()];
     let fits = candidates.iter().find(|line| line.width() <= width);
     let Some(line) = fits else {
@@ -146,13 +153,19 @@ fn first(now: &Snapshot, width: usize) -> String {
     line.cut(width)
 }
 
+/// Whether other processes work on the run, too: the first line tells of all together, the second of this one.
+fn is_shared(now: &Snapshot) -> bool {
+    now.elsewhere > 0
+}
+
 /// `apply 379/20,000 2 %`.
 fn head(now: &Snapshot) -> Pieces {
     let mut head = Pieces::from((Tone::Heading, now.title.clone()));
+    let all = if is_shared(now) { " all processes" } else { "" };
     head.push(
         Tone::Plain,
         format!(
-            " {}/{} {} %",
+            "{all} {}/{} {} %",
             count(now.done),
             count(now.lines),
             now.percent()
@@ -185,6 +198,15 @@ fn pace(now: &Snapshot) -> Pieces {
     (Tone::Plain, format!("{}{limit} calls/s", per_second(rate))).into()
 }
 
+/// Each process knows its own calls only.
+fn first_pace(now: &Snapshot) -> Pieces {
+    if is_shared(now) {
+        Pieces::default()
+    } else {
+        pace(now)
+    }
+}
+
 fn end(now: &Snapshot) -> Pieces {
     if now.is_stopping {
         return (Tone::Warning, "stopping".to_owned()).into();
@@ -198,11 +220,11 @@ fn end(now: &Snapshot) -> Pieces {
 /// Draws the second line: the results of the lines, or what the run waits for; both if there is room.
 fn second(now: &Snapshot, width: usize) -> String {
     if now.wait.is_none() {
-        return counts(now, width).cut(width);
+        return own(now, width).cut(width);
     }
     let wait = wait(now);
     let room = width.saturating_sub(wait.width() + BETWEEN.width());
-    let both = wait.with(counts(now, room));
+    let both = wait.with(own(now, room));
     if both.width() <= width {
         both.cut(width)
     } else {
@@ -231,14 +253,24 @@ impl Wait {
     }
 }
 
+/// What this process has done: where there are others, it says so, and at which rate where there is room.
+fn own(now: &Snapshot, width: usize) -> Pieces {
+    if !is_shared(now) {
+        return counts(now, width);
+    }
+    let named = |mut pieces: Pieces| {
+        pieces.0.insert(0, (Tone::Plain, THIS.to_owned()));
+        pieces
+    };
+    let counts = named(counts(now, width.saturating_sub(THIS.width())));
+    let both = counts.with(pace(now));
+    if both.width() <= width { both } else { counts }
+}
+
 /// `changed 121 · failed 258: ambiguous 251 (line 2: has 3 locations), not_found 7`.
 fn counts(now: &Snapshot, width: usize) -> Pieces {
     if now.counts.is_empty() {
-        let words = match now.done {
-            0 => "no line is finished yet",
-            _ => "all finished lines belong to other processes",
-        };
-        return (Tone::Plain, words.to_owned()).into();
+        return (Tone::Plain, "no line is finished yet".to_owned()).into();
     }
     let bare = counts_with(now, "");
     let Some(reason) = failed_reasons(now).next() else {

@@ -116,15 +116,40 @@ fn what_is_waited_for_stands_in_the_second_line_and_counts_down() {
 }
 
 #[test]
-fn a_process_that_has_got_no_line_says_whose_lines_have_ended() {
-    let now = Snapshot {
+fn beside_other_processes_each_line_says_whose_numbers_it_shows() {
+    let shared = Snapshot {
+        elsewhere: 200,
+        ..apply()
+    };
+    for columns in [100, 70] {
+        let [first, second] =
+            two_lines(&shared, columns).map(|line| anstream::adapter::strip_str(&line).to_string());
+        assert!(first.contains(" all processes 379/20,000 1 %"), "{first}");
+        assert!(!first.contains("calls/s"), "{first}");
+        assert!(
+            second.starts_with("this process: changed 121 · failed 258"),
+            "{second}"
+        );
+    }
+    let line = plain(&shared);
+    assert!(line.contains("all processes 379/20,000"), "{line}");
+    assert!(line.contains("this process: changed 121"), "{line}");
+    assert!(line.ends_with("19.8 of 20 calls/s"), "{line}");
+    let asked = state(&shared);
+    assert!(asked.contains("all processes: 379 of 20,000"), "{asked}");
+    assert!(asked.contains("this process: changed 121"), "{asked}");
+    let without = Snapshot {
         title: "worker".to_owned(),
         lines: 3,
         done: 2,
+        elsewhere: 2,
         ..Snapshot::default()
     };
-    let text = at_widths(&now);
-    assert!(text.contains("are those of other processes"), "{text}");
+    let text = at_widths(&without);
+    assert!(
+        text.contains("this process: no line has ended yet"),
+        "{text}"
+    );
 }
 
 #[test]

@@ -143,3 +143,22 @@ fn a_missing_file_argument_or_setting_is_named_with_what_to_give() {
         assert!(told["help"].as_str().unwrap().contains(&example), "{told}");
     }
 }
+
+#[test]
+fn the_lines_of_a_drained_run_are_cancelled_and_not_held_by_a_guard() {
+    let place = Place::plume();
+    let file = place.moves(200);
+    let applying = place
+        .command(&["apply", &file, "--yes", "--rate", "60/s"])
+        .spawn()
+        .unwrap();
+    while place.patches() < 10 {
+        std::thread::yield_now();
+    }
+    place.run(&["drain"]).expect(0);
+    let done = finish(applying).expect(4);
+    assert!(!done.out.contains("guard"), "{}", done.out);
+    let open = place.verdicts();
+    let open = open.iter().filter(|one| one.starts_with("skipped"));
+    assert!(open.clone().count() > 0 && open.clone().all(|one| one == "skipped/cancelled"));
+}

@@ -317,7 +317,17 @@ fn a_guard_and_ctrl_c_stop_all_processes_and_resume_goes_on() {
     );
     place.run(&["resume"]).expect(0);
     all_as_wished(&place, 1_500);
-    terminate(worker).expect(0);
+    // The worker tells why it was stopped: first with the one that was interrupted, then by a person.
+    let told = terminate(worker).expect(0).err;
+    let interrupted = "the process that leads the run was interrupted";
+    for words in [
+        format!("stopping: {interrupted}"),
+        format!("left run {}: {interrupted}", place.newest_id()),
+        "stopping: drained: no further line is begun".to_owned(),
+    ] {
+        assert!(told.contains(&words), "{words}: {told}");
+    }
+    assert_eq!(told.matches("stopping: drained").count(), 1, "{told}");
 }
 
 #[test]
