@@ -59,16 +59,35 @@ impl Ledger {
             .filter(|session| session.calls.total() > 1 && session.calls.limit_per_s == limit);
         let counted: Vec<&PastSession> = counted.collect();
         let together = counted.chunk_by(|one, next| one.epoch == next.epoch);
-        Ok(together.fold((0, 0), |(gaps, ms), together| {
-            let calls: u64 = together.iter().map(|session| session.calls.total()).sum();
-            // The time is noted in whole milliseconds, rounded down.
-            (gaps + calls - 1, ms + span_ms(together) + 1)
-        }))
+        Ok(together
+            .map(gaps)
+            .fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1)))
+    }
+
+    /// The same of the processes of the last epoch alone, and whether others have made calls before them.
+    pub fn last_pace(&self) -> Result<((u64, u64), bool), LedgerError> {
+        let sessions = self.sessions()?;
+        let last = sessions.last().map(|session| session.epoch);
+        let (last, before): (Vec<_>, Vec<_>) = sessions
+            .iter()
+            .filter(|session| session.calls.total() > 0)
+            .partition(|session| Some(session.epoch) == last);
+        Ok((gaps(&last), !before.is_empty()))
     }
 
     /// The processes that work on the run now, where it is kept for several.
     pub fn at_work(&self) -> Result<Vec<AtWork>, LedgerError> {
         self.store().at_work()
+    }
+}
+
+/// The gaps between the calls of sessions that worked at the same time, and their time in milliseconds.
+fn gaps(together: &[&PastSession]) -> (u64, u64) {
+    let calls: u64 = together.iter().map(|session| session.calls.total()).sum();
+    match calls {
+        0 | 1 => (0, 0),
+        // The time is noted in whole milliseconds, rounded down.
+        calls => (calls - 1, span_ms(together) + 1),
     }
 }
 

@@ -373,7 +373,8 @@ fn notes(
     if let Some(finished) = progress.finished_at_ms {
         notes.push(("time", clock::from_to(progress.started_at_ms, finished)));
     }
-    notes.push(("calls", calls(summary)));
+    let rate = rate(&prepared.run.ledger)?;
+    notes.push(("calls", format!("{}{rate}", calls(summary))));
     if prepared.task.work == Work::Plan
         && let Some(forecast) = Forecast::kept(&prepared.run.ledger)?
         && forecast.writes() > 0
@@ -391,7 +392,7 @@ fn notes(
     Ok(notes)
 }
 
-/// `12 to find, 3 to read, 4 to write, 2 of them repeated; 19.8 of 20 calls/s`.
+/// `12 to find, 3 to read, 4 to write, 2 of them repeated`.
 fn calls(summary: &Summary) -> String {
     let calls = summary.calls;
     let mut words = format!(
@@ -408,17 +409,29 @@ fn calls(summary: &Summary) -> String {
     if calls.throttled > 0 {
         words.push_str(&format!(", {} held back", ui::count(calls.throttled)));
     }
-    let pace = summary.pace;
-    // A few calls give no rate.
-    if pace.achieved_per_s > 0.0 {
-        let limit = pace
-            .limit_per_s
-            .map(|limit| format!(" of {}", ui::per_second(limit)));
-        words.push_str(&format!(
-            "; {}{} calls/s",
-            ui::per_second(pace.achieved_per_s),
-            limit.unwrap_or_default()
-        ));
-    }
+
     words
+}
+
+/// `; 19.8 of 20 calls/s`, of the processes that have brought the run to this end: earlier ones may have had another limit. Empty
+/// where the limit was changed meanwhile, and where there was one call at most.
+fn rate(ledger: &Ledger) -> Result<String, CommandError> {
+    let ((gaps, ms), was_continued) = ledger.last_pace()?;
+    if gaps == 0 || ledger.orders()?.rate_per_s.is_some() {
+        return Ok(String::new());
+    }
+    #[expect(clippy::cast_precision_loss, reason = "a rate for a person")]
+    let rate = gaps as f64 * 1000.0 / ms as f64;
+    let limit = ledger.calls()?.limit_per_s;
+    let limit = limit.map(|limit| format!(" of {}", ui::per_second(limit)));
+    let since = if was_continued {
+        " since it was continued"
+    } else {
+        ""
+    };
+    Ok(format!(
+        "; {}{} calls/s{since}",
+        ui::per_second(rate),
+        limit.unwrap_or_default()
+    ))
 }

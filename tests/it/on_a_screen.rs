@@ -1,6 +1,7 @@
 use crate::question::on_a_terminal;
 use crate::support::{Done, Place, begun_by, finish};
 use anstream::adapter::strip_str;
+use std::time::{Duration, Instant};
 
 /// On a terminal of this width, on which `answer` is typed, if it is anything.
 fn at_width(place: &Place, columns: u16, answer: &str, arguments: &[&str]) -> Done {
@@ -142,6 +143,47 @@ fn a_missing_file_argument_or_setting_is_named_with_what_to_give() {
         assert!(told["error"].as_str().unwrap().contains(wanted), "{told}");
         assert!(told["help"].as_str().unwrap().contains(&example), "{told}");
     }
+}
+
+#[test]
+fn the_rate_at_the_end_is_of_the_last_process_and_left_out_where_the_limit_changed() {
+    let place = Place::plume();
+    let file = place.moves(120);
+    let calls = |done: &Done| {
+        let out = strip_str(&done.out).to_string();
+        let line = out.lines().find(|line| line.contains(" to write"));
+        line.unwrap().to_owned()
+    };
+    let apply = ["apply", &file, "--yes", "--rate", "40/s", "--until", "1s"];
+    let first = place.run(&apply).expect(4);
+    assert!(calls(&first).contains(" of 40 calls/s"), "{}", first.out);
+    let resumed = place
+        .command(&["resume", "--rate", "50/s"])
+        .spawn()
+        .unwrap();
+    let written = place.patches();
+    let begun = Instant::now();
+    while place.patches() < written + 5 {
+        assert!(begun.elapsed() < Duration::from_secs(60));
+        std::thread::yield_now();
+    }
+    place.run(&["rate", &place.newest_id(), "500/s"]).expect(0);
+    let done = finish(resumed).expect(0);
+    assert!(!calls(&done).contains("calls/s"), "{}", done.out);
+    let file = place.file(
+        "more.csv",
+        "accountId,newAccountId\nA-000119,X-000119\nB-000001,X-000001\nB-000002,X-000002\n",
+    );
+    let plan = place.run(&["plan", &file, "--json"]).expect(1).json();
+    let run = plan["run"].as_str().unwrap();
+    let done = place
+        .run(&["apply", "--run", run, "--yes", "--rate", "70/s"])
+        .expect(1);
+    let told = calls(&done);
+    assert!(
+        told.contains(" of 70 calls/s since it was continued"),
+        "{told}"
+    );
 }
 
 #[test]
