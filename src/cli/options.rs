@@ -342,7 +342,7 @@ pub(super) struct ReconcileOptions {
 
 #[derive(Debug, Args)]
 pub(super) struct ReportOptions {
-    /// The run: its ID or the beginning of it [default: the newest]
+    /// The run: its ID or the beginning of it [default: the newest that was carried out]
     #[arg(add = runs())]
     pub(super) run: Option<String>,
     #[command(flatten)]

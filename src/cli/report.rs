@@ -1,7 +1,7 @@
 //! `idshift report`: draws a run's reports again, from its ledger and its copy of the file.
 
 use super::options::{Console, ReportOptions};
-use crate::run::{CommandError, Exit, Selection, announce, catalog, choose, draw, given_by};
+use crate::run::{CommandError, Exit, announce, catalog, choose_carried_out, draw, given_by};
 use crate::ui;
 
 pub(super) fn run(options: &ReportOptions, console: Console) -> Result<Exit, CommandError> {
@@ -9,17 +9,16 @@ pub(super) fn run(options: &ReportOptions, console: Console) -> Result<Exit, Com
     let dir = if let Some(run) = &options.run {
         catalog.find(run)?
     } else {
-        let wanted = Selection {
-            command: "report",
-            words: "run",
-            fits: &|_, _| true,
-            is_asked: false,
-        };
-        choose(&catalog, wanted, &given_by(&options.settings.typed)?)?
+        choose_carried_out(&catalog, "report", &given_by(&options.settings.typed)?)?
     };
     let ledger = dir.whole_ledger()?;
     if options.run.is_none() && !console.output.quiet {
         announce("report", &ledger);
+        if ledger.only_looks()? {
+            ui::note(
+                "this run is a plan: its reports tell what would change, and nothing was written",
+            );
+        }
     }
     let summary = draw(&dir, &ledger)?;
     if console.output.json {

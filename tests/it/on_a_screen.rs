@@ -146,6 +146,24 @@ fn a_missing_file_argument_or_setting_is_named_with_what_to_give() {
 }
 
 #[test]
+fn report_tells_of_the_newest_run_that_was_carried_out_and_calls_a_plan_a_plan() {
+    let (place, file) = place();
+    place.run(&["plan", &file]).expect(1);
+    let plan = place.newest_id();
+    let told = place.run(&["report"]).expect(0).err;
+    assert!(
+        told.contains(&plan) && told.contains("this run is a plan"),
+        "{told}"
+    );
+    place.run(&["apply", &file, "--yes"]).expect(1);
+    let applied = place.newest_id();
+    place.run(&["plan", &file]).expect(1);
+    let told = place.run(&["report"]).expect(0).err;
+    assert!(told.contains(&format!("report: run {applied} ")), "{told}");
+    assert!(!told.contains("this run is a plan"), "{told}");
+}
+
+#[test]
 fn the_rate_at_the_end_is_of_the_last_process_and_left_out_where_the_limit_changed() {
     let place = Place::plume();
     let file = place.moves(120);

@@ -1,0 +1,29 @@
+//! Which run a command tells of that is given none: one that was carried out, if there is one.
+
+use super::catalog::RunCatalog;
+use super::error::CommandError;
+use super::kept_run::KeptRun;
+use super::open::{Given, Selection, choose};
+use crate::ledger::Ledger;
+
+/// The newest run on the given target of those that were carried out: a plan that was only looked at is meant where there is
+/// nothing else.
+pub(crate) fn choose_carried_out(
+    catalog: &RunCatalog,
+    command: &'static str,
+    given: &Given,
+) -> Result<KeptRun, CommandError> {
+    let was_carried_out = |ledger: &Ledger| ledger.only_looks().is_ok_and(|only| !only);
+    let any = catalog.newest_by_target(|entry| {
+        given.fits(&entry.header.system, &entry.header.target)
+            && entry.ledger().is_ok_and(|ledger| was_carried_out(&ledger))
+    });
+    let is_any = any.is_empty();
+    let wanted = Selection {
+        command,
+        words: "run",
+        fits: &|_, ledger| is_any || was_carried_out(ledger),
+        is_asked: false,
+    };
+    choose(catalog, wanted, given)
+}
