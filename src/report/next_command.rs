@@ -85,7 +85,10 @@ impl Next {
             },
             _ => Self {
                 command: commands.verify(),
-                after: format!("; to undo: {}", commands.undo()),
+                after: match of("changed") {
+                    0 => String::new(),
+                    _ => format!("; to undo: {}", commands.undo()),
+                },
                 ..Self::default()
             },
         }

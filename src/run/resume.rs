@@ -341,8 +341,8 @@ fn warn_of_late_count(known: &OpenRun) {
 fn warn_of_newer(newer: &NewerRequests) {
     if let Some(newest) = newer.last_begun() {
         ui::warning(&format!(
-            "other runs (the newest is {newest}) have changed {} since this run was begun; their present values are \
-             kept, and an open line that asks for another value of one of them becomes stale",
+            "since this run was begun, other runs on its target (the newest is {newest}) have changed {}, in this file or \
+             not; their present values are kept, and an open line that asks for another value of one of them becomes stale",
             ui::one_or_many(
                 u64::try_from(newer.len()).unwrap_or(u64::MAX),
                 "customer or location",

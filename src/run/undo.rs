@@ -4,7 +4,7 @@
 //! same engine, and undone in the same way. It expects the values that the run has left, as a line of its file or the
 //! ledger says. So a customer that was changed since is `stale` and skipped.
 
-use super::catalog::RunCatalog;
+use super::catalog::{Entry, RunCatalog};
 use super::claim::TargetClaim;
 use super::clock;
 use super::connect::base_url;
@@ -27,6 +27,7 @@ use super::request::{Output, Request};
 use super::selection::Selection;
 use super::undo_lines::{UndoCounts, UndoLines};
 use super::values::{catalog, values};
+use crate::domain::{Status, Unchanged};
 use crate::engine::History;
 use crate::ledger::{Header, Phase, RunId, RunKind, State};
 use crate::ui;
@@ -62,8 +63,8 @@ pub(crate) fn undo(run: Option<&str>, request: &Request) -> Result<Exit, Command
         cannot_undo,
         ..
     } = back.counts;
-    if lines == 0 {
-        print_nothing_to_restore(&parent, request.output);
+    if let Some(why) = nothing_left(lines, &known, &catalog)? {
+        print_nothing_to_restore(&parent, &why, request.output);
         return Ok(Exit::Success);
     }
     let address = base_url(&known.resolved)?;
@@ -117,16 +118,54 @@ pub(crate) fn undo(run: Option<&str>, request: &Request) -> Result<Exit, Command
     )
 }
 
-fn print_nothing_to_restore(parent: &str, output: Output) {
+/// Why nothing of the run is to be restored: none of these `lines` has changed anything that is still in place, or an undo has
+/// restored all of it. `None`: something may be left, or another run has written on the target since.
+fn nothing_left(
+    lines: u64,
+    known: &OpenRun,
+    catalog: &RunCatalog,
+) -> Result<Option<String>, CommandError> {
+    if lines == 0 {
+        return Ok(Some("no change of the run is still in place".to_owned()));
+    }
+    let Some(undo) = catalog.undos_of(known.dir.run().as_str()).next() else {
+        return Ok(None);
+    };
+    let last = known.ledger.writing_epochs()?.map_or(0, |(_, last)| last);
+    let is_undone = catalog.undos_of(&undo.header.run).next().is_some();
+    let is_newer = |entry: &Entry| entry.has_writes && entry.header.epoch > undo.header.epoch;
+    let mut others = known.ledger.targets().flat_map(|target| {
+        let entries = catalog.entries.iter();
+        entries.filter(move |entry| entry.is_on(target))
+    });
+    if is_undone || last > undo.header.epoch || others.any(is_newer) {
+        return Ok(None);
+    }
+    let ledger = undo.ledger()?;
+    let is_restored = |status: Status| {
+        matches!(
+            status,
+            Status::Changed | Status::Unchanged(Unchanged::Already)
+        )
+    };
+    let restored = ledger.counts()?.into_iter();
+    let restored: u64 = restored
+        .filter(|counted| is_restored(counted.status))
+        .map(|counted| counted.lines)
+        .sum();
+    let is_whole = ledger.progress()?.state == State::Finished && restored == ledger.header().lines;
+    let run = &undo.header.run;
+    Ok(is_whole.then(|| format!("run {run} has restored what the run changed")))
+}
+
+fn print_nothing_to_restore(parent: &str, why: &str, output: Output) {
     if output.json {
         let body = serde_json::json!({
             "undoes": parent, "counts": {"lines": 0}, "cannot_undo": 0,
         });
         ui::out_as_is(&document(Exit::Success, body));
     } else if !output.quiet {
-        ui::err(&format!(
-            "undo {parent}: nothing to restore; no change of the run is still in place"
-        ));
+        ui::err(&format!("undo {parent}: nothing to restore; {why}"));
     }
 }
 

@@ -164,6 +164,39 @@ fn report_tells_of_the_newest_run_that_was_carried_out_and_calls_a_plan_a_plan()
 }
 
 #[test]
+fn a_run_that_was_undone_is_not_asked_about_again() {
+    let (place, file) = place();
+    place.run(&["apply", &file, "--yes"]).expect(1);
+    let run = place.newest_id();
+    let first = place.run(&["undo", &run, "--yes"]).expect(0).out;
+    let undo = place.newest_id();
+    assert!(
+        first.contains(&format!("to undo: idshift undo {undo}")),
+        "{first}"
+    );
+    let writes = place.patches();
+    let words = format!("nothing to restore; run {undo} has restored what the run changed");
+    let again = place.run(&["undo", &run, "--yes"]).expect(0);
+    assert!(again.err.contains(&words), "{}", again.err);
+    let asked = on_a_terminal(&place, "no", &["undo", &run]).expect(0).out;
+    assert!(
+        asked.contains(&words) && !asked.contains("Type yes"),
+        "{asked}"
+    );
+    assert_eq!(place.newest_id(), undo);
+    // The undo is undone: what the run changed is there again, and can be restored again.
+    place.run(&["undo", &undo, "--yes"]).expect(0);
+    assert_eq!(place.account_of("C-0"), "B-000000");
+    place.run(&["undo", &run, "--yes"]);
+    assert!(place.patches() > writes);
+    // A run that changes nothing has nothing to be undone.
+    let same = place.file("same.csv", "accountId,newAccountId\nA-000003,B-000003\n");
+    place.run(&["apply", &same, "--yes"]).expect(0);
+    let none = place.run(&["apply", &same, "--yes"]).expect(0).out;
+    assert!(!none.contains("to undo"), "{none}");
+}
+
+#[test]
 fn the_rate_at_the_end_is_of_the_last_process_and_left_out_where_the_limit_changed() {
     let place = Place::plume();
     let file = place.moves(120);
