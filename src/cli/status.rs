@@ -15,13 +15,14 @@ const SILENT_S: u64 = 3;
 
 pub(super) fn run(options: &StatusOptions, console: Console) -> Result<Exit, CommandError> {
     let dir = open_live("status", options.run.as_deref(), &options.settings.typed)?;
+    let mut shown = ui::Redrawn::default();
     loop {
         let overview = Overview::of(&dir)?;
         let body = body(&overview)?;
         if console.output.json {
             ui::out_as_is(&document(Exit::Success, body));
         } else {
-            ui::out(&line(&overview, &body));
+            shown.show(&line(&overview, &body));
         }
         if !options.watch || overview.state != State::Running {
             return Ok(Exit::Success);

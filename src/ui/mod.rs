@@ -13,6 +13,7 @@ mod progress_text;
 #[cfg(test)]
 mod progress_text_tests;
 mod prompt;
+mod redrawn;
 mod size;
 mod snapshot;
 mod stream;
@@ -26,6 +27,7 @@ pub use palette::Tone;
 pub use problems::problems;
 pub use progress::{Mode, Progress, Source};
 pub use prompt::{ask, can_ask, confirm};
+pub use redrawn::Redrawn;
 pub use size::bytes;
 pub use stream::{
     OutWriter, err, error, help, lost, note, out, out_as_is, out_bytes, out_columns, printed,

@@ -17,6 +17,14 @@ pub(super) fn wrapped(text: &str, columns: usize) -> String {
     lines.join("\n")
 }
 
+/// How many rows of a terminal this text takes, without a line break at its end.
+pub(super) fn height(text: &str, columns: usize) -> usize {
+    let rows = text
+        .split('\n')
+        .map(|row| columns_of(row).div_ceil(columns));
+    rows.map(|rows| rows.max(1)).sum()
+}
+
 fn plain(text: &str) -> String {
     anstream::adapter::strip_str(text).to_string()
 }

@@ -1,5 +1,5 @@
 use crate::question::on_a_terminal;
-use crate::support::{Done, Place, begun_by, finish};
+use crate::support::{Done, OnResize, Place, Screen, begun_by, finish};
 use anstream::adapter::strip_str;
 use std::time::{Duration, Instant};
 
@@ -104,6 +104,32 @@ fn a_run_takes_one_row_of_a_terminal_and_elsewhere_all_that_is_known_of_it() {
         piped.lines().all(|row| row.contains("plume at http://")),
         "{piped}"
     );
+}
+
+#[test]
+fn a_watched_status_is_drawn_in_its_place() {
+    let place = Place::plume();
+    let file = place.moves(400);
+    let apply = ["apply", &file, "--yes", "--rate", "60/s"];
+    let applying = place.command(&apply).spawn().unwrap();
+    let begun = Instant::now();
+    while place.patches() < 20 {
+        assert!(begun.elapsed() < Duration::from_secs(60));
+        std::thread::yield_now();
+    }
+    let run = place.newest_id();
+    let watched = at_width(&place, 60, "", &["status", &run, "--watch"]).expect(0);
+    finish(applying).expect(0);
+    let told = watched.out.matches(&format!("run {run} ")).count();
+    assert!(told > 2, "{}", watched.out);
+    let mut screen = Screen::new(OnResize::Cut, 60);
+    screen.write(&watched.out);
+    let rows = screen.rows();
+    let begins = rows
+        .iter()
+        .filter(|row| row.contains(&format!("run {run} ")));
+    assert_eq!(begins.count(), 1, "{rows:?}");
+    assert!(rows.iter().any(|row| row.contains("finished")), "{rows:?}");
 }
 
 #[test]
