@@ -26,6 +26,15 @@ pub trait PriorRenames: fmt::Debug + Send + Sync {
         reseller: Option<&Reseller>,
     ) -> Result<Option<CustomerId>, LedgerError>;
 
+    /// What the newest earlier run that has taken this account ID from a customer has made of it; for a message.
+    fn taken_by(
+        &self,
+        _account: &AccountId,
+        _reseller: Option<&Reseller>,
+    ) -> Result<Option<Taken>, LedgerError> {
+        Ok(None)
+    }
+
     /// Returns whether `customer_of` answers without having to read much first.
     fn is_ready(&self) -> bool {
         true
@@ -35,6 +44,17 @@ pub trait PriorRenames: fmt::Debug + Send + Sync {
     fn prepare(&self) -> Result<(), LedgerError> {
         Ok(())
     }
+}
+
+/// An account ID that an earlier run has taken from a customer.
+#[derive(Debug, Clone)]
+pub struct Taken {
+    /// The run.
+    pub run: String,
+    /// The customer.
+    pub customer: CustomerId,
+    /// The account ID that it got; `None`: it has none since.
+    pub now: Option<AccountId>,
 }
 
 /// The customers that had an account ID before earlier runs, and those to which these runs gave it.

@@ -5,7 +5,7 @@
 use super::case::Case;
 use super::customer_state::{CustomerState, DesiredState, PriorWrite, has_temporary_id, moved_on};
 use super::halt::{OrHalt, StepError, StepResult};
-use super::{Halt, WriteLog, reading};
+use super::{Halt, Taken, WriteLog, reading};
 use crate::domain::{AccountId, CustomerId, Failed, StoredValue};
 use crate::ledger::{Judgement, Verdict, Write, WriteRecord, WriteVerdict, judge};
 use crate::system::{Customer, SystemError};
@@ -237,6 +237,19 @@ impl<N: WriteLog> Case<'_, N> {
             }
         }
         Ok(prior.customer_of(account, desired.target(), desired.reseller)?)
+    }
+
+    /// What an earlier run has made of an account ID that no customer has. It is for a message: where that cannot be read,
+    /// nothing is said of it.
+    pub(super) async fn taken_before(
+        &self,
+        account: &AccountId,
+        desired: &DesiredState<'_>,
+    ) -> Option<Taken> {
+        let prior = Arc::clone(self.context.settings.history.prior_renames.as_ref()?);
+        let (account, reseller) = (account.clone(), desired.reseller.cloned());
+        let asked = move || prior.taken_by(&account, reseller.as_ref());
+        tokio::task::spawn_blocking(asked).await.ok()?.ok()?
     }
 
     /// Handles a line that names a customer, while its account ID belongs to another one. The line is already done if

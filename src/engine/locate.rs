@@ -6,7 +6,7 @@
 use super::case::Case;
 use super::customer_state::{CustomerState, DesiredState, has_temporary_id};
 use super::halt::{OrHalt, StepError, StepResult};
-use super::{UnitTask, WriteLog, spans};
+use super::{Taken, UnitTask, WriteLog, spans};
 use crate::domain::{AccountId, CustomerId, Failed, Line, NewAccount};
 use crate::plan::{AliasConflicts, Member};
 use crate::system::{Customer, SystemError};
@@ -195,17 +195,9 @@ impl<N: WriteLog> Case<'_, N> {
         if !found.is_empty() {
             return Ok(choose(account, found, desired, at)?);
         }
-        let not_found = || {
-            let words = match self.context.system.equal_but_for_case(account) {
-                None => format!("no customer has the account ID `{account}`"),
-                Some(other) => format!(
-                    "no customer has the account ID `{account}`; the system finds `{other}` in its place, which differs in case"
-                ),
-            };
-            SystemError::new(Failed::NotFound, words)
-        };
         let Some(target) = desired.target().filter(|target| *target != account) else {
-            return self.cleared(desired, not_found()).await;
+            let why = self.not_found(account, desired).await;
+            return self.cleared(desired, why).await;
         };
         if let Some(line) = neighbour {
             let words = format!(
@@ -226,9 +218,24 @@ impl<N: WriteLog> Case<'_, N> {
                 );
                 Err(StepError::line(Failed::NotFound, words))
             }
-            Err(none) if none.is_empty() => Err(not_found().into()),
+            Err(none) if none.is_empty() => Err(self.not_found(account, desired).await.into()),
             Err(several) => Err(ambiguous(target, &several).into()),
         }
+    }
+
+    /// No customer has this account ID. Where the system has another spelling, or an earlier run has changed the ID, it says so.
+    async fn not_found(&self, account: &AccountId, desired: &DesiredState<'_>) -> SystemError {
+        let more = match self.context.system.equal_but_for_case(account) {
+            Some(other) => {
+                format!("; the system finds `{other}` in its place, which differs in case")
+            }
+            None => match self.taken_before(account, desired).await {
+                Some(taken) => changed_by(&taken),
+                None => String::new(),
+            },
+        };
+        let words = format!("no customer has the account ID `{account}`{more}");
+        SystemError::new(Failed::NotFound, words)
     }
 
     /// Handles an account ID that cannot be searched. If the line also names the customer, its ID is only compared.
@@ -366,4 +373,23 @@ fn ambiguous(account: &AccountId, several: &[Customer]) -> SystemError {
 pub(super) fn same_customer(id: &CustomerId) -> SystemError {
     let words = format!("another line of this chain or swap has found the same customer `{id}`");
     SystemError::new(Failed::Mismatch, words)
+}
+
+/// Which run has changed the account ID of a line that is not found, and what to do.
+fn changed_by(taken: &Taken) -> String {
+    let Taken { run, customer, now } = taken;
+    let (made, correct) = match now {
+        Some(now) => (
+            format!("changed it to `{now}`"),
+            format!("write `{now}` in `accountId`, or"),
+        ),
+        None => (
+            String::from("removed it"),
+            String::from("leave `accountId` empty and"),
+        ),
+    };
+    format!(
+        "; run {run} has {made} (customer `{customer}`), and the file still has the old ID: if this customer is meant, {correct} \
+         write `{customer}` in `customerId`"
+    )
 }

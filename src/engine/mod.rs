@@ -51,7 +51,7 @@ pub use dispatcher::run;
 pub use ending::Ending;
 pub use events::{Event, Reason, Tally, with_health};
 pub use halt::Halt;
-pub use history::{Carried, Hands, History, PriorRenames};
+pub use history::{Carried, Hands, History, PriorRenames, Taken};
 pub use newer_requests::{AddRun, NewerRequests};
 pub use recheck::{Left, Recheck, Unreadable};
 pub use settings::{Drain, Lookup, Mode, Settings};

@@ -102,6 +102,7 @@ pub use record::{
 pub use record_place::RecordPlace;
 pub use register::{RegisteredRun, Sameness};
 pub use remains::{Pruned, Remains, RemovedFile};
+pub use renames::NetRename;
 pub use run_dir::{DEFAULT_RUNS_DIR, RunDir, absolute};
 pub use run_id::RunId;
 pub use run_ledger::{Ledger, NewLedger};

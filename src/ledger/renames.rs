@@ -3,7 +3,7 @@
 use super::columns::Fault;
 use super::store::WritesOf;
 use super::write_columns::{WriteSketch, reseller};
-use super::{Ledger, LedgerError, record};
+use super::{Ledger, LedgerError, Write, record};
 use crate::domain::{AccountId, CustomerId, Reseller};
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
@@ -93,10 +93,16 @@ impl Ledger {
         self.store().each_account_moved(&mut each)
     }
 
-    /// The customer of a write.
-    pub fn customer_of(&self, number: u32) -> Result<CustomerId, LedgerError> {
+    /// The customer of a write, and the account ID that it gave; `None`: it took the ID away, or was about a location.
+    pub fn given_by(&self, number: u32) -> Result<(CustomerId, Option<AccountId>), LedgerError> {
         let writes = self.store().numbered(&[number])?;
-        let customer = writes.into_iter().next().map(|write| write.intent.customer);
-        customer.ok_or_else(|| LedgerError::damaged(self.place(), "a write is missing"))
+        let Some(intent) = writes.into_iter().next().map(|write| write.intent) else {
+            return Err(LedgerError::damaged(self.place(), "a write is missing"));
+        };
+        let after = match intent.write {
+            Write::Account { after, .. } => after,
+            Write::Location { .. } => None,
+        };
+        Ok((intent.customer, after))
     }
 }

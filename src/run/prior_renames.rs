@@ -5,8 +5,8 @@
 
 use super::kept_run::KeptRun;
 use crate::domain::{AccountId, CustomerId, Reseller};
-use crate::engine::PriorRenames;
-use crate::ledger::{Ledger, LedgerError};
+use crate::engine::{PriorRenames, Taken};
+use crate::ledger::{Ledger, LedgerError, NetRename};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -19,6 +19,8 @@ pub(crate) struct LedgerRenames {
     hasher: RandomState,
     /// The newest rename of each wish, sorted; empty until the first request.
     applied: OnceLock<Vec<Applied>>,
+    /// The same by the account ID that was taken; empty until a line is not found.
+    taken: OnceLock<Vec<Applied>>,
     /// The newest first.
     runs: Vec<KeptRun>,
     /// The ledger that was used last. The lock is held while the renames are read.
@@ -31,6 +33,7 @@ impl LedgerRenames {
         Self {
             hasher: RandomState::new(),
             applied: OnceLock::new(),
+            taken: OnceLock::new(),
             runs,
             open: Mutex::new(None),
         }
@@ -48,22 +51,38 @@ impl LedgerRenames {
         if let Some(applied) = self.applied.get() {
             return Ok(applied);
         }
-        let applied = self.read()?;
+        let applied = self.read(|net| {
+            let before = net.before.as_ref()?;
+            let wish = (before, net.after.as_ref(), net.reseller.as_ref());
+            Some(self.hasher.hash_one(wish))
+        })?;
         Ok(self.applied.get_or_init(|| applied))
     }
 
-    fn read(&self) -> Result<Vec<Applied>, LedgerError> {
+    /// The account IDs that were taken, read at the first question for one.
+    fn taken(
+        &self,
+        _held: &MutexGuard<'_, Option<(u32, Ledger)>>,
+    ) -> Result<&[Applied], LedgerError> {
+        if let Some(taken) = self.taken.get() {
+            return Ok(taken);
+        }
+        let taken = self.read(|net| {
+            let before = net.before.as_ref()?;
+            Some(self.hasher.hash_one((before, net.reseller.as_ref())))
+        })?;
+        Ok(self.taken.get_or_init(|| taken))
+    }
+
+    /// The renames by this key, the newest of each.
+    fn read(&self, key: impl Fn(&NetRename) -> Option<u64>) -> Result<Vec<Applied>, LedgerError> {
         let mut applied: Vec<Applied> = Vec::new();
         for (number, run) in (0_u32..).zip(&self.runs) {
             // If a newer run has applied a wish, an older run says nothing about it.
             let mut of_run = Vec::new();
             run.ledger()?.net_renames(|net| {
-                if let Some(before) = &net.before {
-                    let wish = (before, net.after.as_ref(), net.reseller.as_ref());
-                    let wish = self.hasher.hash_one(wish);
-                    if find(&applied, wish).is_none() {
-                        of_run.push((wish, number, net.write));
-                    }
+                if let Some(wish) = key(&net).filter(|wish| find(&applied, *wish).is_none()) {
+                    of_run.push((wish, number, net.write));
                 }
             })?;
             applied.append(&mut of_run);
@@ -72,6 +91,24 @@ impl LedgerRenames {
             applied.shrink_to_fit();
         }
         Ok(applied)
+    }
+}
+
+impl LedgerRenames {
+    /// The customer of a write of a run, and the account ID that it gave.
+    fn given_by(
+        &self,
+        open: &mut Option<(u32, Ledger)>,
+        number: u32,
+        write: u32,
+    ) -> Result<(CustomerId, Option<AccountId>), LedgerError> {
+        let ledger = match open.take() {
+            Some((same, ledger)) if same == number => ledger,
+            _ => self.runs[number as usize].ledger()?,
+        };
+        let given = ledger.given_by(write)?;
+        *open = Some((number, ledger));
+        Ok(given)
     }
 }
 
@@ -94,13 +131,26 @@ impl PriorRenames for LedgerRenames {
         let Some((_, number, write)) = find(self.applied(&open)?, wish) else {
             return Ok(None);
         };
-        let ledger = match open.take() {
-            Some((same, ledger)) if same == number => ledger,
-            _ => self.runs[number as usize].ledger()?,
-        };
-        let customer = ledger.customer_of(write)?;
-        *open = Some((number, ledger));
+        let (customer, _) = self.given_by(&mut open, number, write)?;
         Ok(Some(customer))
+    }
+
+    fn taken_by(
+        &self,
+        account: &AccountId,
+        reseller: Option<&Reseller>,
+    ) -> Result<Option<Taken>, LedgerError> {
+        let mut open = self.lock();
+        let key = self.hasher.hash_one((account, reseller));
+        let Some((_, number, write)) = find(self.taken(&open)?, key) else {
+            return Ok(None);
+        };
+        let (customer, now) = self.given_by(&mut open, number, write)?;
+        Ok(Some(Taken {
+            run: self.runs[number as usize].run().to_string(),
+            customer,
+            now,
+        }))
     }
 
     fn is_ready(&self) -> bool {
@@ -203,6 +253,22 @@ mod tests {
         assert_eq!(customer(&renames, "X", "Y").as_deref(), Some("C-9"));
         assert_eq!(customer(&renames, "K", "").as_deref(), Some("C-7"));
         assert_eq!(customer(&renames, "Y", "Z"), None);
+        let taken = |account: &str| {
+            let account = AccountId::new(account).unwrap();
+            let taken = renames.taken_by(&account, None).unwrap()?;
+            let now = taken.now.map(|id| id.to_string());
+            Some((taken.run, taken.customer.to_string(), now))
+        };
+        let expected = |run: &str, customer: &str, now: Option<&str>| {
+            Some((
+                format!("{run}-223015-k3f9"),
+                customer.to_owned(),
+                now.map(str::to_owned),
+            ))
+        };
+        assert_eq!(taken("X"), expected("20261122", "C-2", Some("Z")));
+        assert_eq!(taken("K"), expected("20261120", "C-7", None));
+        assert_eq!(taken("Y"), None);
         let kept = renames.applied.get().unwrap();
         assert_eq!((kept.len(), size_of_val(&kept[0])), (4, 16));
     }

@@ -223,6 +223,28 @@ fn a_run_that_was_undone_is_not_asked_about_again() {
 }
 
 #[test]
+fn a_line_with_an_id_that_an_earlier_run_has_changed_names_that_run_and_the_new_id() {
+    let (place, file) = place();
+    place.run(&["apply", &file, "--yes"]).expect(1);
+    let run = place.newest_id();
+    let night = "accountId,newAccountId\nA-000000,D-000000\nA-999999,D-000001\n";
+    let night = place.file("night.csv", night);
+    place.run(&["reconcile", &night, "--yes"]).expect(1);
+    let rows = place.rows("results.csv");
+    let message = |line: usize| &rows[line - 2]["idshift_message"];
+    assert_eq!(rows[0]["idshift_reason"], "not_found");
+    for words in [
+        &run[..],
+        "changed it to `B-000000`",
+        "customer `C-0`",
+        "write `B-000000` in `accountId`",
+    ] {
+        assert!(message(2).contains(words), "{words}: {}", message(2));
+    }
+    assert_eq!(message(3), "no customer has the account ID `A-999999`");
+}
+
+#[test]
 fn the_rate_at_the_end_is_of_the_last_process_and_left_out_where_the_limit_changed() {
     let place = Place::plume();
     let file = place.moves(120);
