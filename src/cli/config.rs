@@ -1,7 +1,7 @@
 //! `idshift config`: shows every setting, and where its value comes from.
 
 use super::options::{ConfigOptions, Console};
-use crate::config::{Origin, Resolved, SETTINGS, Shape, Sources, Values, token_source};
+use crate::config::{Origin, Resolved, SETTINGS, Shape, Sources, Values, setting, token_source};
 use crate::run::{CommandError, Exit, document, values};
 use crate::ui;
 use serde_json::json;
@@ -79,6 +79,7 @@ fn rows(values: &mut Values, resolved: &mut Resolved) -> Vec<Row> {
 
 /// Returns the value that is shown: no secret, and the system's own limits where no others are set.
 fn shown(name: &'static str, values: &Values, resolved: &Resolved) -> String {
+    let is_program = setting(name).is_some_and(|setting| setting.shape == Shape::Words);
     match (name, values.effective(name)) {
         // A URL is a secret too: everyone who knows it can send reports to it.
         ("api_key" | "healthcheck_url" | "webhook_url", Some(_)) => "set".to_owned(),
@@ -88,7 +89,23 @@ fn shown(name: &'static str, values: &Values, resolved: &Resolved) -> String {
         ("quota", None) => resolved
             .quota
             .map_or("unlimited".to_owned(), |quota| quota.to_string()),
+        // An argument may hold a secret.
+        (_, Some(value)) if is_program => program(value),
         (_, Some(value)) => value.replace('\n', " "),
         (_, None) => String::new(),
+    }
+}
+
+/// The program of a command, and how many arguments it has.
+fn program(command: &str) -> String {
+    let mut words = command.split('\n');
+    let program = words.next().unwrap_or_default();
+    match words.count() {
+        0 => program.to_owned(),
+        number => {
+            let number = u64::try_from(number).unwrap_or(u64::MAX);
+            let number = ui::one_or_many(number, "argument", "arguments");
+            format!("{program} (and {number})")
+        }
     }
 }

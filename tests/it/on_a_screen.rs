@@ -172,6 +172,23 @@ fn a_missing_file_argument_or_setting_is_named_with_what_to_give() {
 }
 
 #[test]
+fn the_arguments_of_a_program_are_not_shown() {
+    let place = Place::plume();
+    let config = "token_command = [\"/usr/bin/vault\", \"read\", \"hunter2\"]\n";
+    let file = place.file("secret.toml", config);
+    for more in [&[][..], &["--json"]] {
+        let arguments = [&["config", "--config", &file], more].concat();
+        let shown = place.run(&arguments).expect(0);
+        assert!(
+            shown.out.contains("/usr/bin/vault (and 2 arguments)"),
+            "{}",
+            shown.out
+        );
+        assert!(!shown.out.contains("hunter2"), "{}", shown.out);
+    }
+}
+
+#[test]
 fn report_tells_of_the_newest_run_that_was_carried_out_and_calls_a_plan_a_plan() {
     let (place, file) = place();
     place.run(&["plan", &file]).expect(1);
