@@ -3,7 +3,7 @@
 use super::catalog::RunCatalog;
 use super::error::CommandError;
 use super::kept_run::KeptRun;
-use super::open::{Given, Selection, choose};
+use super::selection::{Given, Selection, choose};
 use crate::ledger::Ledger;
 
 /// The newest run on the given target of those that were carried out: a plan that was only looked at is meant where there is

@@ -75,7 +75,7 @@ impl CommandError {
                 if progress.is_ok_and(|progress| progress.state == State::Planned) {
                     return self;
                 }
-                Some(Commands::of(run.path(), ledger.header()))
+                Commands::of(run.path(), &ledger).ok()
             }
             Some((_, Err(LedgerError::Missing { .. } | LedgerError::NoRun { .. }))) => return self,
             Some((_, Err(_))) => None,

@@ -122,7 +122,7 @@ pub(crate) fn undo(run: Option<&str>, request: &Request) -> Result<Exit, Command
 /// restored all of it. `None`: something may be left, or another run has written on the target since.
 fn nothing_left(
     lines: u64,
-    known: &OpenRun,
+    known: &OpenRun<()>,
     catalog: &RunCatalog,
 ) -> Result<Option<String>, CommandError> {
     if lines == 0 {
