@@ -5,7 +5,7 @@
 
 use super::ReportError;
 use crate::domain::{Line, Outcome, Skipped, Status};
-use crate::ledger::{Ledger, State, StopReason, Write, WriteRecord};
+use crate::ledger::{Ledger, State, Write, WriteRecord};
 use std::collections::BTreeMap;
 
 /// What the reports show for lines without a final outcome.
@@ -27,18 +27,8 @@ impl IncompleteLines {
             }
         }
         let (skipped, message) = match progress.state {
-            State::Stopped => {
-                // A person has stopped it, as with Ctrl-C.
-                let skipped = match progress.stopped_by {
-                    Some(StopReason::Drained) => Skipped::Cancelled,
-                    _ => Skipped::Guard,
-                };
-                let why = match progress.why.as_str() {
-                    "" => String::new(),
-                    why => format!(": {why}"),
-                };
-                (skipped, format!("not begun{why}"))
-            }
+            State::Stopped if progress.why.is_empty() => (Skipped::Guard, "not begun".to_owned()),
+            State::Stopped => (Skipped::Guard, format!("not begun: {}", progress.why)),
             State::Running if ledger.is_live() => (Skipped::Cancelled, "not begun yet".to_owned()),
             State::Created
             | State::Planned

@@ -303,7 +303,7 @@ fn the_rate_at_the_end_is_of_the_last_process_and_left_out_where_the_limit_chang
 }
 
 #[test]
-fn the_lines_of_a_drained_run_are_cancelled_and_not_held_by_a_guard() {
+fn the_lines_of_a_drained_run_say_that_it_was_drained() {
     let place = Place::plume();
     let file = place.moves(200);
     let applying = place
@@ -315,8 +315,8 @@ fn the_lines_of_a_drained_run_are_cancelled_and_not_held_by_a_guard() {
     }
     place.run(&["drain"]).expect(0);
     let done = finish(applying).expect(4);
-    assert!(!done.out.contains("guard"), "{}", done.out);
+    assert!(done.out.contains("not begun: drained"), "{}", done.out);
     let open = place.verdicts();
     let open = open.iter().filter(|one| one.starts_with("skipped"));
-    assert!(open.clone().count() > 0 && open.clone().all(|one| one == "skipped/cancelled"));
+    assert!(open.clone().count() > 0 && open.clone().all(|one| one == "skipped/guard"));
 }

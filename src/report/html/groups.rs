@@ -113,9 +113,9 @@ fn meaning(status: Status) -> &'static str {
         }
         Status::Unchanged(Unchanged::NothingAsked) => "The line asks for no change.",
         Status::Failed(reason) => failure(reason),
-        Status::Skipped(Skipped::Cancelled) => "Not begun when the run was interrupted or drained.",
+        Status::Skipped(Skipped::Cancelled) => "Not begun when the run was interrupted.",
         Status::Skipped(Skipped::Suppressed) => "Not written, because --suppress names it.",
-        Status::Skipped(Skipped::Guard) => "Not begun because the run was stopped before.",
+        Status::Skipped(Skipped::Guard) => "Not begun, because the run was drained or stopped before.",
         Status::InDoubt => {
             "A write was sent, and the system could not be asked whether it took effect. Resuming the run finds out."
         }
