@@ -147,7 +147,7 @@ fn beside_other_processes_each_line_says_whose_numbers_it_shows() {
     };
     let text = at_widths(&without);
     assert!(
-        text.contains("this process: no line has ended yet"),
+        text.contains("this process: no line is finished yet"),
         "{text}"
     );
 }
@@ -174,7 +174,7 @@ fn before_the_first_line_ends_nothing_is_made_up() {
     no line is finished yet
     20
     plan ░░░░░░ 0/3 0 %
-    no line has ended …
+    no line is finishe…
     1
     ");
 }
