@@ -1,6 +1,6 @@
 //! Why a file cannot be read at all. Each error says what, where, and what to do; the cause is in `source()`.
 
-use super::{MAX_COLUMNS, MAX_RECORD_BYTES};
+use super::{FileAction, MAX_COLUMNS, MAX_RECORD_BYTES};
 use crate::domain::{Line, Problem, Severity, counted};
 use std::io;
 
@@ -11,7 +11,7 @@ pub enum InputError {
     #[error("cannot {action} {name}")]
     Io {
         name: String,
-        action: &'static str,
+        action: FileAction,
         source: io::Error,
     },
     /// There is no such file.
@@ -224,7 +224,7 @@ impl InputError {
             io::ErrorKind::NotFound => Self::Missing { name },
             _ => Self::Io {
                 name,
-                action: "open",
+                action: FileAction::Open,
                 source,
             },
         }
@@ -265,7 +265,7 @@ impl InputError {
     /// What to do about it, one clause.
     pub fn help(&self) -> String {
         match self {
-            Self::Io { action: "open" | "read", .. } => "check the path and its permissions".into(),
+            Self::Io { action: FileAction::Open | FileAction::Read, .. } => "check the path and its permissions".into(),
             Self::Io { .. } => "check the path, the permissions and the space on the disk".into(),
             Self::Missing { .. } => {
                 "check the spelling; a path that does not begin with / is looked for in the folder in which the command is given".into()

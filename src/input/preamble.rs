@@ -7,7 +7,7 @@ use super::block::{breaks, record_end};
 use super::layout::{Layout, is_own, known};
 use super::source::ReadError;
 use super::text::{Text, hex};
-use super::{InputError, MAX_RECORD_BYTES, Rules, Settings, dialect};
+use super::{FileAction, InputError, MAX_RECORD_BYTES, Rules, Settings, dialect};
 use crate::domain::Line;
 use csv::StringRecord;
 use std::path::Path;
@@ -181,7 +181,7 @@ fn parse(text: &[u8], delimiter: u8, name: &str, line: Line) -> Result<StringRec
         .read_record(&mut record)
         .map_err(|error| InputError::Io {
             name: name.to_owned(),
-            action: "parse",
+            action: FileAction::Parse,
             source: error.into(),
         })?;
     Ok(record)

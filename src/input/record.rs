@@ -7,7 +7,7 @@
 use super::block::{Block, breaks, span};
 use super::layout::Layout;
 use super::text::hex;
-use super::{InputError, MAX_RECORD_BYTES, cell};
+use super::{FileAction, InputError, MAX_RECORD_BYTES, cell};
 use crate::domain::Line;
 use csv::StringRecord;
 use memchr::memchr;
@@ -154,7 +154,7 @@ impl<'b> Records<'b> {
                 .read_record(record)
                 .map_err(|error| InputError::Io {
                     name: self.name.to_owned(),
-                    action: "parse",
+                    action: FileAction::Parse,
                     source: error.into(),
                 })?;
             if !more {

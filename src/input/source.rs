@@ -4,7 +4,7 @@
 //! Promises: a packed file that is cut off is an error, and so is one that unpacks to absurd size. Must not
 //! interpret the bytes any further.
 
-use super::InputError;
+use super::{FileAction, InputError};
 use crate::domain::{Extent, Line};
 use std::fs::File;
 use std::io::{self, BufReader, Read};
@@ -41,7 +41,7 @@ impl ReadError {
         match self {
             Self::Io(source) => InputError::Io {
                 name,
-                action: "read",
+                action: FileAction::Read,
                 source,
             },
             Self::Truncated(source) => InputError::Truncated { name, line, source },
@@ -113,7 +113,7 @@ impl Source {
             length = meta.len();
             Box::new(file)
         };
-        let source = Self::unpack(input).map_err(|error| io("read", error))?;
+        let source = Self::unpack(input).map_err(|error| io(FileAction::Read, error))?;
         Ok(Self { length, ..source })
     }
 

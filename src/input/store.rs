@@ -4,9 +4,9 @@
 //! returns, and is removed when it cannot be completed. The bytes are not decoded: the operator can compare the
 //! digest with `sha256sum`.
 
-use super::InputError;
 use super::block::breaks;
 use super::source::Source;
+use super::{FileAction, InputError};
 use crate::domain::{Line, hex};
 use sha2::{Digest, Sha256};
 use std::fs::File;
@@ -50,13 +50,13 @@ pub fn store(from: &Path, to: &Path) -> Result<Stored, InputError> {
     };
     // The file has mode 0600, and is removed if it is not moved to its place.
     let mut file = NamedTempFile::new_in(to.parent().unwrap_or(to))
-        .map_err(|error| target("create", error))?;
+        .map_err(|error| target(FileAction::Create, error))?;
     let (sha256, bytes) = copy(source, file.as_file_mut(), &name, &target)?;
     if stamp(from) != before {
         let source = io::Error::other("it was changed meanwhile; run again once it is complete");
         return Err(InputError::Io {
             name,
-            action: "read",
+            action: FileAction::Read,
             source,
         });
     }
@@ -64,7 +64,7 @@ pub fn store(from: &Path, to: &Path) -> Result<Stored, InputError> {
         return Err(InputError::Empty { name });
     }
     file.persist_noclobber(to)
-        .map_err(|failed| target("create", failed.error))?;
+        .map_err(|failed| target(FileAction::Create, failed.error))?;
     Ok(Stored {
         sha256,
         bytes,
@@ -82,7 +82,7 @@ fn copy(
     mut source: Source,
     file: &mut File,
     name: &str,
-    target: &impl Fn(&'static str, io::Error) -> InputError,
+    target: &impl Fn(FileAction, io::Error) -> InputError,
 ) -> Result<(String, u64), InputError> {
     let (mut chunk, mut digest) = (Vec::with_capacity(CHUNK_BYTES), Sha256::new());
     let (mut bytes, mut lines) = (0, 0);
@@ -96,13 +96,14 @@ fn copy(
         let read = result.map_err(|trouble| trouble.at(name, line))?;
         // The digest of a chunk is calculated while the chunk is written.
         let ((), written) = rayon::join(|| digest.update(&chunk), || file.write_all(&chunk));
-        written.map_err(|error| target("write", error))?;
+        written.map_err(|error| target(FileAction::Write, error))?;
         bytes += read as u64;
         if read < CHUNK_BYTES {
             break;
         }
     }
-    file.sync_all().map_err(|error| target("write", error))?;
+    file.sync_all()
+        .map_err(|error| target(FileAction::Write, error))?;
     Ok((hex(&digest.finalize()), bytes))
 }
 
@@ -146,7 +147,7 @@ mod tests {
         assert!(matches!(
             store(&from, &to),
             Err(InputError::Io {
-                action: "create",
+                action: FileAction::Create,
                 ..
             })
         ));

@@ -409,7 +409,6 @@ fn calls(summary: &Summary) -> String {
     if calls.throttled > 0 {
         words.push_str(&format!(", {} held back", ui::count(calls.throttled)));
     }
-
     words
 }
 

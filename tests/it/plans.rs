@@ -461,7 +461,7 @@ fn one_customer_named_in_two_ways_cannot_get_two_wishes() {
                 };
                 assert_eq!(status.0, "failed", "line {line}");
                 assert!(
-                    status.1 == "blocked" || message.contains(&format!("line {other} names")),
+                    status.1 == "blocked" || message.contains(&format!("line {other} also names")),
                     "line {line}: {status:?} {message}"
                 );
             }

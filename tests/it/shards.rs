@@ -325,7 +325,7 @@ fn what_is_no_shard_is_refused_and_one_of_one_is_the_whole_file() {
         let done = place
             .run(&["apply", "moves.csv", "--yes", &shard])
             .expect(2);
-        let words = format!("`{wrong}` is no shard");
+        let words = format!("`{wrong}` is not a shard");
         assert!(done.err.contains(&words), "{}", done.err);
     }
     assert_eq!(place.sandbox.log().len(), 0);

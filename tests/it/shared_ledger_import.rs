@@ -386,7 +386,11 @@ fn a_copy_of_a_run_is_recognised_and_one_that_differs_is_refused() {
     place.run(&["resume", &run, "--ledger", &ledger]).expect(0);
     let second = copies[1].to_str().unwrap();
     let refused = import(&place, &ledger, &[second]).expect(2);
-    assert!(refused.err.contains("another one"), "{}", refused.err);
+    assert!(
+        refused.err.contains("its record there is different"),
+        "{}",
+        refused.err
+    );
     assert!(copies[1].join("ledger.db").exists(), "left as it was");
     // The copy cannot be imported to another database either.
     let other = server.address(ADMIN, &server.database());

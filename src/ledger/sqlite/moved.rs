@@ -28,14 +28,14 @@ pub(in crate::ledger) fn set(dir: &RunDir, place: &str) -> Result<(), LedgerErro
         let sql = "INSERT OR REPLACE INTO moved VALUES (1, ?1, ?2)";
         connection.execute(sql, params![place, now])
     };
-    if let Err(why) = note() {
+    let noted = note().map_err(|why| failed(&path, why));
+    let moved = noted.and_then(|_| rename(dir, true));
+    if moved.is_err() && path.exists() {
         // The run stays where it is: the next process must find its ledger with a write-ahead log. The first error is the
         // one to report.
         let _ = in_mode(&connection, "wal");
-        return Err(failed(&path, why));
     }
-    drop(connection);
-    rename(dir, true)
+    moved
 }
 
 /// Removes the mark, because the run is nowhere else: processes work on its files again.

@@ -115,7 +115,9 @@ fn meaning(status: Status) -> &'static str {
         Status::Failed(reason) => failure(reason),
         Status::Skipped(Skipped::Cancelled) => "Not begun when the run was interrupted.",
         Status::Skipped(Skipped::Suppressed) => "Not written, because --suppress names it.",
-        Status::Skipped(Skipped::Guard) => "Not begun, because the run was drained or stopped before.",
+        Status::Skipped(Skipped::Guard) => {
+            "Not begun, because the run was drained or stopped before."
+        }
         Status::InDoubt => {
             "A write was sent, and the system could not be asked whether it took effect. Resuming the run finds out."
         }
