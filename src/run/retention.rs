@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::time::Duration;
 
-/// What a run's folder has beside its ledger. The input is the last: while it is there, the work is not complete.
+/// The files of a run's folder beside its ledger. The input is the last one: while it exists, pruning is not complete.
 pub(super) const FILES: [&str; 5] = [
     "results.csv",
     "failures.csv",
@@ -21,13 +21,13 @@ pub(super) const FILES: [&str; 5] = [
 /// Which runs are pruned.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Retention {
-    /// Those that ended longer ago than this.
+    /// Runs that ended longer ago than this are pruned.
     pub(crate) older_than: Duration,
-    /// But never this many of the newest runs of each target.
+    /// This many of the newest runs of each target are kept whatever their age.
     pub(crate) keep_last: usize,
 }
 
-/// A run that is old enough, and what becomes of it.
+/// A run that is old enough, and whether it is pruned.
 pub(crate) struct Candidate<'a> {
     pub(crate) entry: &'a Entry,
     /// Why it stays as it is; `None`: it is pruned.
@@ -36,8 +36,8 @@ pub(crate) struct Candidate<'a> {
     pub(crate) bytes: Option<u64>,
 }
 
-/// The runs that are old enough, the oldest first. `within`: only runs in this folder are pruned; all runs of the catalog
-/// count for what refers to what.
+/// Returns the runs that are old enough, the oldest first. `within`: only runs in this folder are pruned, but all runs of
+/// the catalog count as runs that may refer to others.
 pub(crate) fn candidates<'a>(
     catalog: &'a RunCatalog,
     within: &Path,
@@ -76,18 +76,18 @@ pub(crate) fn candidates<'a>(
     Ok(found)
 }
 
-/// What the runs that were looked at so far, the newest first, say about older ones.
+/// What the runs that were examined so far, the newest first, say about older ones.
 #[derive(Default)]
 struct Rules {
     seen: HashMap<String, usize>,
     /// The newest good reconciles: the file and the target of each.
     good: Vec<(InputIdentity, String)>,
-    /// Runs that a kept run restores, and the first of those.
+    /// By the ID of a run: the first kept run that undoes it.
     referred: HashMap<String, String>,
 }
 
 impl Rules {
-    /// Why a run stays whatever its age.
+    /// Returns why a run is kept whatever its age; `None`: nothing keeps it.
     fn why_kept(
         &mut self,
         (entry, ledger): (&Entry, &Ledger),
@@ -136,7 +136,7 @@ impl Rules {
         Ok(None)
     }
 
-    /// Whether no newer good reconcile of the same file and target was seen; from now on there is one.
+    /// Returns whether no newer good reconcile of the same file and target was examined before, and remembers this one.
     fn is_newest_good(&mut self, header: &Header) -> bool {
         let identity = InputIdentity::of_run(header);
         let is_known = self
@@ -149,7 +149,7 @@ impl Rules {
         !is_known
     }
 
-    /// A run that stays keeps the run that it restores.
+    /// Remembers that a kept run keeps the run that it undoes.
     fn keeps(&mut self, entry: &Entry, ledger: &Ledger) -> Result<(), CommandError> {
         if ledger.pruned()?.is_none()
             && let Some(parent) = &entry.header.parent
