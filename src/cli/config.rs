@@ -89,14 +89,14 @@ fn shown(name: &'static str, values: &Values, resolved: &Resolved) -> String {
         ("quota", None) => resolved
             .quota
             .map_or("unlimited".to_owned(), |quota| quota.to_string()),
-        // An argument may hold a secret.
+        // An argument may contain a secret, so the arguments are not shown.
         (_, Some(value)) if is_program => program(value),
         (_, Some(value)) => value.replace('\n', " "),
         (_, None) => String::new(),
     }
 }
 
-/// The program of a command, and how many arguments it has.
+/// Returns the program of a command, and the number of its arguments.
 fn program(command: &str) -> String {
     let mut words = command.split('\n');
     let program = words.next().unwrap_or_default();

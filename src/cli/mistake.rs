@@ -1,4 +1,4 @@
-//! A mistake in the command line: what is wrong, and what would be right.
+//! Reports a mistake in the command line: what is wrong, and how to correct it.
 
 use super::options;
 use crate::config::{TypedSettings, Values};
@@ -7,7 +7,7 @@ use crate::ui;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use serde_json::json;
 
-/// Says what is wrong; to a script, where one listens, as a document.
+/// Prints what is wrong and, if JSON is requested, also a JSON document.
 pub(super) fn say(error: &clap::Error) {
     let document_of = |error: &str, help: Option<&str>| {
         if json_is_asked_for() {
@@ -28,7 +28,7 @@ pub(super) fn say(error: &clap::Error) {
     document_of(words.trim_start_matches("error: "), help);
 }
 
-/// Whether a script listens, though the command line cannot be understood as a whole.
+/// Whether JSON is requested. The command line as a whole could not be parsed, so this searches its words.
 fn json_is_asked_for() -> bool {
     let words: Vec<_> = std::env::args_os().skip(1).collect();
     let typed = words
@@ -39,7 +39,7 @@ fn json_is_asked_for() -> bool {
     typed || Values::of_output(&TypedSettings::default()).get("format") == Some("json")
 }
 
-/// Where arguments are missing: which, what they are, and the command's own example.
+/// If arguments are missing, returns the message (which ones, with their descriptions) and the help (the command's example).
 fn missing(error: &clap::Error) -> Option<(String, String)> {
     let (
         ErrorKind::MissingRequiredArgument,
@@ -74,7 +74,7 @@ fn missing(error: &clap::Error) -> Option<(String, String)> {
         }
     };
     let mut names: Vec<&String> = names.iter().collect();
-    // As they are typed: options last.
+    // In the order in which they are typed: options last.
     names.sort_by_key(|name| name.starts_with('-'));
     let names: Vec<String> = names.into_iter().map(described).collect();
     let about = command.get_long_about().map(ToString::to_string);

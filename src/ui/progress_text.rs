@@ -13,7 +13,7 @@ const LONGEST_DETAIL: usize = 48;
 const SHORTEST_DETAIL: usize = 12;
 /// Between two pieces of information.
 const BETWEEN: &str = " · ";
-/// Where other processes work on the run, too.
+/// The label of this process's numbers, shown only if other processes work on the run too.
 const THIS: &str = "this process: ";
 
 /// Pieces of text, each with its colour.
@@ -153,7 +153,7 @@ fn first(now: &Snapshot, width: usize) -> String {
     line.cut(width)
 }
 
-/// Whether other processes work on the run, too: the first line tells of all together, the second of this one.
+/// Whether other processes work on the run too: then the first line shows all processes together, the second this one.
 fn is_shared(now: &Snapshot) -> bool {
     now.elsewhere > 0
 }
@@ -198,7 +198,7 @@ fn pace(now: &Snapshot) -> Pieces {
     (Tone::Plain, format!("{}{limit} calls/s", per_second(rate))).into()
 }
 
-/// Each process knows its own calls only.
+/// Returns the rate for the first line; empty if other processes work on the run too: each process knows only its own calls.
 fn first_pace(now: &Snapshot) -> Pieces {
     if is_shared(now) {
         Pieces::default()
@@ -253,7 +253,7 @@ impl Wait {
     }
 }
 
-/// What this process has done: where there are others, it says so, and at which rate where there is room.
+/// Returns the counts of this process. If there are other processes, labels them, and adds the rate if there is room.
 fn own(now: &Snapshot, width: usize) -> Pieces {
     if !is_shared(now) {
         return counts(now, width);

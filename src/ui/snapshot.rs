@@ -13,7 +13,7 @@ pub(super) struct Snapshot {
     pub(super) run: String,
     /// Lines that ended.
     pub(super) done: u64,
-    /// Of these: lines that ended in other processes on the run.
+    /// The part of `done` that ended in other processes on the run.
     pub(super) elsewhere: u64,
     /// Lines for which this pass over the file has to produce an outcome.
     pub(super) lines: u64,

@@ -62,19 +62,19 @@ pub fn printed(written: std::io::Result<()>) {
     remember(written);
 }
 
-/// How wide this terminal is; `None`: it is none, or does not tell.
+/// Returns the width of this terminal in columns; `None`: this is no terminal, or its width is unknown.
 pub(super) fn columns(stream: &(impl AsFd + IsTerminal)) -> Option<usize> {
     let size = rustix::termios::tcgetwinsize(stream.as_fd()).ok();
     let told = size.filter(|size| size.ws_col > 0 && stream.is_terminal());
     told.map(|size| usize::from(size.ws_col))
 }
 
-/// How wide the terminal is to which the result goes; `None`: it goes to none.
+/// Returns the width in columns of the terminal that shows the result; `None`: the result does not go to a terminal.
 pub fn out_columns() -> Option<usize> {
     columns(&std::io::stdout())
 }
 
-/// The text as it is to be sent there: where that is a terminal, wrapped at its words.
+/// Returns the text as it is sent to this stream: wrapped between words if the stream is a terminal.
 fn for_stream<'a>(text: &'a str, stream: &(impl AsFd + IsTerminal)) -> Cow<'a, str> {
     match columns(stream) {
         Some(columns) => Cow::Owned(wrapped(text, columns)),
@@ -82,12 +82,12 @@ fn for_stream<'a>(text: &'a str, stream: &(impl AsFd + IsTerminal)) -> Cow<'a, s
     }
 }
 
-/// A line of the result for a person.
+/// Prints a line of the result for a person; wraps it on a terminal.
 pub fn out(text: &str) {
     out_as_is(&for_stream(text, &std::io::stdout()));
 }
 
-/// A line of the result that a program reads, or a person copies as a whole: never wrapped.
+/// Prints a line of the result that a program reads or a person copies as a whole; never wraps it.
 pub fn out_as_is(text: &str) {
     if std::io::stdout().is_terminal() {
         erase();
@@ -140,7 +140,7 @@ pub fn err(text: &str) {
     err_as_is(&for_stream(text, &std::io::stderr()));
 }
 
-/// A line for a program, on standard error: never wrapped.
+/// Prints a line for a program on standard error; never wraps it.
 pub(super) fn err_as_is(text: &str) {
     let mut stderr = std::io::stderr().lock();
     erase_from(&mut stderr);

@@ -1,23 +1,23 @@
-//! Text for a terminal: a line that is wider than the terminal is continued in the next row, at a space.
+//! Wraps text for a terminal: a line that is wider than the terminal is continued in the next row, at a space.
 //!
-//! What a person copies stays in one piece, even where the terminal then has to break it: a word (an ID, a path, a URL),
-//! whatever stands in backticks, an option with its value, and a command line of this program with its arguments.
+//! Text that a person copies is never split, even if it is wider than the terminal: a word (an ID, a path, a URL), text in
+//! backticks, an option with its value, and a command line of this program with its arguments.
 
 use std::ops::Range;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-/// A row that continues another one begins so many columns further to the right, unless there is a column to keep to.
+/// Number of columns by which a continuation row is indented, unless the text of the line stands in a column of its own.
 const HANGING: usize = 2;
-/// What a command line ends with where a sentence goes on behind it.
+/// Characters that end a command line inside a sentence.
 const ENDS: [char; 6] = [';', ',', ':', '.', ')', '`'];
 
-/// The text in rows of at most this many columns, as far as its words allow it.
+/// Returns the text in rows of at most this many columns, as far as the width of its words allows that.
 pub(super) fn wrapped(text: &str, columns: usize) -> String {
     let lines: Vec<String> = text.split('\n').map(|line| rows(line, columns)).collect();
     lines.join("\n")
 }
 
-/// How many rows of a terminal this text takes, without a line break at its end.
+/// Returns the number of terminal rows that this text takes. The text has no line break at its end.
 pub(super) fn height(text: &str, columns: usize) -> usize {
     let rows = text
         .split('\n')
@@ -29,12 +29,12 @@ fn plain(text: &str) -> String {
     anstream::adapter::strip_str(text).to_string()
 }
 
-/// How many columns of a terminal this text takes; colours take none.
+/// Returns the number of terminal columns that this text takes; colours take none.
 pub fn columns_of(text: &str) -> usize {
     plain(text).width()
 }
 
-/// The text with `…` in its middle where it takes more columns than these. It has no colours.
+/// Returns the text, with `…` in place of its middle if it takes more columns than these. The text has no colours.
 pub fn shortened(text: &str, columns: usize) -> String {
     if text.width() <= columns {
         return text.to_owned();
@@ -45,7 +45,7 @@ pub fn shortened(text: &str, columns: usize) -> String {
     format!("{begin}…{end}")
 }
 
-/// As many of the characters as take no more than these columns.
+/// Returns the first characters, as many as fit into these columns.
 fn within(chars: impl Iterator<Item = char>, columns: usize) -> String {
     let mut used = 0;
     chars
@@ -78,8 +78,8 @@ fn rows(line: &str, columns: usize) -> String {
     text
 }
 
-/// Where the text of a line begins that stands in columns (the number of its bytes), and in which column of the terminal the
-/// rows begin that continue it.
+/// Returns where the text of a line begins, after its indentation or after the last gap between columns (a byte offset), and
+/// the terminal column in which its continuation rows begin.
 fn indentation(line: &str, columns: usize) -> (usize, usize) {
     let bytes = line.len() - line.trim_start_matches(' ').len();
     let mut found = (bytes, bytes + HANGING);
@@ -94,8 +94,8 @@ fn indentation(line: &str, columns: usize) -> (usize, usize) {
     (found.0, found.1.min(columns / 2))
 }
 
-/// The pieces of a line that stay whole, each with the spaces before it; what stands before the byte `first` belongs to the
-/// first of them.
+/// Splits a line into pieces that must not be broken, each with the spaces before it. The text before byte `first` belongs to
+/// the first piece.
 fn pieces(line: &str, first: usize) -> Vec<Range<usize>> {
     let (mut pieces, mut begin) = (Vec::new(), 0);
     let (mut command, mut quoted) = (Command::None, false);
@@ -105,7 +105,7 @@ fn pieces(line: &str, first: usize) -> Vec<Range<usize>> {
         end = from + word.len() + 1;
         let plain = plain(word);
         let holds = command.takes(&plain) || quoted || from <= first;
-        // A backtick that none follows is no quotation mark.
+        // A backtick without a second one after it quotes nothing.
         for (at, _) in word.match_indices('`') {
             quoted = !quoted && line[from + at + 1..].contains('`');
         }
@@ -118,23 +118,23 @@ fn pieces(line: &str, first: usize) -> Vec<Range<usize>> {
     pieces
 }
 
-/// Where a word stands in a command line of this program, or behind one of its options.
+/// The position of a word in a command line of this program, or after one of its options.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Command {
-    /// In none.
+    /// Outside a command line.
     None,
-    /// Behind `idshift`, or behind `idshift runs`.
+    /// After `idshift`, or after `idshift runs`.
     Name,
-    /// Behind an argument.
+    /// After an argument.
     Argument,
-    /// Behind an option, which may have a value.
+    /// After an option, which may have a value.
     Option,
-    /// Within an argument that a shell has to be told in quotation marks.
+    /// Inside an argument in single quotation marks.
     Quoted,
 }
 
 impl Command {
-    /// Whether this word belongs to the command line that the words before have begun.
+    /// Returns whether the next word belongs to the same command line as the words before it.
     fn takes(&mut self, word: &str) -> bool {
         let bare = word.trim_end_matches(ENDS);
         let is_argument = !bare.is_empty()

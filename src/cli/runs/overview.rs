@@ -100,7 +100,7 @@ impl Overview {
         })
     }
 
-    /// What a list tells a person.
+    /// Returns the row of the run in a list for a person.
     pub(super) fn row(&self, now_ms: i64) -> Row {
         let header = self.ledger.header();
         let duration = self.duration_s(now_ms);

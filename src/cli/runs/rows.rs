@@ -1,15 +1,15 @@
-//! The list of runs as rows for a person. On a terminal a row takes one line where that is possible: what `runs show` tells
-//! as well is left out, and what is long is shortened in its middle.
+//! The list of runs as rows for a person. On a terminal, each row is fitted into one line if possible: columns that
+//! `runs show` has too are left out, and long values are shortened in their middle.
 
 use crate::ui;
 
-/// The fewest columns to which the address of a target is shortened, and the name of a file.
+/// Minimum width, in columns, of a shortened target address and of a shortened file name.
 const LEAST_TARGET: usize = 16;
 const LEAST_FILE: usize = 12;
-/// Between two columns.
+/// The space between two columns.
 const GAP: &str = "  ";
 
-/// What is told of one run.
+/// The values that are shown of one run.
 #[derive(Debug, Clone)]
 pub(super) struct Row {
     pub(super) run: String,
@@ -18,7 +18,7 @@ pub(super) struct Row {
     pub(super) age: String,
     pub(super) duration: String,
     pub(super) target: String,
-    /// What became of its lines, in colour.
+    /// The number of its lines by status, in colour.
     pub(super) counts: String,
     pub(super) input: Input,
 }
@@ -28,23 +28,23 @@ pub(super) struct Row {
 pub(super) enum Input {
     /// A file of this name.
     File(String),
-    /// The run with this ID, which is undone.
+    /// An earlier run with this ID, which this run undoes.
     Undone(String),
 }
 
-/// Which columns there are, and how wide those are that can be shortened.
+/// Which columns are shown, and the maximum width of the columns that can be shortened.
 #[derive(Debug, Clone, Copy)]
 struct Layout {
     has_age: bool,
     has_duration: bool,
-    /// 0: there is no such column.
+    /// 0: the column is left out.
     target: usize,
     file: usize,
-    /// Of the ID of a run that is undone.
+    /// The maximum length of the ID of an undone run.
     undone: usize,
 }
 
-/// Everything, as it is.
+/// The layout with all columns, and nothing shortened.
 const WHOLE: Layout = Layout {
     has_age: true,
     has_duration: true,
@@ -53,8 +53,8 @@ const WHOLE: Layout = Layout {
     undone: usize::MAX,
 };
 
-/// A row for each run. Each has `columns` at most, where that is possible; `None`: nothing is shortened. Where all runs
-/// have one target and its column is left out, it is told first.
+/// Returns a row for each run, of at most `columns` columns if possible; `None`: nothing is shortened. If all runs have the
+/// same target and its column is left out, also returns a heading with the target.
 pub(super) fn rows(runs: &[Row], columns: Option<usize>) -> (Option<String>, Vec<String>) {
     let layout = columns.map_or(WHOLE, |columns| fitting(runs, columns));
     let first = runs.first().filter(|_| layout.target == 0);
@@ -62,10 +62,10 @@ pub(super) fn rows(runs: &[Row], columns: Option<usize>) -> (Option<String>, Vec
     (heading, layout.lines(runs))
 }
 
-/// The layout that tells the most of those that fit.
+/// Returns the layout that shows the most among those that fit.
 fn fitting(runs: &[Row], columns: usize) -> Layout {
     let is_one_target = runs.windows(2).all(|two| two[0].target == two[1].target);
-    // One target that is the same in all rows is told once rather than shortened.
+    // A target that is the same in all rows is not shortened: it is printed once as a heading.
     let least = match runs.first().filter(|_| is_one_target) {
         Some(run) => ui::columns_of(&run.target),
         None => LEAST_TARGET,
@@ -74,7 +74,7 @@ fn fitting(runs: &[Row], columns: usize) -> Layout {
         has_duration: false,
         ..WHOLE
     };
-    // Its ID says when a run was begun.
+    // The ID of a run contains the time when it was begun.
     let without_age = Layout {
         has_age: false,
         ..without_duration
@@ -92,7 +92,7 @@ fn fitting(runs: &[Row], columns: usize) -> Layout {
             return rest;
         }
     }
-    // The beginning of an ID, to the second, is enough to name a run.
+    // The first part of an ID, up to the seconds, is enough to name a run.
     let least = Layout {
         target: if is_one_target { 0 } else { LEAST_TARGET },
         undone: "20261120-223015".len(),
@@ -107,7 +107,7 @@ fn fitting(runs: &[Row], columns: usize) -> Layout {
 }
 
 impl Layout {
-    /// The columns of a run; the last one is no wider than it has to be.
+    /// Returns the cells of a run's row. The last cell has the counts and the input together, because it is not padded.
     fn cells(self, run: &Row) -> Vec<String> {
         let mut cells = vec![run.run.clone(), run.command.clone()];
         cells.push(ui::Tone::of_state(&run.state).paint(&run.state));
@@ -145,7 +145,7 @@ impl Layout {
         runs.iter().map(line).collect()
     }
 
-    /// Of the longest row.
+    /// Returns the width of the longest row.
     fn width(self, runs: &[Row]) -> usize {
         let lines = self.lines(runs);
         lines
