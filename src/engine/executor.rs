@@ -39,8 +39,8 @@ async fn singles<N: WriteLog>(
     Ok(())
 }
 
-/// From the free end: each rename frees the ID that the next one waits for. Where one fails, those behind it
-/// are blocked and stay as they were. Where it is in doubt, they stay open: they are carried out once its effect is known.
+/// Carries out a chain from its free end: each rename frees the ID that the next one waits for. If a rename fails, the later
+/// ones are blocked and not written. If a rename is in doubt, the later ones stay open until its effect is known.
 async fn chain<N: WriteLog>(
     context: &Context<N>,
     task: &UnitTask,

@@ -26,7 +26,7 @@ pub trait PriorRenames: fmt::Debug + Send + Sync {
         reseller: Option<&Reseller>,
     ) -> Result<Option<CustomerId>, LedgerError>;
 
-    /// What the newest earlier run that has taken this account ID from a customer has made of it; for a message.
+    /// Returns the newest earlier rename that took this account ID from a customer; used only in messages.
     fn taken_by(
         &self,
         _account: &AccountId,
@@ -46,14 +46,14 @@ pub trait PriorRenames: fmt::Debug + Send + Sync {
     }
 }
 
-/// An account ID that an earlier run has taken from a customer.
+/// An earlier rename that took an account ID from a customer.
 #[derive(Debug, Clone)]
 pub struct Taken {
-    /// The run.
+    /// The run that made the rename.
     pub run: String,
-    /// The customer.
+    /// The customer that had the account ID.
     pub customer: CustomerId,
-    /// The account ID that it got; `None`: it has none since.
+    /// The account ID that the run gave to the customer; `None`: the run removed the account ID.
     pub now: Option<AccountId>,
 }
 

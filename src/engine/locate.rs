@@ -223,7 +223,8 @@ impl<N: WriteLog> Case<'_, N> {
         }
     }
 
-    /// No customer has this account ID. Where the system has another spelling, or an earlier run has changed the ID, it says so.
+    /// Makes the error for an account ID that no customer has. Names the spelling that the system has, or the earlier run that
+    /// changed the ID.
     async fn not_found(&self, account: &AccountId, desired: &DesiredState<'_>) -> SystemError {
         let more = match self.context.system.equal_but_for_case(account) {
             Some(other) => {
@@ -375,7 +376,7 @@ pub(super) fn same_customer(id: &CustomerId) -> SystemError {
     SystemError::new(Failed::Mismatch, words)
 }
 
-/// Which run has changed the account ID of a line that is not found, and what to do.
+/// Returns the part of the message that names the run which changed the account ID, and says how to correct the line.
 fn changed_by(taken: &Taken) -> String {
     let Taken { run, customer, now } = taken;
     let (made, correct) = match now {

@@ -314,7 +314,7 @@ pub enum LedgerError {
     },
 }
 
-/// Whether a disk has no room for it.
+/// Whether there is no room: the disk is full, a disk quota is used up, or the file would be too large.
 fn is_full(why: &io::Error) -> bool {
     matches!(
         why.kind(),
@@ -322,7 +322,7 @@ fn is_full(why: &io::Error) -> bool {
     )
 }
 
-/// Whether a disk is full or has failed, so that the same may be possible later.
+/// Whether the disk is full or has failed, so that the same operation may succeed later.
 pub fn is_of_disk(why: &io::Error) -> bool {
     is_full(why) || why.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error())
 }
@@ -366,7 +366,7 @@ impl LedgerError {
         }
     }
 
-    /// Whether the disk is full or has failed: the run stops, and goes on once that is corrected.
+    /// Whether the disk is full or has failed: the run stops, and can be resumed when the disk works again.
     pub fn is_of_disk(&self) -> bool {
         matches!(self.root(), Self::Full { .. } | Self::Disk { .. })
     }

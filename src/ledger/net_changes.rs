@@ -125,8 +125,8 @@ impl Ledger {
         Ok(false)
     }
 
-    /// How many customers had a temporary ID of the run and have another account ID than before it: one for each swap that is
-    /// in place.
+    /// Returns the number of customers that had a temporary ID of the run and now have another account ID than before the run:
+    /// one for each swap or longer cycle that is in place.
     pub fn swaps_in_place(&self) -> Result<u64, LedgerError> {
         let order = self.write_order_with(WritesOf::Temporary)?;
         let mut swaps = 0;

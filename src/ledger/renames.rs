@@ -93,7 +93,7 @@ impl Ledger {
         self.store().each_account_moved(&mut each)
     }
 
-    /// The customer of a write, and the account ID that it gave; `None`: it took the ID away, or was about a location.
+    /// Returns the customer of a write and the account ID that it gave; `None`: it removed the ID, or was about a location.
     pub fn given_by(&self, number: u32) -> Result<(CustomerId, Option<AccountId>), LedgerError> {
         let writes = self.store().numbered(&[number])?;
         let Some(intent) = writes.into_iter().next().map(|write| write.intent) else {

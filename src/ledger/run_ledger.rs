@@ -210,7 +210,7 @@ impl Ledger {
         })
     }
 
-    /// Processes that work on the run begin lines again, where it was to end and is not closed yet.
+    /// Cancels the draining of a run that is not closed yet, and its stop reason: its processes begin further lines again.
     pub fn go_on(&self) -> Result<(), LedgerError> {
         self.store().change_orders(OrderChange::GoOn).map(drop)
     }

@@ -60,7 +60,7 @@ pub trait Runs: fmt::Debug + Send + Sync {
         self.hold(targets, run)
     }
 
-    /// Whether a living process keeps other runs from this target for this run, as far as that is known.
+    /// Whether a living process holds this target for this run, and so keeps out other runs; `false` also if that is unknown.
     fn is_at(&self, target: &str, run: &str) -> bool;
 
     /// Runs in progress that another process may join.

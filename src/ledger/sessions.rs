@@ -64,7 +64,7 @@ impl Ledger {
             .fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1)))
     }
 
-    /// The same of the processes of the last epoch alone, and whether others have made calls before them.
+    /// Returns the gaps and their time, as [`Self::pace`], of the last epoch only, and whether earlier epochs had calls too.
     pub fn last_pace(&self) -> Result<((u64, u64), bool), LedgerError> {
         let sessions = self.sessions()?;
         let last = sessions.last().map(|session| session.epoch);
@@ -81,12 +81,12 @@ impl Ledger {
     }
 }
 
-/// The gaps between the calls of sessions that worked at the same time, and their time in milliseconds.
+/// Returns the number of gaps between the calls of sessions that worked at the same time, and their time in milliseconds.
 fn gaps(together: &[&PastSession]) -> (u64, u64) {
     let calls: u64 = together.iter().map(|session| session.calls.total()).sum();
     match calls {
         0 | 1 => (0, 0),
-        // The time is noted in whole milliseconds, rounded down.
+        // The recorded time is rounded down to whole milliseconds.
         calls => (calls - 1, span_ms(together) + 1),
     }
 }

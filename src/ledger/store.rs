@@ -345,6 +345,6 @@ pub(super) enum OrderChange {
     Give(Order),
     /// A process begins: orders to an earlier one do not concern it.
     Clear,
-    /// A person goes on with a run that was to end: its lines are begun again.
+    /// A person continues a run that is being drained: its processes begin further lines again.
     GoOn,
 }

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// The words that a run was begun with, or gone on with since, and that no ledger gives back; kept in [`Ledger::settings`] under
-/// `typed`.
+/// The command-line words that began the run or continued it later, and that no other part of the ledger contains; kept in
+/// [`Ledger::settings`] under `typed`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Typed {
@@ -17,7 +17,7 @@ pub struct Typed {
     pub target: Vec<String>,
 }
 
-/// How the columns of a run's file were read, and what was typed; the part of [`Ledger::settings`] that matters here.
+/// The part of [`Ledger::settings`] that is used here: the typed words, and how the columns of the run's file were read.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 struct Begun {
@@ -43,7 +43,7 @@ impl Commands {
         Ok(Self::with(dir, &ledger.header().run, &ledger.settings()?))
     }
 
-    /// The same with the settings of a process that goes on with the run.
+    /// Makes the commands for the run in this folder, with the settings of a process that continues the run.
     pub fn with(dir: &Path, run: &str, settings: &str) -> Self {
         let mut begun: Begun = serde_json::from_str(settings).unwrap_or_default();
         begun.typed.always = without_missing_file(begun.typed.always);
@@ -115,7 +115,7 @@ impl Commands {
     }
 }
 
-/// Without a configuration file that is not here: on another machine, a run was begun with it there.
+/// Removes a configuration file that does not exist here: the run may have been begun with it on another machine.
 fn without_missing_file(words: Vec<String>) -> Vec<String> {
     let (mut kept, mut words) = (Vec::new(), words.into_iter());
     while let Some(word) = words.next() {

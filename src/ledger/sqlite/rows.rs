@@ -74,7 +74,7 @@ pub(super) fn failed(path: &Path, source: Error) -> LedgerError {
             path,
             source: source.into(),
         },
-        // A file beside it that cannot be made, where no file can be made any more.
+        // SQLite cannot create a file beside the ledger, and this process cannot create one there either.
         Some(ErrorCode::CannotOpen) if has_no_room(&path) => LedgerError::Full { path },
         Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => LedgerError::ReadOnly { path },
         Some(ErrorCode::DatabaseCorrupt) => LedgerError::Damaged { path, what },
@@ -95,7 +95,7 @@ pub(super) fn failed(path: &Path, source: Error) -> LedgerError {
     }
 }
 
-/// Whether the file system of a file has no room for another one.
+/// Whether no other file can be created in the folder of this file, because the disk is full or has failed.
 fn has_no_room(path: &Path) -> bool {
     let folder = path.parent().unwrap_or(path);
     tempfile::tempfile_in(folder).is_err_and(|why| is_of_disk(&why))
