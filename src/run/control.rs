@@ -49,7 +49,7 @@ pub(super) struct Control {
 #[derive(Debug, Clone)]
 pub(super) struct Asked {
     orders: Orders,
-    /// Why the run is drained, where another process has said so.
+    /// The recorded reason, if another process has given a new order to drain the run; otherwise empty.
     why: String,
     /// The number of the last followed order, as the query recorded it.
     recorded: u64,

@@ -15,7 +15,7 @@ pub(crate) struct CommandError {
     pub(crate) exit: Exit,
     pub(crate) message: String,
     pub(crate) help: Option<String>,
-    /// Whether the disk is full or failed: the same command may succeed later.
+    /// Whether the disk is full or has failed: the same command may succeed later.
     is_of_disk: bool,
 }
 
@@ -29,7 +29,7 @@ impl CommandError {
         }
     }
 
-    /// A file that the operating system does not open, read or write.
+    /// Makes the error for a file that the operating system does not open, read or write.
     pub(super) fn file(message: impl Into<String>, why: &io::Error) -> Self {
         Self {
             is_of_disk: is_of_disk(why),
@@ -63,8 +63,8 @@ impl CommandError {
         self
     }
 
-    /// The same where it was the disk, whatever file was written: the run that is there can be resumed. `resumes`: the command
-    /// goes on with a run, also where it could not be opened.
+    /// Turns an error of the disk, whatever file was written, into a failure of the existing run, which can be resumed.
+    /// `resumes`: the command continues a run, even if the run could not be opened.
     pub(super) fn on_disk_of(self, run: Option<&KeptRun>, resumes: bool) -> Self {
         if !self.is_of_disk || self.exit != Exit::NothingDone {
             return self;

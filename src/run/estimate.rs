@@ -88,8 +88,8 @@ impl Forecast {
         )
     }
 
-    /// What these writes take, and the look-ups before them: of account IDs, in as many swaps and longer cycles, and at
-    /// locations. Of all lines, `searched` name no customer by the system's ID.
+    /// Estimates the calls for these writes and the look-ups before them. `swaps`: number of swaps and longer cycles among the
+    /// `accounts`. `searched`: number of the `lines` that do not name the customer by the system's ID.
     pub(super) fn of_changes(
         (accounts, swaps): (u64, u64),
         locations: u64,

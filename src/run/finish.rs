@@ -392,7 +392,7 @@ fn notes(
     Ok(notes)
 }
 
-/// `12 to find, 3 to read, 4 to write, 2 of them repeated`.
+/// Returns the calls as text: `12 to find, 3 to read, 4 to write, 2 of them repeated`.
 fn calls(summary: &Summary) -> String {
     let calls = summary.calls;
     let mut words = format!(
@@ -412,8 +412,8 @@ fn calls(summary: &Summary) -> String {
     words
 }
 
-/// `; 19.8 of 20 calls/s`, of the processes that have brought the run to this end: earlier ones may have had another limit. Empty
-/// where the limit was changed meanwhile, and where there was one call at most.
+/// Returns `; 19.8 of 20 calls/s`, for the processes of the last epoch only: earlier ones may have had another limit. Empty
+/// if an order changed the limit, or if there was at most one call.
 fn rate(ledger: &Ledger) -> Result<String, CommandError> {
     let ((gaps, ms), was_continued) = ledger.last_pace()?;
     if gaps == 0 || ledger.orders()?.rate_per_s.is_some() {

@@ -1,4 +1,4 @@
-//! Finds a run in progress, for whoever looks at it or gives it orders.
+//! Finds a run in progress, to show its state or to give it orders.
 
 use super::error::CommandError;
 use super::kept_run::KeptRun;
@@ -9,11 +9,12 @@ use crate::ledger::Ledger;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// A process that has taken a run takes orders within this time, unless it has much to read before.
+/// Maximum wait for a process that has taken a run to accept orders. It may need longer if it has much to read first.
 const BEGINNING: Duration = Duration::from_secs(5);
+/// How often to check whether the process accepts orders.
 const EVERY: Duration = Duration::from_millis(50);
 
-/// The run with this prefix of its ID, or else the newest run in progress on the given target.
+/// Returns the run whose ID has this prefix; without a prefix, the newest run in progress on the given target.
 pub(crate) fn open_live(
     command: &'static str,
     run: Option<&str>,
@@ -35,7 +36,7 @@ pub(crate) fn open_live(
     })
 }
 
-/// The ledger of that run, once a process takes orders there: one that has taken the run does so a moment later.
+/// Returns the ledger of that run when a process accepts orders there; waits up to [`BEGINNING`] for that.
 pub(crate) fn open_for_orders(
     command: &'static str,
     run: Option<&str>,
@@ -59,7 +60,7 @@ pub(crate) fn open_for_orders(
                 "`idshift status {id}` shows how it stands; then give the order again"
             )));
         }
-        // Another process is waited for, and nothing tells when it begins.
+        // No event tells when the other process begins, so this polls.
         thread::park_timeout(EVERY);
     }
     Ok(ledger)

@@ -100,7 +100,7 @@ impl KeptRun {
         Ok(!is_here || folder != self.dir.absolute())
     }
 
-    /// Whether a process has the run: it works on its lines, or is about to, or draws its reports.
+    /// Whether a process has taken the run: it is about to work on the lines, works on them, or writes the reports.
     pub(super) fn is_taken(&self, ledger: &Ledger) -> bool {
         ledger.is_live()
             || self

@@ -83,7 +83,8 @@ impl SavedSettings {
 
     /// Returns these values, except those that never change: a run always reads its own copy of the file in the same way.
     ///
-    /// What was typed now was enough to find the run on this machine: it takes the place of what was typed elsewhere.
+    /// If `--config`, `--profile` or `--ledger` is typed now, the words that every later command needs are taken from the
+    /// present command line, because they were enough to find the run on this machine.
     pub(super) fn with(self, values: &Values, typed_now: &TypedSettings, sandbox: bool) -> Self {
         let (mut new, old) = (values.to_keep(), self.values);
         new.retain(|name, _| !is_for_ever(name));

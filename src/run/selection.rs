@@ -124,7 +124,7 @@ pub(crate) fn choose(
     }
 }
 
-/// Says that all suitable runs are on other targets; `None`: there are none.
+/// Makes the error for suitable runs that are all on other targets; `None`: there are no suitable runs.
 fn only_elsewhere(
     wanted: Selection<'_>,
     given: &Given,

@@ -123,7 +123,7 @@ impl PreparedRun {
         }
         match ending {
             Ending::Outage(..) | Ending::Ledger(_) | Ending::Bug(_) => return Ok(ending),
-            // One that may say nothing any more can still ask it of the others.
+            // A process that has lost its lease cannot record a reason any more, but it can still order the drain.
             Ending::Interrupted => ledger
                 .stop_all(StopReason::Drained, INTERRUPTED)
                 .or_else(|_| ledger.order(Order::Drain).map(drop))?,

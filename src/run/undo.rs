@@ -118,8 +118,8 @@ pub(crate) fn undo(run: Option<&str>, request: &Request) -> Result<Exit, Command
     )
 }
 
-/// Why nothing of the run is to be restored: none of these `lines` has changed anything that is still in place, or an undo has
-/// restored all of it. `None`: something may be left, or another run has written on the target since.
+/// Returns why the run has nothing to restore: its undo would have no `lines`, or an earlier undo has restored everything.
+/// `None`: something may be left to restore, or another run has written on the target since that undo.
 fn nothing_left(
     lines: u64,
     known: &OpenRun<()>,

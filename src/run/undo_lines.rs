@@ -33,7 +33,7 @@ pub(super) struct UndoCounts {
     pub(super) lines: u64,
     pub(super) accounts: u64,
     pub(super) locations: u64,
-    /// Account IDs that are exchanged: for each exchange, one customer is parked.
+    /// Number of swaps and longer cycles of account IDs: in each of them, one customer is parked.
     pub(super) swaps: u64,
     /// Number of lines that remove an account ID.
     pub(super) clears: u64,
@@ -42,7 +42,7 @@ pub(super) struct UndoCounts {
 }
 
 impl UndoCounts {
-    /// What restoring it takes.
+    /// Estimates the calls that the undo needs.
     pub(super) fn forecast(&self, resolved: &Resolved) -> Forecast {
         let accounts = (self.accounts, self.swaps);
         Forecast::of_changes(accounts, self.locations, (self.lines, 0), resolved)
@@ -119,11 +119,11 @@ impl UndoLines {
     }
 }
 
-/// Number of customers in a batch, and how many batches may wait to be used.
+/// Number of customers in a batch, and maximum number of batches that are read ahead.
 const BATCH: usize = if cfg!(test) { 4 } else { 500 };
 const WAITING: usize = 4;
 
-/// What these writes changed, customer by customer; an error is the last batch.
+/// The net changes of some customers, one list for each customer. No batch follows an error.
 type Batch = Result<Vec<Vec<NetChange>>, LedgerError>;
 
 /// Calls `each` with the inverse of each change that these writes made; the lines are numbered from 2 on. A second thread reads
@@ -136,7 +136,7 @@ fn each_inverse(
 ) -> Result<(), CommandError> {
     let (batches, ready) = mpsc::sync_channel(WAITING);
     thread::scope(|scope| {
-        // An error of `send` means that `each` has failed: no batch is taken any more.
+        // `send` fails only if the loop below has ended with an error: no further batch is needed.
         scope.spawn(move || read_changes(ledger, order, &batches).ok());
         let mut next: Line = 2;
         for batch in ready {
