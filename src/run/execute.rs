@@ -6,6 +6,7 @@ use super::control::Control;
 use super::error::CommandError;
 use super::exit_code::Exit;
 use super::prepared_run::{PreparedRun, Work};
+use super::prune::refuse_pruned;
 use super::signals::Listening;
 use crate::call_log;
 use crate::engine::Ending;
@@ -134,6 +135,8 @@ impl PreparedRun {
         self.claim
             .register(&self.run.dir, &self.run.ledger, may_rename)?;
         let (journal, thread, coordinator) = self.journal(writing)?;
+        // A prune had the run's lock until now, or finds it taken from now on.
+        refuse_pruned(&self.run.ledger)?;
         connected.coordinator = coordinator;
         let runtime = runtime()?;
         let resume = self.run.commands().resume(&[]);

@@ -102,10 +102,13 @@ impl KeptRun {
 
     /// Whether a process has taken the run: it is about to work on the lines, works on them, or writes the reports.
     pub(super) fn is_taken(&self, ledger: &Ledger) -> bool {
-        ledger.is_live()
-            || self
-                .runs
-                .is_at(&ledger.header().target, self.run().as_str())
+        ledger.is_live() || self.is_claimed(ledger)
+    }
+
+    /// Whether a process has claimed the run's target for this run.
+    pub(super) fn is_claimed(&self, ledger: &Ledger) -> bool {
+        self.runs
+            .is_at(&ledger.header().target, self.run().as_str())
     }
 
     /// Removes everything of a run that has not begun.

@@ -67,9 +67,12 @@ impl<F> OpenRun<F> {
         ))
     }
 
-    /// Claims the run's target, so that no other run works on it meanwhile.
+    /// Claims the run's target, so that no other run works on it meanwhile. Refuses a run that was pruned since it was
+    /// opened.
     pub(super) fn claim(&self) -> Result<TargetClaim, CommandError> {
-        TargetClaim::take(&self.resolved, self.target()?, self.dir.run().as_str())
+        let claim = TargetClaim::take(&self.resolved, self.target()?, self.dir.run().as_str())?;
+        refuse_pruned(&self.ledger)?;
+        Ok(claim)
     }
 
     /// Returns the limits that this process shares with other processes that call the run's target.

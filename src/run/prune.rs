@@ -9,7 +9,7 @@ use super::input_plan;
 use super::kept_run::KeptRun;
 use super::line_digest::{RequestDigest, request_digest};
 use super::replaced::replaced_at_locations;
-use super::retention::{FILES, Retention, candidates};
+use super::retention::{Candidate, FILES, Retention, candidates};
 use super::saved_settings::SavedSettings;
 use crate::domain::{Change, CustomerId, LocationId, Outcome, Status, Transition, Unchanged};
 use crate::ledger::{ExclusiveLock, Ledger, Pruned, Remains, RemovedFile, RunKind, State};
@@ -21,33 +21,33 @@ use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
 use std::time::Duration;
 
-/// Reduces a run to its compact record. `keeps_summary`: keeps summary.json, to report a night without changes.
+/// Reduces a run to its compact record, if it is still as it was when it was chosen.
 pub(crate) fn reduce(
-    entry: &Entry,
+    chosen: &Candidate<'_>,
     catalog: &RunCatalog,
-    keeps_summary: bool,
     now_ms: i64,
 ) -> Result<(), CommandError> {
-    reduce_beside(entry, catalog, None, keeps_summary, now_ms)
+    reduce_beside((chosen.entry, chosen.commits), catalog, None, now_ms)
 }
 
-/// Does the same as [`reduce`]. `newest_good`: a good reconcile that is newer than the catalog.
+/// Does the same as [`reduce`] for a run and its commits. `newest_good`: a good reconcile that is newer than the catalog;
+/// summary.json stays, to report a night without changes.
 fn reduce_beside(
-    entry: &Entry,
+    (entry, commits): (&Entry, i64),
     catalog: &RunCatalog,
     newest_good: Option<&Ledger>,
-    keeps_summary: bool,
     now_ms: i64,
 ) -> Result<(), CommandError> {
     let ledger = entry.ledger()?;
     let hold = ledger.hold()?;
     if ledger.pruned()?.is_none() {
         let remains = remains(&entry.dir, &ledger, now_ms)?;
+        refuse_resumed(entry, &ledger, commits)?;
         ledger.mark_pruned(&hold, &remains)?;
     }
     strip(entry, &ledger, &hold, catalog, newest_good)?;
     for name in FILES {
-        if name == "summary.json" && keeps_summary {
+        if name == "summary.json" && newest_good.is_some() {
             continue;
         }
         remove(&entry.dir.path().join(name))?;
@@ -63,6 +63,17 @@ fn reduce_beside(
         }
     }
     Ok(())
+}
+
+/// Refuses to prune a run on which another process has worked since it was chosen, or is about to work.
+fn refuse_resumed(entry: &Entry, ledger: &Ledger, commits: i64) -> Result<(), CommandError> {
+    if ledger.commits()? == commits && !entry.dir.is_claimed(ledger) {
+        return Ok(());
+    }
+    let run = &entry.header.run;
+    let words = format!("run {run} was resumed by another process meanwhile; it was not pruned");
+    Err(CommandError::usage(words)
+        .with_help("`idshift runs prune --dry-run` shows which runs can be pruned now"))
 }
 
 fn remove(path: &Path) -> Result<(), CommandError> {
@@ -240,21 +251,22 @@ pub(super) fn reduce_idle(
     for entry in catalog.others(&mine.run, &target) {
         let is_older = entry.header.kind == RunKind::Reconcile
             && entry.header.epoch < mine.epoch
-            && !entry.has_writes
             && identity.is_same_file(&InputIdentity::of_run(&entry.header));
         if !is_older {
             continue;
         }
         let ledger = entry.ledger()?;
+        let commits = ledger.commits()?;
         let progress = ledger.progress()?;
         let is_idle = match run_status::state(&progress, &ledger) {
             State::Finished => progress.exit_code == Some(0),
             State::Stopped | State::Interrupted => !entry.dir.is_taken(&ledger),
             State::Created | State::Running | State::Planned => false,
         };
+        let is_idle = is_idle && !ledger.has_writes()?;
         if is_idle && (ledger.pruned()?.is_none() || entry.dir.local_input().exists()) {
             drop(ledger);
-            reduce_beside(entry, catalog, Some(newest), true, now_ms)?;
+            reduce_beside((entry, commits), catalog, Some(newest), now_ms)?;
         }
     }
     Ok(())
@@ -277,7 +289,7 @@ pub(super) fn keep(
     for one in candidates(catalog, within, retention, now_ms)? {
         let is_other = one.entry.header.run != mine.header().run;
         if is_other && one.kept.is_none() && one.entry.header.target == *target {
-            reduce(one.entry, catalog, false, now_ms)?;
+            reduce(&one, catalog, now_ms)?;
         }
     }
     Ok(())

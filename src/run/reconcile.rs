@@ -104,7 +104,7 @@ fn tell_unfinished(new: &NewRun, output: Output) -> Result<(), CommandError> {
             continue;
         }
         let run = &its.run;
-        match to_finish(entry, catalog) {
+        match to_finish((entry, &ledger), catalog)? {
             // Also with --quiet.
             Some(to_do) => ui::warning(&ui::visible(&format!(
                 "run {run}, an earlier reconcile of this file, has written and was not finished; this run compares all lines \

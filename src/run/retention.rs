@@ -30,6 +30,8 @@ pub(crate) struct Retention {
 /// A run that is old enough, and whether it is pruned.
 pub(crate) struct Candidate<'a> {
     pub(crate) entry: &'a Entry,
+    /// The number of commits of its ledger when it was chosen: it is pruned only if there are no more.
+    pub(super) commits: i64,
     /// Why it stays as it is; `None`: it is pruned.
     pub(crate) kept: Option<String>,
     /// The size of the files that would be removed from this machine; `None`: it has none of this run.
@@ -48,6 +50,7 @@ pub(crate) fn candidates<'a>(
     let mut found = Vec::new();
     for entry in &catalog.entries {
         let ledger = entry.ledger()?;
+        let commits = ledger.commits()?;
         let is_complete = ledger.pruned()?.is_some() && !entry.dir.local_input().exists();
         let progress = ledger.progress()?;
         let ended_ms = progress.finished_at_ms.unwrap_or(progress.started_at_ms);
@@ -68,6 +71,7 @@ pub(crate) fn candidates<'a>(
         }
         found.push(Candidate {
             entry,
+            commits,
             kept,
             bytes: bytes(&entry.dir),
         });
@@ -110,7 +114,7 @@ impl Rules {
                 if entry.dir.is_taken(ledger) {
                     return Ok(Some("it is in progress".to_owned()));
                 }
-                if let Some(to_do) = to_finish(entry, catalog) {
+                if let Some(to_do) = to_finish((entry, ledger), catalog)? {
                     return Ok(Some(format!("it is unfinished and has written: {to_do}")));
                 }
             }
@@ -162,17 +166,20 @@ impl Rules {
 }
 
 /// What is to be done about a run that is unfinished; `None`: nothing, since it has written nothing, or it was undone.
-pub(super) fn to_finish(entry: &Entry, catalog: &RunCatalog) -> Option<String> {
+pub(super) fn to_finish(
+    (entry, ledger): (&Entry, &Ledger),
+    catalog: &RunCatalog,
+) -> Result<Option<String>, CommandError> {
     let is_undone = catalog.undos_of(&entry.header.run).next().is_some();
-    if !entry.has_writes || is_undone {
-        return None;
+    if !ledger.has_writes()? || is_undone {
+        return Ok(None);
     }
     let commands = entry.commands();
-    Some(format!(
+    Ok(Some(format!(
         "`{}` finishes it, `{}` restores what it has changed",
         commands.resume(&[]),
         commands.undo()
-    ))
+    )))
 }
 
 fn bytes(dir: &RunDir) -> Option<u64> {

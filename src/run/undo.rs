@@ -23,6 +23,7 @@ use super::lock_wait;
 use super::open::{self, OpenRun};
 use super::prepared_run::{PreparedRun, Task, Work};
 use super::prior_runs;
+use super::prune::refuse_pruned;
 use super::request::{Output, Request};
 use super::selection::Selection;
 use super::undo_lines::{UndoCounts, UndoLines};
@@ -99,7 +100,8 @@ pub(crate) fn undo(run: Option<&str>, request: &Request) -> Result<Exit, Command
     ask(&question.text(), request.consent, "undo")?;
     let run = RunId::new(clock::now_ms());
     let claim = TargetClaim::take(&known.resolved, known.target()?, run.as_str())?;
-    // Another process may have resumed the run while the question waited for its answer.
+    // Another process may have pruned or resumed the run while the question waited for its answer.
+    refuse_pruned(&known.ledger)?;
     refuse_unfinished(&known, &claim.catalog)?;
     if known.ledger.commits()? != commits {
         let words = format!("run {parent} was resumed meanwhile; nothing was written");

@@ -10,6 +10,7 @@ use super::feeder::PassInput;
 use super::kept_run::KeptRun;
 use super::open::{self, OpenRun, Purpose};
 use super::prepared_run::{PreparedRun, Task, Work, done};
+use super::prune::refuse_pruned;
 use super::request::Request;
 use super::resume;
 use super::run_storage::{RunScope, RunsSettings};
@@ -235,6 +236,7 @@ fn join(run: &RunId, request: &Request) -> Result<Exit, CommandError> {
         request,
     )?;
     let claim = TargetClaim::join(&known.resolved, known.target()?, run.as_str())?;
+    refuse_pruned(&known.ledger)?;
     prepare(known, claim, request)?.execute()
 }
 

@@ -1,6 +1,6 @@
 //! What remains of old runs, and how much disk space a night takes.
 
-use crate::support::{Place, finish, named};
+use crate::support::{Done, Place, begun_by, finish, named};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -343,4 +343,77 @@ fn a_night_that_was_stopped_after_a_write_is_named_until_it_is_finished_or_undon
     let next = place.run(&["reconcile", &file, "--yes"]).expect(0);
     assert!(!next.err.contains(&id), "{}", next.err);
     place.judge_writes();
+}
+
+/// Runs a command on a terminal. While the command waits at its question, runs `deed`; then answers yes.
+fn while_it_asks(place: &Place, arguments: &[&str], deed: impl FnOnce()) -> Done {
+    let idshift = place.command(arguments);
+    let script = "(until [ -e answer ]; do sleep 0.1; done; echo yes) | script -qec \"$0 $*\" /dev/null > shown";
+    let child = begun_by(place, &idshift, &["sh"], script).spawn().unwrap();
+    let shown = || std::fs::read_to_string(place.path().join("shown")).unwrap_or_default();
+    let begun = Instant::now();
+    while !shown().contains("Type yes") {
+        let took = begun.elapsed();
+        assert!(took < Duration::from_secs(60), "no question: {}", shown());
+        std::thread::yield_now();
+    }
+    deed();
+    place.file("answer", "");
+    let mut done = finish(child);
+    done.out = shown();
+    done
+}
+
+/// A night that was stopped before its first write can be pruned, and can be resumed.
+fn stopped_night(place: &Place) -> String {
+    let file = place.moves(30);
+    let guarded = ["reconcile", &file, "--yes", "--max-changes", "5%"];
+    place.run(&guarded).expect(4);
+    place.newest_id()
+}
+
+#[test]
+fn a_run_that_is_resumed_while_prune_asks_is_not_pruned() {
+    let place = Place::plume();
+    let run = stopped_night(&place);
+    let prune = ["runs", "prune", "--older-than", "0s"];
+    let refused = while_it_asks(&place, &prune, || {
+        let resume = ["resume", &run, "--max-changes", "30", "--rate", "10/s"];
+        let mut slowly = place.command(&resume).spawn().unwrap();
+        let begun = Instant::now();
+        while place.patches() < 3 {
+            assert!(begun.elapsed() < Duration::from_secs(60), "it never wrote");
+            std::thread::yield_now();
+        }
+        slowly.kill().unwrap();
+        finish(slowly);
+    })
+    .expect(2);
+    let told = format!("run {run} was resumed by another process meanwhile");
+    assert!(refused.out.contains(&told), "{}", refused.out);
+    assert!(place.newest().join("input.csv").exists());
+    place.run(&["resume", &run]).expect(0);
+    assert_eq!(place.account_of("C-29"), "B-000029");
+    place.judge_writes();
+}
+
+#[test]
+fn a_run_that_is_pruned_while_resume_asks_is_not_resumed() {
+    let place = Place::plume();
+    let run = stopped_night(&place);
+    let resume = ["resume", &run, "--max-changes", "30"];
+    let refused = while_it_asks(&place, &resume, || {
+        let prune = ["runs", "prune", "--older-than", "0s", "--yes"];
+        let pruned = place.run(&prune).expect(0);
+        assert!(pruned.out.contains("pruned 1 run"), "{}", pruned.out);
+    })
+    .expect(2);
+    assert!(refused.out.contains("was pruned at"), "{}", refused.out);
+    assert!(!refused.out.contains("idshift resume"), "{}", refused.out);
+    assert_eq!(place.patches(), 0);
+    let shown = place
+        .run(&["runs", "show", &run, "--json"])
+        .expect(0)
+        .json();
+    assert_eq!(shown["state"], "stopped", "{shown}");
 }

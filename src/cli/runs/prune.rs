@@ -28,7 +28,7 @@ pub(super) fn run(options: &PruneOptions, console: Console) -> Result<Exit, Comm
     if !pruned.is_empty() && !options.dry_run {
         consent(console, &pruned)?;
         for one in &pruned {
-            reduce(one.entry, &catalog, false, now_ms)?;
+            reduce(one, &catalog, now_ms)?;
         }
     }
     if console.output.json {
