@@ -1,15 +1,17 @@
 //! `resume` of a run that other processes are finishing because its leading process is gone: this process works with them,
 //! and reports how the run ended.
 
+use super::consent::ask;
 use super::error::CommandError;
 use super::exit_code::Exit;
 use super::finish::counts;
 use super::kept_run::KeptRun;
+use super::open::described;
 use super::redraw::draw;
 use super::request::Request;
 use super::resume as alone;
-use super::target::shown_key;
-use super::worker::worker;
+use super::target::{Target, shown_key};
+use super::worker::work_with_others;
 use crate::ledger::{Ledger, State};
 use crate::ui;
 use std::thread;
@@ -61,9 +63,17 @@ fn attach(run: &KeptRun, request: &Request) -> Result<Exit, CommandError> {
         ));
     }
     let ledger = run.ledger()?;
-    // What was asked of the process that led it is no order to this one.
-    ledger.go_on()?;
-    let exit = worker(Some(run.run().as_str()), request)?;
+    if request.consent.is_asked() {
+        let header = ledger.header();
+        let question = format!(
+            "resume run {} ({}) on {}, with the processes that work on it",
+            header.run,
+            described(&ledger),
+            ui::visible(&Target::of_run(header).to_string())
+        );
+        ask(&question, request.consent, "resume")?;
+    }
+    let exit = work_with_others(run.run(), request)?;
     match ledger.progress()?.state {
         State::Created | State::Running if exit == Exit::Success => Ok(Exit::Terminated),
         State::Created | State::Running => Ok(exit),

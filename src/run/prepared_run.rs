@@ -56,6 +56,8 @@ pub(crate) struct Task {
     pub(super) differences_count: bool,
     /// Whether a person at a terminal is asked if a doubtful run should continue.
     pub(super) may_ask: bool,
+    /// Whether a run that a person has drained goes on in all processes once this process has joined it.
+    pub(super) resumes_drained: bool,
     /// How consent is obtained after everything was looked up; `None`: it was given before.
     pub(super) asks_after_look: Option<Consent>,
 }
@@ -70,6 +72,7 @@ impl Task {
             quiet_if_unchanged: false,
             differences_count: false,
             may_ask: !request.consent.no_input,
+            resumes_drained: false,
             asks_after_look: None,
         }
     }

@@ -57,6 +57,9 @@ impl PreparedRun {
                     "all processes on a run need the same version of idshift; nothing was done",
                 ));
             }
+            if self.task.resumes_drained {
+                self.resume_drained()?;
+            }
         } else {
             let first = self.before_others(connected, journal, tally).await?;
             if !matches!(first, Ending::Finished) {
@@ -77,6 +80,15 @@ impl PreparedRun {
         connected.control.joins(None);
         self.with_others(connected, journal, &coordinator, ending?)
             .await
+    }
+
+    /// Lets all processes begin lines again if a person has drained the run. A stop by a guard stays.
+    fn resume_drained(&self) -> Result<(), LedgerError> {
+        let ledger = &self.run.ledger;
+        match ledger.progress()?.stopped_by {
+            None | Some(StopReason::Drained) => ledger.go_on(),
+            Some(_) => Ok(()),
+        }
     }
 
     /// Carries out what one process does before others may join: waves, and customers that were left under temporary IDs.
@@ -119,7 +131,7 @@ impl PreparedRun {
             ledger.stop_all(*reason, why)?;
         }
         if self.task.work == Work::Join {
-            return Ok(ending);
+            return Ok(self.with_first_reason(ending)?);
         }
         match ending {
             Ending::Outage(..) | Ending::Ledger(_) | Ending::Bug(_) => return Ok(ending),
@@ -138,13 +150,18 @@ impl PreparedRun {
             }
             left = others_left(coordinator) => left?,
         }
-        // The reason of the process that stopped the run first.
-        let stopped = ledger.progress()?;
-        Ok(match (ending, stopped.stopped_by) {
-            (Ending::Stopped(StopReason::Drained, _), Some(reason)) => {
-                Ending::Stopped(reason, stopped.why)
-            }
-            (ending, _) => ending,
+        Ok(self.with_first_reason(ending)?)
+    }
+
+    /// Gives a drained pass the reason of the process that stopped the run first.
+    fn with_first_reason(&self, ending: Ending) -> Result<Ending, LedgerError> {
+        let Ending::Stopped(StopReason::Drained, _) = ending else {
+            return Ok(ending);
+        };
+        let stopped = self.run.ledger.progress()?;
+        Ok(match stopped.stopped_by {
+            Some(reason) => Ending::Stopped(reason, stopped.why),
+            None => ending,
         })
     }
 

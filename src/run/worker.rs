@@ -35,6 +35,17 @@ const CLOSING: Duration = Duration::from_secs(5);
 
 /// Joins runs of the given target until it is stopped; `run`: this run alone.
 pub(crate) fn worker(run: Option<&str>, request: &Request) -> Result<Exit, CommandError> {
+    work(run, request, false)
+}
+
+/// Joins this run for `resume`: it goes on also if a person has drained it, because the order was for the process that led
+/// it.
+pub(super) fn work_with_others(run: &RunId, request: &Request) -> Result<Exit, CommandError> {
+    work(Some(run.as_str()), request, true)
+}
+
+/// `resumes`: the run goes on once this process has joined, although a person has drained it before.
+fn work(run: Option<&str>, request: &Request, mut resumes: bool) -> Result<Exit, CommandError> {
     survive_state_signal()?;
     let mut values = values(&request.typed, &BTreeMap::new())?;
     let settings = RunsSettings::of(&mut values)?;
@@ -79,10 +90,14 @@ pub(crate) fn worker(run: Option<&str>, request: &Request) -> Result<Exit, Comma
             return Ok(Exit::Success);
         };
         works.store(true, Ordering::Relaxed);
-        let joined = join(&found.run, request);
+        let joined = join(&found.run, request, resumes);
         works.store(false, Ordering::Relaxed);
         let exit = match joined {
-            Ok(exit) => exit,
+            Ok(exit) => {
+                // Later orders are for this process, too.
+                resumes = false;
+                exit
+            }
             // The run is closed by now, or its leading process still does the part that it does alone.
             Err(failure) if failure.exit == Exit::Busy => {
                 thread::park_timeout(EVERY);
@@ -223,7 +238,7 @@ fn while_waiting(error: &LedgerError) -> CommandError {
 }
 
 /// Works on a run until no line of it is left, or it is stopped.
-fn join(run: &RunId, request: &Request) -> Result<Exit, CommandError> {
+fn join(run: &RunId, request: &Request, resumes: bool) -> Result<Exit, CommandError> {
     let known = open::open(
         Some(run.as_str()),
         Selection {
@@ -237,7 +252,9 @@ fn join(run: &RunId, request: &Request) -> Result<Exit, CommandError> {
     )?;
     let claim = TargetClaim::join(&known.resolved, known.target()?, run.as_str())?;
     refuse_pruned(&known.ledger)?;
-    prepare(known, claim, request)?.execute()
+    let mut prepared = prepare(known, claim, request)?;
+    prepared.task.resumes_drained = resumes;
+    prepared.execute()
 }
 
 fn prepare(

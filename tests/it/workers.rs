@@ -1,5 +1,6 @@
 //! Several processes on one run in PostgreSQL: `apply` and `worker`, killed, stopped and refused.
 
+use crate::question::on_a_terminal;
 use crate::shared_ledger::{Machine, database, shared, until, with_standby};
 use crate::support::postgres::{ADMIN, Server};
 use crate::support::{Done, Place, catches, customer, finish};
@@ -422,6 +423,74 @@ fn resume_after_a_second_ctrl_c_goes_on_while_another_process_is_frozen() {
     all_as_wished(&place, 1_500);
     signal(&worker, Signal::CONT);
     terminate(worker).expect(0);
+}
+
+/// Runs `deed` for a drained run whose leading process was killed, beside a frozen worker. `progress`: why the run was stopped.
+fn beside_a_frozen_worker(server: &Server, progress: &str, deed: impl FnOnce(&Place, &str)) {
+    let place = with_lines(server, 1_500, slow());
+    let machine = Machine::new(&place, "one");
+    let worker = worker(&machine);
+    let slowly = ["apply", "moves.csv", "--yes", "--rate", "100/s"];
+    let mut leader = place.command(&slowly).spawn().unwrap();
+    until_at_work(server, &place, 2);
+    signal(&worker, Signal::STOP);
+    leader.kill().unwrap();
+    finish(leader);
+    let stop = format!(
+        "UPDATE orders SET number = number + 1, draining = true; \
+         UPDATE progress SET changes = changes + 1, {progress}"
+    );
+    sql(server, &place, &stop);
+    deed(&place, &place.newest_id());
+    signal(&worker, Signal::CONT);
+    finish_or_terminate(worker);
+}
+
+#[test]
+fn resume_beside_a_frozen_worker_asks_on_a_terminal() {
+    let Some(server) = Server::shared() else {
+        return;
+    };
+    beside_a_frozen_worker(server, "stopped_by = 'drained'", |place, run| {
+        let asked = on_a_terminal(place, "no", &["resume", run]).expect(2);
+        for words in ["with the processes that work on it", "not confirmed"] {
+            assert!(asked.out.contains(words), "{words}: {}", asked.out);
+        }
+        assert_eq!(sql(server, place, "SELECT draining FROM orders"), "t");
+    });
+}
+
+#[test]
+fn resume_that_cannot_join_leaves_the_run_drained() {
+    let Some(server) = Server::shared() else {
+        return;
+    };
+    let other = "stopped_by = 'drained', units_digest = 'of another version'";
+    beside_a_frozen_worker(server, other, |place, run| {
+        let refused = place.run(&["resume", run]).expect(2);
+        assert!(refused.err.contains("same version"), "{}", refused.err);
+        assert_eq!(sql(server, place, "SELECT draining FROM orders"), "t");
+    });
+}
+
+#[test]
+fn resume_beside_a_frozen_worker_does_not_go_on_after_a_guard_has_stopped_the_run() {
+    let Some(server) = Server::shared() else {
+        return;
+    };
+    let guard = "stopped_by = 'max_failures', why = 'too many lines fail'";
+    beside_a_frozen_worker(server, guard, |place, run| {
+        let written = place.patches();
+        let stopped = place.run(&["resume", run]).expect(4);
+        assert_eq!(place.patches(), written, "{}{}", stopped.out, stopped.err);
+        assert!(
+            stopped.out.contains("too many lines fail"),
+            "{}",
+            stopped.out
+        );
+        let reason = sql(server, place, "SELECT stopped_by FROM progress");
+        assert_eq!(reason, "max_failures");
+    });
 }
 
 #[test]
