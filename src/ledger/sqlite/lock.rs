@@ -38,6 +38,20 @@ fn try_hold(path: &Path) -> Result<(File, bool), LedgerError> {
     }
 }
 
+/// Takes a lock. A process that only checks whether the lock is held has it for two system calls, so a lock that is not free
+/// is tried again.
+fn beside_checks<T>(
+    hold: impl Fn() -> Result<Option<T>, LedgerError>,
+) -> Result<Option<T>, LedgerError> {
+    for _ in 0..100 {
+        if let Some(held) = hold()? {
+            return Ok(Some(held));
+        }
+        std::thread::yield_now();
+    }
+    hold()
+}
+
 /// Lets one run at a time work on a target (system, address and tenant), while this value lives.
 ///
 /// The lock does not reach another machine.
@@ -69,33 +83,45 @@ impl TargetLock {
         let mut files = Vec::with_capacity(targets.len());
         for target in targets {
             let path = lock_of(&folder, target);
-            let (file, is_free) = try_hold(&path).map_err(|error| match error {
-                LedgerError::Io { path, source, .. } => unlockable(&path, source),
-                LedgerError::ReadOnly { path } => {
-                    unlockable(&path, io::ErrorKind::ReadOnlyFilesystem.into())
-                }
-                error => error,
-            })?;
-            let file = Locked(file);
-            if is_free {
-                state.set_holder(target, &Holder::this_process(run))?;
-            }
-            // The first process that shares the lock has recorded for which run.
-            let is_held = if with_others {
-                file.0.try_lock_shared().is_ok() && state.holder(target)?.run == run
-            } else {
-                is_free
-            };
-            if !is_held {
+            let hold = || Self::try_one(state, target, &path, run, with_others);
+            let Some(file) = beside_checks(hold)? else {
                 return Err(LedgerError::Held {
                     holder: state.holder(target)?,
                     lock: path.display().to_string(),
                     free_in: None,
                 });
-            }
+            };
             files.push(file);
         }
         Ok(Self { _files: files })
+    }
+
+    /// Takes the lock of one target; `None`: another process has it.
+    fn try_one(
+        state: &StateDb,
+        target: &str,
+        path: &Path,
+        run: &str,
+        with_others: bool,
+    ) -> Result<Option<Locked>, LedgerError> {
+        let (file, is_free) = try_hold(path).map_err(|error| match error {
+            LedgerError::Io { path, source, .. } => unlockable(&path, source),
+            LedgerError::ReadOnly { path } => {
+                unlockable(&path, io::ErrorKind::ReadOnlyFilesystem.into())
+            }
+            error => error,
+        })?;
+        let file = Locked(file);
+        if is_free {
+            state.set_holder(target, &Holder::this_process(run))?;
+        }
+        // The first process that shares the lock has recorded for which run.
+        let is_held = if with_others {
+            file.0.try_lock_shared().is_ok() && state.holder(target)?.run == run
+        } else {
+            is_free
+        };
+        Ok(is_held.then_some(file))
     }
 
     /// Whether a living process has the lock of this target for this run.
@@ -141,15 +167,11 @@ fn number(target: &str) -> u64 {
     bytes.fold(0_u64, |all, byte| all << 8 | u64::from(*byte))
 }
 
-/// Opens and locks the file of a run, and writes into it which process has it.
-fn hold(path: &Path, run: &str) -> Result<Locked, LedgerError> {
-    let (mut file, is_free) = try_hold(path)?;
+/// Opens and locks the file of a run, and writes into it which process has it; `None`: another process has it.
+fn hold(path: &Path, run: &str) -> Result<Option<Locked>, LedgerError> {
+    let (file, is_free) = try_hold(path)?;
     if !is_free {
-        return Err(LedgerError::Held {
-            holder: Holder::read(&mut file),
-            lock: path.display().to_string(),
-            free_in: None,
-        });
+        return Ok(None);
     }
     let locked = Locked(file);
     let text = serde_json::to_string(&Holder::this_process(run)).unwrap_or_default();
@@ -160,7 +182,7 @@ fn hold(path: &Path, run: &str) -> Result<Locked, LedgerError> {
         file.write_all(text.as_bytes())
     };
     write().map_err(|source| LedgerError::io(path, "written", source))?;
-    Ok(locked)
+    Ok(Some(locked))
 }
 
 /// One process at a time writes to a run's ledger.
@@ -170,14 +192,15 @@ pub(super) struct RunLock {
 
 impl RunLock {
     pub(super) fn acquire(path: &Path, run: &str) -> Result<Self, LedgerError> {
-        // A process that only checks whether the run is live holds the lock for two system calls.
-        for _ in 0..100 {
-            if let Ok(file) = hold(path, run) {
-                return Ok(Self { _file: file });
-            }
-            std::thread::yield_now();
+        if let Some(file) = beside_checks(|| hold(path, run))? {
+            return Ok(Self { _file: file });
         }
-        hold(path, run).map(|file| Self { _file: file })
+        let (mut file, _) = try_hold(path)?;
+        Err(LedgerError::Held {
+            holder: Holder::read(&mut file),
+            lock: path.display().to_string(),
+            free_in: None,
+        })
     }
 
     /// Whether a living process holds it.
@@ -275,6 +298,28 @@ mod tests {
         assert!(share("run").is_err());
         drop(alone);
         share("other").unwrap();
+    }
+
+    #[test]
+    fn a_check_whether_the_lock_is_held_refuses_nobody() {
+        use std::sync::atomic::{AtomicBool, Ordering};
+        let folder = tempfile::tempdir().unwrap();
+        let state = StateDb::open_in(folder.path()).unwrap();
+        let (run, target) = ("20261120-223015-k3f9", "plume https://x");
+        let is_over = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let state = StateDb::open_in(folder.path()).unwrap();
+                while !is_over.load(Ordering::Relaxed) {
+                    TargetLock::is_held_for(&state, target, run);
+                }
+            });
+            let refused = (0..2_000)
+                .map(|n| TargetLock::acquire(&state, &[target], run, n % 2 == 0).map(drop))
+                .find_map(Result::err);
+            is_over.store(true, Ordering::Relaxed);
+            assert!(refused.is_none(), "{refused:?}");
+        });
     }
 
     /// Not a test of its own: the process that `a_killed_holder_does_not_block` kills.
