@@ -7,7 +7,7 @@ use super::selection::{Given, Selection, choose};
 use crate::ledger::Ledger;
 
 /// The newest run on the given target of those that were carried out: a plan that was only looked at is meant where there is
-/// nothing else.
+/// nothing else on its target. With runs on several targets, it is not clear which one is meant.
 pub(crate) fn choose_carried_out(
     catalog: &RunCatalog,
     command: &'static str,
@@ -18,11 +18,11 @@ pub(crate) fn choose_carried_out(
         given.fits(&entry.header.system, &entry.header.target)
             && entry.ledger().is_ok_and(|ledger| was_carried_out(&ledger))
     });
-    let is_any = any.is_empty();
+    let is_any = |target: &str| any.iter().all(|entry| entry.header.target != target);
     let wanted = Selection {
         command,
         words: "run",
-        fits: &|_, ledger| is_any || was_carried_out(ledger),
+        fits: &|_, ledger| is_any(&ledger.header().target) || was_carried_out(ledger),
         is_asked: false,
     };
     choose(catalog, wanted, given)

@@ -133,3 +133,25 @@ fn what_a_server_says_is_no_markup() {
     assert!(page.contains("&lt;img src=x"), "{page}");
     assert_eq!(page.matches("<script").count(), 1);
 }
+
+/// A run that was carried out on one target says nothing of another target, on which there is only a plan.
+#[test]
+fn a_report_without_a_run_is_refused_where_there_are_runs_on_several_targets() {
+    let (place, other) = (Place::plume(), Place::plume());
+    let file = place.moves(3);
+    other.moves(3);
+    place.run(&["apply", &file, "--yes"]).expect(0);
+    let applied = place.newest_id();
+    place.run(&["plan", &file]).expect(0);
+    let mut report = place.command(&["report"]);
+    let done = finish(report.env_remove("IDSHIFT_BASE_URL").spawn().unwrap()).expect(0);
+    assert!(done.out.contains(&applied), "{}", done.out);
+    place
+        .run_with(&[("BASE_URL", &other.sandbox.base_url())], &["plan", &file])
+        .expect(0);
+    let mut report = place.command(&["report"]);
+    let done = finish(report.env_remove("IDSHIFT_BASE_URL").spawn().unwrap()).expect(2);
+    for words in [&applied, "runs on several targets"] {
+        assert!(done.err.contains(words), "{words}: {}", done.err);
+    }
+}
