@@ -25,6 +25,11 @@ impl Ledger {
         })
     }
 
+    /// Whether something of the run is left to do, and its input is there for that.
+    pub fn is_unfinished(&self) -> Result<bool, LedgerError> {
+        Ok(self.progress()?.state.is_unfinished() && self.pruned()?.is_none())
+    }
+
     /// Records how far the run got.
     pub fn set_progress(&self, progress: &Progress) -> Result<(), LedgerError> {
         self.put_facts(&progress_facts(progress))

@@ -78,6 +78,16 @@ words! {
     }
 }
 
+impl State {
+    /// Whether there is something left to do, and `resume` does it.
+    pub fn is_unfinished(self) -> bool {
+        match self {
+            Self::Created | Self::Running | Self::Stopped | Self::Interrupted => true,
+            Self::Planned | Self::Finished => false,
+        }
+    }
+}
+
 words! {
     /// Why a run stopped early.
     StopReason {

@@ -200,8 +200,7 @@ fn strip(
         let state = its.progress()?.state;
         if other.header.epoch < entry.header.epoch {
             // What is done before a plan is applied counts as older, so a plan needs none of these outcomes.
-            may_resume |=
-                !matches!(state, State::Finished | State::Planned) && its.pruned()?.is_none();
+            may_resume |= its.is_unfinished()?;
         } else if newest_good.is_none()
             && other.header.kind == RunKind::Reconcile
             && state == State::Finished
@@ -260,8 +259,7 @@ pub(super) fn reduce_idle(
         let progress = ledger.progress()?;
         let is_idle = match run_status::state(&progress, &ledger) {
             State::Finished => progress.exit_code == Some(0),
-            State::Stopped | State::Interrupted => !entry.dir.is_taken(&ledger),
-            State::Created | State::Running | State::Planned => false,
+            state => state.is_unfinished() && !entry.dir.is_taken(&ledger),
         };
         let is_idle = is_idle && !ledger.has_writes()?;
         if is_idle && (ledger.pruned()?.is_none() || entry.dir.local_input().exists()) {

@@ -94,13 +94,7 @@ fn tell_unfinished(new: &NewRun, output: Output) -> Result<(), CommandError> {
         let Ok(ledger) = entry.ledger() else {
             continue;
         };
-        let is_unfinished = match ledger.progress()?.state {
-            State::Created | State::Running | State::Stopped | State::Interrupted => {
-                ledger.pruned()?.is_none()
-            }
-            State::Planned | State::Finished => false,
-        };
-        if !is_unfinished {
+        if !ledger.is_unfinished()? {
             continue;
         }
         let run = &its.run;

@@ -30,16 +30,12 @@ use crate::ui;
 use std::sync::Arc;
 
 fn is_unfinished(dir: &KeptRun, ledger: &Ledger) -> bool {
-    let begun = ledger
-        .progress()
-        .is_ok_and(|progress| match progress.state {
-            State::Created | State::Running | State::Stopped | State::Interrupted => {
-                ledger.pruned().is_ok_and(|pruned| pruned.is_none())
-            }
-            // If the run was killed before its reports were written, its failures have not been reported.
-            State::Finished => !is_reported(dir, ledger),
-            State::Planned => false,
-        });
+    // If the run was killed before its reports were written, its failures have not been reported.
+    let is_at_end = || {
+        let is_finished = |progress: Progress| progress.state == State::Finished;
+        ledger.progress().is_ok_and(is_finished)
+    };
+    let begun = ledger.is_unfinished().unwrap_or(false) || is_at_end() && !is_reported(dir, ledger);
     begun && !is_stillborn(ledger)
 }
 

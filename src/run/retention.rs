@@ -108,18 +108,17 @@ impl Rules {
         if ledger.is_live() {
             return Ok(Some("it is in progress".to_owned()));
         }
-        match state {
-            State::Created | State::Running | State::Stopped | State::Interrupted => {
-                // Its process may be about to begin.
-                if entry.dir.is_taken(ledger) {
-                    return Ok(Some("it is in progress".to_owned()));
-                }
-                if let Some(to_do) = to_finish((entry, ledger), catalog)? {
-                    return Ok(Some(format!("it is unfinished and has written: {to_do}")));
-                }
+        if state == State::Planned {
+            return Ok(Some("it is a plan that was not carried out".to_owned()));
+        }
+        if state.is_unfinished() {
+            // Its process may be about to begin.
+            if entry.dir.is_claimed(ledger) {
+                return Ok(Some("it is in progress".to_owned()));
             }
-            State::Planned => return Ok(Some("it is a plan that was not carried out".to_owned())),
-            State::Finished => {}
+            if let Some(to_do) = to_finish((entry, ledger), catalog)? {
+                return Ok(Some(format!("it is unfinished and has written: {to_do}")));
+            }
         }
         if ledger.leaves_temporary_id()? {
             return Ok(Some("a customer may still have a temporary ID".to_owned()));
