@@ -2,7 +2,7 @@
 
 use super::options::{Console, StatusOptions};
 use super::runs::Overview;
-use crate::ledger::{Ledger, State};
+use crate::ledger::{Ledger, Orders, State};
 use crate::run::{CommandError, Exit, document, now_ms, open_live};
 use crate::ui;
 use serde_json::{Value, json};
@@ -17,7 +17,7 @@ pub(super) fn run(options: &StatusOptions, console: Console) -> Result<Exit, Com
     let dir = open_live("status", options.run.as_deref(), &options.settings.typed)?;
     let mut shown = ui::Redrawn::default();
     loop {
-        let overview = Overview::of(&dir)?;
+        let overview = Overview::of(&dir)?.running_if_taken();
         let body = body(&overview)?;
         if console.output.json {
             ui::out_as_is(&document(Exit::Success, body));
@@ -32,10 +32,16 @@ pub(super) fn run(options: &StatusOptions, console: Console) -> Result<Exit, Com
 }
 
 fn body(overview: &Overview) -> Result<Value, CommandError> {
-    let orders = overview.ledger.orders()?;
+    let is_live = overview.ledger.is_live();
+    // Orders to an earlier process are void.
+    let orders = if is_live {
+        overview.ledger.orders()?
+    } else {
+        Orders::default()
+    };
     let limit_per_s = overview.calls.limit_per_s;
     let more = json!({
-        "live": overview.ledger.is_live(),
+        "live": is_live,
         "paused": orders.paused,
         "draining": orders.draining,
         "rate_per_s": orders.rate_per_s.or(limit_per_s),

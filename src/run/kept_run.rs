@@ -101,7 +101,7 @@ impl KeptRun {
     }
 
     /// Whether a process has taken the run: it is about to work on the lines, works on them, or writes the reports.
-    pub(super) fn is_taken(&self, ledger: &Ledger) -> bool {
+    pub(crate) fn is_taken(&self, ledger: &Ledger) -> bool {
         ledger.is_live() || self.is_claimed(ledger)
     }
 

@@ -151,15 +151,21 @@ fn an_order_to_a_run_that_is_about_to_begin_is_taken() {
         .unwrap();
     wait_for(|| place.run(&["status"]).code == 0);
     let mut paused = place.command(&["pause"]).spawn().unwrap();
+    let status = place.run(&["status"]).expect(0);
+    assert!(status.out.contains(": running, "), "{}", status.out);
+    let mut watched = place.command(&["status", "--watch"]).spawn().unwrap();
     let begun = Instant::now();
-    wait_for(|| begun.elapsed() > Duration::from_millis(500));
+    wait_for(|| begun.elapsed() > Duration::from_millis(1_500));
     assert!(paused.try_wait().unwrap().is_none(), "it is waited for");
+    assert!(watched.try_wait().unwrap().is_none(), "it is in progress");
     ledger.execute_batch("ROLLBACK").unwrap();
     let paused = finish(paused).expect(0);
     assert!(paused.out.contains("no call is made"), "{}", paused.out);
     place.run(&["unpause"]).expect(0);
     place.run(&["rate", "500/s"]).expect(0);
     finish(resumed).expect(0);
+    let watched = finish(watched).expect(0);
+    assert!(watched.out.contains(": finished, "), "{}", watched.out);
     place.judge_writes();
 }
 

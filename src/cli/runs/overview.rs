@@ -46,6 +46,19 @@ impl Overview {
         })
     }
 
+    /// The same of a run that a process has taken and is about to begin: it is in progress, and why it was stopped before does
+    /// not apply any more.
+    pub(in crate::cli) fn running_if_taken(mut self) -> Self {
+        if self.state.is_unfinished() && self.dir.is_taken(&self.ledger) {
+            self.state = State::Running;
+            self.progress.stopped_by = None;
+            self.progress.why.clear();
+            self.progress.exit_code = None;
+            self.progress.finished_at_ms = None;
+        }
+        self
+    }
+
     /// Returns how long the run took, or has taken so far, in seconds; `None`: it was killed, and the time is not known.
     pub(in crate::cli) fn duration_s(&self, now_ms: i64) -> Option<u64> {
         let end = match (self.progress.finished_at_ms, self.state) {
