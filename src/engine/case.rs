@@ -45,6 +45,12 @@ impl<'a, N: WriteLog> Case<'a, N> {
             .all(|change| self.task.is_done(change.line))
     }
 
+    /// Returns whether a line that asks for the rename has no outcome yet.
+    pub(super) fn has_open_rename(&self) -> bool {
+        let mut changes = self.member.changes.iter();
+        changes.any(|change| change.new_account.asks() && !self.task.is_done(change.line))
+    }
+
     /// Returns whether a line that is done has left the customer under an account ID that other members wait for. A
     /// line can fail after it has renamed the customer, if another part of it failed later.
     pub(super) fn is_in_the_way(&self) -> bool {

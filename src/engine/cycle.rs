@@ -114,10 +114,12 @@ pub(super) async fn carry_out<N: WriteLog>(
         Some(Broken::Now(stuck @ Stuck { in_doubt: true, .. })) => {
             let mut members = cycle.members.iter_mut();
             let doubted = members.find(|one| one.desired.rename_line == stuck.line);
-            let renamed = StepOutcome::InDoubt(stuck.trouble, stuck.sent);
-            match doubted {
-                Some(one) => one.case.finish_lines(&mut one.state, &renamed).await,
-                None => Ok(()),
+            match doubted.filter(|one| one.case.has_open_rename()) {
+                Some(one) => {
+                    let renamed = StepOutcome::InDoubt(stuck.trouble, stuck.sent);
+                    one.case.finish_lines(&mut one.state, &renamed).await
+                }
+                None => wait_for(stuck.line, &mut cycle.members).await,
             }
         }
         Some(broken) if earlier == PriorOutcomes::Completed => {
@@ -208,9 +210,12 @@ async fn locate_members<'a, N: WriteLog>(
         .join(", ");
     // An earlier attempt may already have moved some of the customers that were found.
     let mut cycle = CycleState::of(members, &context.settings.run);
-    let is_unseen = lost.iter().any(|(case, why)| case.leaves_in_doubt(why));
+    let unseen = lost.iter().filter(|(case, why)| case.leaves_in_doubt(why));
+    let has_open_rename = unseen.clone().any(|(case, _)| case.has_open_rename());
+    let unseen = unseen.map(|(case, _)| DesiredState::of(case.member).rename_line);
+    let unseen = unseen.min();
     let is_decided = context.is_plan() || PriorOutcomes::of(task) == PriorOutcomes::Completed;
-    let unsettled = if is_decided || is_unseen {
+    let unsettled = if is_decided || unseen.is_some() {
         None
     } else {
         cycle.roll_back().await?
@@ -218,8 +223,11 @@ async fn locate_members<'a, N: WriteLog>(
     for (case, trouble) in lost {
         case.fail(&trouble).await?;
     }
-    if is_unseen && !is_decided {
+    if let Some(line) = unseen.filter(|_| !is_decided) {
         // No customer is moved before all present IDs are known. The lines of the others stay open.
+        if !has_open_rename {
+            wait_for(line, &mut cycle.members).await?;
+        }
         return Ok(None);
     }
     let words = format!("the swap cannot be completed: see line {why}");
@@ -237,6 +245,20 @@ async fn locate_members<'a, N: WriteLog>(
         one.case.finish_lines(&mut one.state, &renamed).await?;
     }
     Ok(None)
+}
+
+/// Records that the open lines of a swap wait for a line in doubt, if that line has its outcome already: otherwise no
+/// outcome would show why these lines are open.
+async fn wait_for<N: WriteLog>(line: Line, members: &mut [CycleMember<'_, N>]) -> Result<(), Halt> {
+    let words = format!(
+        "waits for line {line} of the swap, whose customer's present account ID is not known"
+    );
+    for one in members {
+        let why = SystemError::new(Failed::Blocked, words.clone());
+        let waiting = StepOutcome::InDoubt(why, one.sent.clone());
+        one.case.finish_lines(&mut one.state, &waiting).await?;
+    }
+    Ok(())
 }
 
 /// Returns whether an earlier process of this run has rolled the customer back, to the former account ID in the

@@ -93,7 +93,13 @@ async fn chain<N: WriteLog>(
             }
         };
         match renamed {
-            StepOutcome::InDoubt(..) => return Ok(()),
+            StepOutcome::InDoubt(..) if case.has_open_rename() => return Ok(()),
+            // The lines that ask for the rename had their outcomes before: they decide, as for a member that is done.
+            StepOutcome::InDoubt(..) => {
+                if case.is_in_the_way() {
+                    blocked = Some(waiting_for(member));
+                }
+            }
             StepOutcome::Failed(..) => blocked = Some(waiting_for(member)),
             StepOutcome::NotAsked | StepOutcome::Already | StepOutcome::Done(_) => {}
         }

@@ -29,6 +29,10 @@ fn rename(n: u32) -> UnitTask {
     }))
 }
 
+fn renames() -> Vec<UnitTask> {
+    (0..3).map(rename).collect()
+}
+
 fn settings() -> Settings {
     Settings {
         drain: Drain::default(),
@@ -56,7 +60,7 @@ fn settings() -> Settings {
 }
 
 /// Makes a run over three lines, with their customers in the system.
-fn prepared() -> (World, Memory) {
+pub(super) fn prepared() -> (World, Memory) {
     let world = World::new(fastrand::Rng::with_seed(1));
     for n in 0..3 {
         let (account, service) = (format!("A-{n}"), "old".to_owned());
@@ -68,7 +72,7 @@ fn prepared() -> (World, Memory) {
     (world, notes)
 }
 
-async fn carried_out(world: &World, notes: &Memory) -> Ending {
+pub(super) async fn carried_out(world: &World, notes: &Memory, tasks: Vec<UnitTask>) -> Ending {
     let system = System::simulated(SystemKind::Plume, Box::new(world.clone()));
     let (events, _) = broadcast::channel(8);
     let tally = Arc::new(Tally::default());
@@ -78,7 +82,7 @@ async fn carried_out(world: &World, notes: &Memory) -> Ending {
         units: LineSet::default(),
     };
     let (feed, inbox) = mpsc::channel(8);
-    feed.send((0..3).map(rename).collect()).await.unwrap();
+    feed.send(tasks).await.unwrap();
     drop(feed);
     engine::run(Arc::new(context), inbox, &waves, CancellationToken::new()).await
 }
@@ -93,7 +97,7 @@ fn writes_to(world: &World, id: &str) -> usize {
 async fn a_write_that_is_always_held_back_fails_in_the_end_and_holds_nobody_up() {
     let (world, notes) = prepared();
     world.lock().refuses = Some("C-1".to_owned());
-    let ending = carried_out(&world, &notes).await;
+    let ending = carried_out(&world, &notes, renames()).await;
     assert!(matches!(ending, Ending::Finished), "{ending:?}");
     let kept = notes.lock();
     let verdicts: Vec<_> = kept.outcomes.values().map(|o| o.status.name()).collect();
@@ -106,7 +110,7 @@ async fn a_write_that_is_always_held_back_fails_in_the_end_and_holds_nobody_up()
 async fn no_write_departs_once_the_lease_under_which_it_was_noted_is_over() {
     let (world, notes) = prepared();
     notes.lock().late = 4;
-    let ending = carried_out(&world, &notes).await;
+    let ending = carried_out(&world, &notes, renames()).await;
     assert!(matches!(ending, Ending::Finished), "{ending:?}");
     let sent: usize = (0..3).map(|n| writes_to(&world, &format!("C-{n}"))).sum();
     let kept = notes.lock();
@@ -121,7 +125,7 @@ async fn no_write_departs_once_the_lease_under_which_it_was_noted_is_over() {
 async fn nothing_more_is_done_about_a_unit_that_another_process_has() {
     let (world, notes) = prepared();
     notes.lock().taken = Some("C-1".to_owned());
-    let ending = carried_out(&world, &notes).await;
+    let ending = carried_out(&world, &notes, renames()).await;
     assert!(matches!(ending, Ending::Finished), "{ending:?}");
     assert_eq!(writes_to(&world, "C-1"), 0);
     let kept = notes.lock();

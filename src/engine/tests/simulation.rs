@@ -361,6 +361,7 @@ impl Simulation {
             let troubled = !self.calm && session < TROUBLED_SESSIONS;
             let ending = self.session(Mode::Apply, troubled).await;
             assert!(!matches!(ending, Some(Ending::Bug(_))), "{ending:?}");
+            self.judge_ending(ending.as_ref());
             let open = self.tasks().len();
             if matches!(ending, Some(Ending::Finished)) && open == 0 {
                 break;

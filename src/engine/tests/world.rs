@@ -6,7 +6,7 @@ use crate::system::{
     SystemError, Wanted, WriteOp, WriteValue, Written,
 };
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -46,6 +46,10 @@ pub(super) struct State {
     pub(super) stores: Option<fn(&str) -> String>,
     /// Every write to this customer is held back: the answer says that it was not processed and may be sent again.
     pub(super) refuses: Option<String>,
+    /// No answer comes to a write to this customer, and it is hidden from then on.
+    pub(super) loses: Option<String>,
+    /// No call shows this customer: each that would show it fails.
+    pub(super) hidden: Option<String>,
     random: fastrand::Rng,
 }
 
@@ -113,9 +117,8 @@ impl State {
     }
 
     fn holder(&self, account: &str) -> Option<(&String, &Record)> {
-        self.customers
-            .iter()
-            .find(|(_, record)| record.account == account)
+        let mut all = self.customers.iter();
+        all.find(|(_, record)| record.account == account)
     }
 
     fn conflict(&self, effect: &Effect) -> Option<String> {
@@ -141,11 +144,8 @@ impl State {
             Effect::Account(..) => record.account = stored,
             Effect::Service(_, service) => record.service.clone_from(service),
         }
-        let accounts: BTreeSet<&String> = self
-            .customers
-            .values()
-            .map(|record| &record.account)
-            .collect();
+        let records = self.customers.values();
+        let accounts: BTreeSet<&String> = records.map(|record| &record.account).collect();
         if accounts.len() < self.customers.len() {
             self.broken = Some("two customers with one account ID".to_owned());
         }
@@ -173,6 +173,13 @@ impl State {
             owner: None,
             contacts: None,
         })
+    }
+
+    fn shown(&self, id: &str) -> Result<Option<Customer>, SystemError> {
+        if self.hidden.as_deref() == Some(id) {
+            return Err(SystemError::new(Failed::Unavailable, "it is hidden"));
+        }
+        Ok(self.customer(id))
     }
 
     fn goes_wrong(&mut self) -> bool {
@@ -216,9 +223,7 @@ impl World {
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
-        self.state
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn takes_a_while(&self) {
@@ -273,6 +278,11 @@ impl World {
             let mut trouble = SystemError::new(Failed::Unavailable, "a firewall blocks all calls");
             trouble.http_status = Some(403);
             return Written::Again(trouble);
+        }
+        if state.loses.as_ref() == Some(id) {
+            state.hidden = Some(id.clone());
+            state.note(&effect, false, false);
+            return Written::InDoubt(SystemError::new(Failed::Unavailable, "no answer came"));
         }
         let wrong = state.goes_wrong();
         let fate = if wrong { state.random.u8(1..6) } else { 0 };
@@ -362,10 +372,13 @@ impl Backend for World {
         account: &'a AccountId,
         _reseller: Option<&'a Reseller>,
     ) -> BoxFuture<'a, Result<Vec<Customer>, SystemError>> {
-        Box::pin(self.ask(Call::Search, |state| {
-            let id = state.holder(account.as_str()).map(|(id, _)| id.clone());
-            id.and_then(|id| state.customer(&id)).into_iter().collect()
-        }))
+        Box::pin(async {
+            let found = self.ask(Call::Search, |state| {
+                let id = state.holder(account.as_str()).map(|(id, _)| id.clone());
+                id.map(|id| state.shown(&id)).transpose()
+            });
+            Ok(found.await??.flatten().into_iter().collect())
+        })
     }
 
     fn read<'a>(
@@ -375,7 +388,10 @@ impl Backend for World {
         _locations: bool,
     ) -> BoxFuture<'a, Result<Option<Customer>, SystemError>> {
         let id = customer.as_str();
-        Box::pin(self.ask(Call::Read(id.to_owned()), move |state| state.customer(id)))
+        Box::pin(async {
+            let read = self.ask(Call::Read(id.to_owned()), |state| state.shown(id));
+            read.await?
+        })
     }
 
     fn locations<'a>(

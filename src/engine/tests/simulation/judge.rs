@@ -2,6 +2,7 @@
 
 use super::Simulation;
 use crate::domain::{AccountId, Change, Line, Outcome, ServiceId, Status};
+use crate::engine::Ending;
 use crate::engine::tests::world::{Call, State};
 use crate::plan::Shape;
 use std::collections::{BTreeMap, HashMap};
@@ -41,6 +42,30 @@ impl Simulation {
         if self.calm && state.touched.is_empty() && state.as_stored("A-1") == "A-1" {
             self.judge_calm(&state.log, &kept.outcomes);
         }
+    }
+
+    /// Checks that a session that ended well leaves lines open only while a line is in doubt.
+    pub(super) fn judge_ending(&self, ending: Option<&Ending>) {
+        if !matches!(ending, Some(Ending::Finished)) {
+            return;
+        }
+        let kept = self.notes.lock();
+        let status = |change: &Change| kept.outcomes.get(&change.line).map(|one| one.status);
+        let is_open = |one: &&Change| matches!(status(one), None | Some(Status::WouldChange));
+        let open: Vec<Line> = self
+            .changes
+            .iter()
+            .filter(is_open)
+            .map(|one| one.line)
+            .collect();
+        let waits = self
+            .changes
+            .iter()
+            .any(|one| status(one) == Some(Status::InDoubt));
+        assert!(
+            open.is_empty() || waits,
+            "lines {open:?} are open, and none is in doubt"
+        );
     }
 
     /// Checks that the customer is as the report says, and as the line requested or as before.

@@ -1,0 +1,122 @@
+//! Swaps that an earlier process left after it had recorded the outcomes of some of their lines.
+
+use super::memory::Memory;
+use super::refused::{carried_out, prepared};
+use super::world::World;
+use crate::domain::{
+    AccountId, Change, CustomerId, Failed, NewAccount, Outcome, Status, Transition,
+};
+use crate::engine::{Ending, UnitTask};
+use crate::ledger::{Intent, Verdict, Write, WriteId, WriteRecord};
+use crate::plan::group;
+
+fn account(id: &str) -> AccountId {
+    AccountId::new(id).unwrap()
+}
+
+/// Two customers, C-0 in line 2 and C-1 in line 3, that exchange their account IDs.
+fn swap() -> UnitTask {
+    let rename = |line, from: &str, to: &str| Change {
+        line,
+        account: Some(account(from)),
+        customer: None,
+        reseller: None,
+        new_account: NewAccount::Set(account(to)),
+        location: None,
+        service: None,
+        profile: None,
+    };
+    let lines = vec![rename(2, "A-0", "A-1"), rename(3, "A-1", "A-0")];
+    let mut units = group(lines, true).units;
+    UnitTask::new(units.remove(0))
+}
+
+/// A write of an earlier process to the customer of line 2 or 3.
+fn write(task: &mut UnitTask, line: u32, ids: (&str, &str), temporary: bool, verdict: Verdict) {
+    let number = i64::try_from(task.recorded.len()).unwrap() + 1;
+    task.recorded.push(WriteRecord {
+        id: WriteId::numbered(number),
+        intent: Intent {
+            unit: task.unit.number,
+            line,
+            attempt: 1,
+            customer: CustomerId::new(format!("C-{}", line - 2)).unwrap(),
+            reseller: None,
+            write: Write::Account {
+                before: Some(account(ids.0)),
+                after: Some(account(ids.1)),
+                temporary,
+            },
+            correlation: format!("c-{number}"),
+            at_ms: 1_795_213_815_123,
+        },
+        verdict: Some(verdict),
+        effect: None,
+        http_status: Some(200),
+    });
+}
+
+fn done(task: &mut UnitTask, line: u32, status: Status, ids: (&str, &str)) {
+    let mut outcome = Outcome::bare(line, status);
+    outcome.customer = CustomerId::new(format!("C-{}", line - 2)).ok();
+    outcome.account = Transition {
+        before: Some(account(ids.0)),
+        after: Some(account(ids.1)),
+    };
+    outcome.attempts = 1;
+    task.done.push(outcome);
+}
+
+async fn in_doubt_after(world: &World, notes: &Memory, task: UnitTask) -> Vec<(u32, String)> {
+    notes.lock().writes.clone_from(&task.recorded);
+    let ending = carried_out(world, notes, vec![task]).await;
+    assert!(matches!(ending, Ending::Finished), "{ending:?}");
+    let kept = notes.lock();
+    let outcomes = kept.outcomes.values();
+    let doubts = outcomes.filter(|one| one.status == Status::InDoubt);
+    doubts.map(|one| (one.line, one.message.clone())).collect()
+}
+
+const TEMPORARY: &str = "IDS0123456789AB";
+
+#[tokio::test(start_paused = true)]
+async fn a_swap_that_was_rolled_back_waits_for_a_customer_that_cannot_be_read_and_says_so() {
+    let (world, notes) = prepared();
+    let mut task = swap();
+    write(&mut task, 2, ("A-0", TEMPORARY), true, Verdict::Applied);
+    write(&mut task, 2, (TEMPORARY, "A-0"), false, Verdict::Applied);
+    done(
+        &mut task,
+        2,
+        Status::Failed(Failed::Blocked),
+        ("A-0", "A-0"),
+    );
+    world.lock().hidden = Some("C-0".to_owned());
+    let doubts = in_doubt_after(&world, &notes, task).await;
+    let [(3, words)] = doubts.as_slice() else {
+        panic!("{doubts:?}");
+    };
+    assert!(words.starts_with("waits for line 2 "), "{words}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_swap_that_was_completed_waits_for_a_customer_that_was_parked_late_and_says_so() {
+    let (world, notes) = prepared();
+    let mut task = swap();
+    write(&mut task, 2, ("A-0", TEMPORARY), true, Verdict::Unknown);
+    write(&mut task, 3, ("A-1", "A-0"), false, Verdict::Applied);
+    write(&mut task, 2, (TEMPORARY, "A-1"), false, Verdict::Applied);
+    done(&mut task, 2, Status::Changed, ("A-0", "A-1"));
+    {
+        let mut state = world.lock();
+        for (id, now) in [("C-0", TEMPORARY), ("C-1", "A-0")] {
+            state.customers.get_mut(id).unwrap().account = now.to_owned();
+        }
+        state.loses = Some("C-0".to_owned());
+    }
+    let doubts = in_doubt_after(&world, &notes, task).await;
+    let [(3, words)] = doubts.as_slice() else {
+        panic!("{doubts:?}");
+    };
+    assert!(words.starts_with("waits for line 2 "), "{words}");
+}
