@@ -4,6 +4,7 @@ use super::compare::{FinalValues, did_not_last};
 use super::recheck::{Left, Recheck, Unreadable};
 use super::{Context, Halt, Wave, WaveLog, WriteLog};
 use crate::domain::{Line, Status};
+use crate::ledger::LineSet;
 
 /// Lines that failed, or for which the system does not have the value that it confirmed.
 #[derive(Debug, Default)]
@@ -20,6 +21,23 @@ impl Wrong {
             self.first = Some((line, words));
         }
     }
+
+    /// Counts lines that wait for others. The message names a line for which they wait, if there is one.
+    fn add_waiting(&mut self, lines: &[Line]) {
+        self.lines += lines.len() as u64;
+        if let (None, Some(line)) = (&self.first, lines.first()) {
+            self.first = Some((*line, format!("line {line} has no outcome yet")));
+        }
+    }
+}
+
+/// Returns the lines of a wave that has ended for which no final outcome is on record.
+fn waiting(wave: &Wave, left: &[Left]) -> Vec<Line> {
+    let ended = left.iter().map(|(outcome, _)| outcome);
+    let ended = ended.filter(|outcome| outcome.status != Status::WouldChange);
+    let ended: LineSet = ended.map(|outcome| outcome.line).collect();
+    let lines = wave.lines.iter();
+    lines.filter(|line| !ended.contains(*line)).collect()
 }
 
 /// Reads back what a wave wrote. Returns why the run stops, if too many lines are wrong.
@@ -30,7 +48,15 @@ pub(super) async fn read_back<N: WriteLog>(
     is_over: bool,
 ) -> Result<Option<String>, Halt> {
     context.log.flush().await?;
-    let wrong = wrong(context, record.left(wave, is_over)?).await?;
+    let left = record.left(wave, is_over)?;
+    // Lines that wait for a write in doubt have no outcome. Later they would be written outside of any wave.
+    let waiting = if is_over {
+        waiting(wave, &left)
+    } else {
+        Vec::new()
+    };
+    let mut wrong = wrong(context, left).await?;
+    wrong.add_waiting(&waiting);
     // The failures must be on record before the wave is verified or the run stopped.
     context.log.flush().await?;
     let settings = &context.settings;

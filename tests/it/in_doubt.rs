@@ -146,8 +146,10 @@ fn carried_out_once_known(lines: &str, hidden: &[&str], now: &[&str]) {
             .expect(4);
         }
         assert_eq!(place.verdicts(), hidden, "planned: {is_planned}");
-        run(&place, &front, &[], &["resume"]).expect(4);
+        let resumed = run(&place, &front, &[], &["resume"]).expect(4);
         assert_eq!(place.verdicts(), hidden, "planned: {is_planned}");
+        let words = "some writes are in doubt";
+        assert!(resumed.out.contains(words), "{}", resumed.out);
         hides.store(false, Ordering::SeqCst);
         run(&place, &front, &[], &["resume"]).expect(0);
         let verdicts = place.verdicts();
@@ -213,6 +215,27 @@ fn what_a_plan_has_shown_is_still_expected_once_a_write_in_doubt_is_known() {
         let service = world.plume["C-0"].locations[0].service_id.as_deref();
         assert_eq!(service, Some("THEIRS"));
     });
+}
+
+/// Three lines of the first wave wait for the fourth. Without a count of these, a later wave would be written, and they
+/// would be carried out outside of any wave.
+#[test]
+fn lines_of_a_wave_that_wait_for_a_write_in_doubt_count_as_wrong() {
+    let place = Place::plume();
+    place.moves(6);
+    let chain = "A-000000,A-000001\nA-000001,A-000002\nA-000002,A-000003\nA-000003,B-000003\n";
+    let text = format!("accountId,newAccountId\n{chain}A-000004,B-000004\nA-000005,B-000005\n");
+    let file = place.file("linked.csv", &text);
+    let (front, _hides) = unheard_first(&place);
+    let waves = ["--waves", "1", "--wave-failures", "50%", "--retries", "0"];
+    let apply = [&["apply", &file, "--yes"][..], &waves].concat();
+    let stopped = run(&place, &front, &[], &apply).expect(4);
+    let words = "canary: line 5 failed: ";
+    assert!(stopped.out.contains(words), "{}", stopped.out);
+    for n in [4, 5] {
+        let now = place.account_of(&format!("C-{n}"));
+        assert_eq!(now, format!("A-{n:06}"));
+    }
 }
 
 #[test]
