@@ -94,7 +94,7 @@ pub(super) struct Conclusion {
 /// The run at its end: what decides the conclusion, together with the engine's ending.
 #[derive(Debug)]
 pub(super) struct RunAtEnd {
-    /// Lines without a final outcome.
+    /// Lines without a final outcome, except those that wait for a line in doubt.
     pub(super) lost: u64,
     pub(super) in_doubt: u64,
     pub(super) failed: u64,
@@ -112,15 +112,14 @@ pub(super) struct RunAtEnd {
 impl Conclusion {
     pub(super) fn of(ending: Ending, at_end: &RunAtEnd) -> Self {
         match ending {
-            // Lines that wait for such a write have no outcome yet, either.
-            Ending::Finished if at_end.in_doubt > 0 => Self::stopped(
-                StopReason::InDoubt,
-                "some writes are in doubt, because the system could not be asked".to_owned(),
-            ),
             Ending::Finished if at_end.lost > 0 => Self::bug(&format!(
                 "{} no final outcome",
                 one_or_many(at_end.lost, "line has", "lines have")
             )),
+            Ending::Finished if at_end.in_doubt > 0 => Self::stopped(
+                StopReason::InDoubt,
+                "some writes are in doubt, because the system could not be asked".to_owned(),
+            ),
             Ending::Finished => Self::finished(at_end),
             // The run is a plan now, which `apply --run` carries out.
             Ending::Stopped(StopReason::NotConfirmed, why) => Self {

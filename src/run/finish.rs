@@ -16,7 +16,7 @@ use crate::config::Resolved;
 use crate::domain::Status;
 use crate::engine::{Ending, Tally};
 use crate::http::{Client, Counters};
-use crate::ledger::{Counted, Ledger, Progress, RunKind, State, StopReason};
+use crate::ledger::{Counted, Ledger, LedgerError, Progress, RunKind, State, StopReason};
 use crate::report::{Next, Summary, ValuesChanged, note_plan_digest};
 use crate::system::Fatal;
 use crate::ui;
@@ -83,8 +83,8 @@ impl PreparedRun {
         })
     }
 
-    /// The number of lines without a final outcome.
-    fn lost(&self, counts: &[Counted]) -> u64 {
+    /// The number of lines that are without a final outcome although they do not wait for a line in doubt.
+    fn lost(&self, counts: &[Counted]) -> Result<u64, LedgerError> {
         let open = |counted: &&Counted| {
             counted.status != Status::WouldChange || self.task.work == Work::Plan
         };
@@ -93,7 +93,12 @@ impl PreparedRun {
             .filter(open)
             .map(|counted| counted.lines)
             .sum();
-        self.run.draft.counts.lines.saturating_sub(told)
+        let lost = self.run.draft.counts.lines.saturating_sub(told);
+        if lost == 0 || Counted::lines_named(counts, "in_doubt") == 0 {
+            return Ok(lost);
+        }
+        let waiting = self.run.draft.waiting(&self.run.ledger)?;
+        Ok(lost.saturating_sub(waiting))
     }
 
     /// Reduces older runs after a good reconcile. A failure is only a warning, because the result of this run stands.
@@ -114,7 +119,7 @@ impl PreparedRun {
         let counts = ledger.counts()?;
         let of = |name| Counted::lines_named(&counts, name);
         let at_end = RunAtEnd {
-            lost: self.lost(&counts),
+            lost: self.lost(&counts)?,
             in_doubt: of("in_doubt"),
             failed: of("failed"),
             differences: if self.task.differences_count {

@@ -1,10 +1,11 @@
 //! A file, read and planned offline: what `check` shows and what every run begins with.
 
 use super::line_summary::{LineSummary, WrittenLines};
-use crate::domain::{Change, Line, Problem, ProblemList, Severity, one_or_many};
+use crate::domain::{Change, Line, Problem, ProblemList, Severity, Status, one_or_many};
 use crate::input::{
     Accept, Column, Findings, InputError, Known, Passed, Row, Rules, Settings, Survey, Table,
 };
+use crate::ledger::{Ledger, LedgerError, LineSet};
 use crate::plan::{
     AliasConflicts, Candidates, Counts, FirstReading, Index, Keys, Sizes, Touch, Unit, case_twins,
     group, repeated,
@@ -290,6 +291,24 @@ fn entangled(
 }
 
 impl InputPlan {
+    /// Returns the number of lines without a final outcome that wait for a line in doubt of their chain or swap.
+    pub(super) fn waiting(&self, ledger: &Ledger) -> Result<u64, LedgerError> {
+        let (mut in_doubt, mut ended) = (LineSet::default(), LineSet::default());
+        for outcome in ledger.outcomes() {
+            let outcome = outcome?;
+            if outcome.status == Status::InDoubt {
+                in_doubt.insert(outcome.line);
+            }
+            if outcome.status != Status::WouldChange {
+                ended.insert(outcome.line);
+            }
+        }
+        let units = self.units.values();
+        let waiting = units.filter(|unit| unit.lines().any(|line| in_doubt.contains(line)));
+        let lines = waiting.flat_map(Unit::lines);
+        Ok(lines.filter(|line| !ended.contains(*line)).count() as u64)
+    }
+
     /// Whether a line cannot be carried out.
     pub(crate) fn is_wrong(&self, line: Line) -> bool {
         self.wrong.has(line)
