@@ -89,9 +89,13 @@ fn seen<'a>(world: &'a World, id: &str) -> Option<&'a PlumeCustomer> {
     world.plume.get(id).filter(|customer| !customer.hidden)
 }
 
+fn account_of(customer: &PlumeCustomer) -> Option<&str> {
+    Some(&*customer.account_id).filter(|account| !account.is_empty())
+}
+
 fn full(customer: &PlumeCustomer, locations: bool) -> Value {
     let mut body = json!({
-        "id": customer.id, "accountId": customer.account_id, "anonymous": false, "autoProvisioned": false,
+        "id": customer.id, "accountId": account_of(customer), "anonymous": false, "autoProvisioned": false,
         "name": "A customer", "systemUser": false, "createdAt": "2020-01-01T00:00:00.000Z", "_version": "1.0",
         "email": "customer@example.com", "partnerId": customer.partner,
     });
@@ -154,7 +158,7 @@ fn search(world: &World, request: &Request, keyword: &str) -> Response {
     let body: Vec<Value> = page
         .map(|c| {
             let locations: Vec<Value> = c.locations.iter().map(|l| json!({"id": l.id})).collect();
-            json!({"id": c.id, "accountId": c.account_id, "name": "A customer", "email": "c@example.com", "locations": locations})
+            json!({"id": c.id, "accountId": account_of(c), "name": "A customer", "email": "c@example.com", "locations": locations})
         })
         .collect();
     Response::json(200, &Value::from(body))
@@ -171,7 +175,7 @@ fn location_by_key(world: &World, key: &str) -> Response {
     match customer.locations.iter().find(|l| *l.id == *key) {
         Some(location) => {
             let mut body = place(customer, location);
-            body["customer"] = json!({"id": customer.id, "accountId": customer.account_id});
+            body["customer"] = json!({"id": customer.id, "accountId": account_of(customer)});
             Response::json(200, &body)
         }
         None => error(404, "Location not found"),

@@ -9,7 +9,7 @@ use std::collections::{HashMap, HashSet};
 pub struct PlumeCustomer {
     /// The system's ID.
     pub id: Box<str>,
-    /// The account ID, unique.
+    /// The account ID, unique; empty: it has none.
     pub account_id: Box<str>,
     /// Whether the token has no access to the customer.
     pub hidden: bool,

@@ -238,6 +238,25 @@ fn lines_of_a_wave_that_wait_for_a_write_in_doubt_count_as_wrong() {
     }
 }
 
+/// A customer that had no account ID gets one, and no answer says what became of its location.
+#[test]
+fn a_rename_that_took_effect_is_shown_while_the_location_is_in_doubt() {
+    let place = Place::plume();
+    place.moves(1);
+    place.with_world(|mut world| world.rename_plume("C-0", ""));
+    let text = "customerId,newAccountId,serviceId\nC-0,B-000000,NEW\n";
+    let file = place.file("first.csv", text);
+    let (front, _hides) = unheard(&place, "/locations/", "/api/");
+    run(&place, &front, &[], &["plan", &file]).expect(0);
+    let id = place.newest_id();
+    let apply = ["apply", "--run", &id, "--yes", "--retries", "0"];
+    run(&place, &front, &[], &apply).expect(4);
+    assert_eq!(place.verdicts(), ["in_doubt/no_answer"]);
+    let row = &place.rows("results.csv")[0];
+    let account = ["before", "after"].map(|when| &row[&format!("idshift_account_id_{when}")]);
+    assert_eq!(account, ["", "B-000000"]);
+}
+
 #[test]
 fn a_write_that_lands_after_it_was_looked_for_is_no_failure() {
     for last in ["403", "404", "422"] {
