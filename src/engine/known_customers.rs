@@ -6,7 +6,7 @@ use super::case::Case;
 use super::customer_state::{CustomerState, DesiredState, PriorWrite, has_temporary_id, moved_on};
 use super::halt::{OrHalt, StepError, StepResult};
 use super::{Halt, Taken, WriteLog, reading};
-use crate::domain::{AccountId, CustomerId, Failed, StoredValue};
+use crate::domain::{AccountId, CustomerId, Failed, Outcome, Status, StoredValue};
 use crate::ledger::{Judgement, Verdict, Write, WriteRecord, WriteVerdict, judge};
 use crate::system::{Customer, SystemError};
 use std::sync::Arc;
@@ -80,10 +80,15 @@ impl<N: WriteLog> Case<'_, N> {
             .find(|outcome| self.is_mine(outcome.line));
         // Without this check, a customer known by its own ID would be written even if another client has changed its account ID.
         let undoes = self.context.settings.undoes.is_some();
-        let believed = match planned.map(|planned| planned.account.before.as_ref()) {
-            // An undo at a location says nothing about the account ID.
-            Some(before) if !desired.new_account.asks() && (before.is_none() || undoes) => None,
-            Some(before) => Some(before),
+        // An undo at a location says nothing about the account ID of a customer that it does not rename. The outcome of a
+        // line in doubt has the account ID that the customer had then.
+        let is_unsaid = |planned: &Outcome| {
+            let of_then = undoes && planned.status == Status::InDoubt;
+            !desired.new_account.asks() && (planned.account.before.is_none() || of_then)
+        };
+        let believed = match planned {
+            Some(planned) if is_unsaid(planned) => None,
+            Some(planned) => Some(planned.account.before.as_ref()),
             None => desired.account.map(Some),
         };
         let now = state.now.as_ref();

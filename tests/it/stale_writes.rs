@@ -402,3 +402,23 @@ fn a_slow_pace_and_a_short_patience_come_to_an_end() {
     );
     place.judge_writes();
 }
+
+/// A customer had no account ID, so its undo cannot clear the one that the run gave it; another client has changed it since.
+#[test]
+fn an_undo_writes_no_location_of_a_customer_whose_account_id_was_changed_since() {
+    let place = Place::plume();
+    place.moves(1);
+    place.with_world(|mut world| world.rename_plume("C-0", ""));
+    let text = "customerId,newAccountId,serviceId\nC-0,B-000000,NEW\n";
+    let file = place.file("first.csv", text);
+    place.run(&["apply", &file, "--yes"]).expect(0);
+    place.with_world(|mut world| world.rename_plume("C-0", "THEIRS"));
+    place.run(&["undo", "--yes"]).expect(1);
+    let verdicts = place.verdicts();
+    let is_stale = verdicts.iter().any(|one| one == "failed/stale");
+    assert!(is_stale, "{verdicts:?}");
+    place.with_world(|world| {
+        let service = world.plume["C-0"].locations[0].service_id.as_deref();
+        assert_eq!(service, Some("NEW"));
+    });
+}
