@@ -73,11 +73,8 @@ impl<N: WriteLog> Case<'_, N> {
             state.check_left_by_this_run(desired, self.prior_write(None))?;
             return Ok(state);
         }
-        let planned = self
-            .task
-            .expected
-            .iter()
-            .find(|outcome| self.is_mine(outcome.line));
+        let mut planned = self.task.expected.iter();
+        let planned = planned.find(|outcome| self.is_mine(outcome.line));
         // Without this check, a customer known by its own ID would be written even if another client has changed its account ID.
         let undoes = self.context.settings.undoes.is_some();
         // An undo at a location says nothing about the account ID of a customer that it does not rename. The outcome of a

@@ -43,6 +43,15 @@ impl Work {
     }
 }
 
+/// What happens to a run that a person has drained, once another process has joined it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Drained {
+    /// It ends, as was ordered.
+    Ends,
+    /// It goes on in all processes.
+    GoesOn,
+}
+
 /// What a process does with its run, and how it reports that.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Task {
@@ -56,8 +65,8 @@ pub(crate) struct Task {
     pub(super) differences_count: bool,
     /// Whether a person at a terminal is asked if a doubtful run should continue.
     pub(super) may_ask: bool,
-    /// Whether a run that a person has drained goes on in all processes once this process has joined it.
-    pub(super) resumes_drained: bool,
+    /// What happens to a drained run that this process joins.
+    pub(super) drained: Drained,
     /// How consent is obtained after everything was looked up; `None`: it was given before.
     pub(super) asks_after_look: Option<Consent>,
 }
@@ -72,7 +81,7 @@ impl Task {
             quiet_if_unchanged: false,
             differences_count: false,
             may_ask: !request.consent.no_input,
-            resumes_drained: false,
+            drained: Drained::Ends,
             asks_after_look: None,
         }
     }

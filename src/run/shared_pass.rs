@@ -10,7 +10,7 @@ use super::feeder::{Fed, PassInput};
 use super::input_plan::InputPlan;
 use super::outage::outage;
 use super::passes::{Part, beside};
-use super::prepared_run::{PreparedRun, Work, done};
+use super::prepared_run::{Drained, PreparedRun, Work, done};
 use crate::domain::{Line, hex};
 use crate::engine::{Ending, Mode, Tally};
 use crate::ledger::{Coordinator, Journal, LedgerError, LineSet, NewPass, Order, StopReason};
@@ -57,7 +57,7 @@ impl PreparedRun {
                     "all processes on a run need the same version of idshift; nothing was done",
                 ));
             }
-            if self.task.resumes_drained {
+            if self.task.drained == Drained::GoesOn {
                 self.resume_drained()?;
             }
         } else {

@@ -9,7 +9,7 @@ use super::exit_code::Exit;
 use super::feeder::PassInput;
 use super::kept_run::KeptRun;
 use super::open::{self, OpenRun, Purpose};
-use super::prepared_run::{PreparedRun, Task, Work, done};
+use super::prepared_run::{Drained, PreparedRun, Task, Work, done};
 use super::prune::refuse_pruned;
 use super::request::Request;
 use super::resume;
@@ -253,7 +253,9 @@ fn join(run: &RunId, request: &Request, resumes: bool) -> Result<Exit, CommandEr
     let claim = TargetClaim::join(&known.resolved, known.target()?, run.as_str())?;
     refuse_pruned(&known.ledger)?;
     let mut prepared = prepare(known, claim, request)?;
-    prepared.task.resumes_drained = resumes;
+    if resumes {
+        prepared.task.drained = Drained::GoesOn;
+    }
     prepared.execute()
 }
 
