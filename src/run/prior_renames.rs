@@ -21,6 +21,9 @@ pub(crate) struct LedgerRenames {
     applied: OnceLock<Vec<Applied>>,
     /// The same by the account ID that was taken; empty until a line is not found.
     taken: OnceLock<Vec<Applied>>,
+    /// Held while `taken` is read. It is not `open`, because `customer_of` must not wait meanwhile: it is called where
+    /// nothing else proceeds until it returns.
+    reads_taken: Mutex<()>,
     /// The newest first.
     runs: Vec<KeptRun>,
     /// The ledger that was used last. The lock is held while the renames are read.
@@ -34,6 +37,7 @@ impl LedgerRenames {
             hasher: RandomState::new(),
             applied: OnceLock::new(),
             taken: OnceLock::new(),
+            reads_taken: Mutex::new(()),
             runs,
             open: Mutex::new(None),
         }
@@ -60,10 +64,8 @@ impl LedgerRenames {
     }
 
     /// The account IDs that were taken, read at the first question for one.
-    fn taken(
-        &self,
-        _held: &MutexGuard<'_, Option<(u32, Ledger)>>,
-    ) -> Result<&[Applied], LedgerError> {
+    fn taken(&self) -> Result<&[Applied], LedgerError> {
+        let _held = self.reads_taken.lock();
         if let Some(taken) = self.taken.get() {
             return Ok(taken);
         }
@@ -140,12 +142,11 @@ impl PriorRenames for LedgerRenames {
         account: &AccountId,
         reseller: Option<&Reseller>,
     ) -> Result<Option<Taken>, LedgerError> {
-        let mut open = self.lock();
         let key = self.hasher.hash_one((account, reseller));
-        let Some((_, number, write)) = find(self.taken(&open)?, key) else {
+        let Some((_, number, write)) = find(self.taken()?, key) else {
             return Ok(None);
         };
-        let (customer, now) = self.given_by(&mut open, number, write)?;
+        let (customer, now) = self.given_by(&mut self.lock(), number, write)?;
         Ok(Some(Taken {
             run: self.runs[number as usize].run().to_string(),
             customer,
