@@ -34,6 +34,18 @@ struct Earlier {
     has_writes: bool,
 }
 
+/// Returns what earlier runs on these targets say about the lines of an undo: only which customers have temporary IDs.
+pub(super) fn of_undo(
+    mine: &Header,
+    targets: &[&str],
+    catalog: &RunCatalog,
+) -> Result<History, CommandError> {
+    Ok(History {
+        temporary: temporary_ids(mine, targets, catalog)?,
+        ..History::default()
+    })
+}
+
 /// Returns what earlier runs on these targets, which are one system, say about the lines. `kept`: if no account
 /// ID went from one customer to another in these runs, records that, so that the next run need not compare them again.
 pub(super) fn of(
@@ -126,7 +138,7 @@ fn earlier(
 }
 
 /// Returns the temporary account IDs that other runs on these targets have given to customers, or may have given.
-pub(super) fn temporary_ids(
+fn temporary_ids(
     mine: &Header,
     targets: &[&str],
     catalog: &RunCatalog,

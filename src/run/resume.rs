@@ -264,12 +264,18 @@ pub(super) fn history(
     let targets: Vec<&str> = known.ledger.targets().chain(keys.iter().copied()).collect();
     let (draft, resolved) = (&known.draft, &known.resolved);
     let catalog = &claim.catalog;
-    // What is learned here is not saved: it is of no use to later runs, because this run was begun without it.
-    let how = (resolved, &mut known.kept.clone());
-    let mut history = prior_runs::of(header, &targets, catalog, &identity, draft, how)?;
-    if !without_history {
-        lost_runs::refuse_repeats(draft, claim, &history, resolved)?;
-    }
+    let mut history = if header.kind == RunKind::Undo {
+        // The lines of an undo name their customers, so no file of an earlier run is read to find whom they mean.
+        prior_runs::of_undo(header, &targets, catalog)?
+    } else {
+        // What is learned here is not saved: it is of no use to later runs, because this run was begun without it.
+        let how = (resolved, &mut known.kept.clone());
+        let history = prior_runs::of(header, &targets, catalog, &identity, draft, how)?;
+        if !without_history {
+            lost_runs::refuse_repeats(draft, claim, &history, resolved)?;
+        }
+        history
+    };
     if work != Work::Plan {
         history.newer = left_untouched::of_resume((&known.ledger, &targets), catalog)?;
         warn_of_newer(&history.newer);

@@ -252,8 +252,7 @@ fn carry_out(
     let targets: Vec<&str> = known.ledger.targets().chain(keys.iter().copied()).collect();
     let history = History {
         newer: left_untouched::of_undo(&known.ledger, run.as_str(), &claim)?,
-        temporary: prior_runs::temporary_ids(ledger.header(), &targets, &claim.catalog)?,
-        ..History::default()
+        ..prior_runs::of_undo(ledger.header(), &targets, &claim.catalog)?
     };
     let capabilities = known.resolved.system.capabilities();
     let rules = kept.rules(&known.resolved)?;

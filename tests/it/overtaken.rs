@@ -1,5 +1,6 @@
 use crate::support::{Place, finish};
 use std::fmt::Write as _;
+use std::fs;
 
 /// Starts a run that is killed at this durable step; returns its ID.
 fn killed(place: &Place, arguments: &[&str], at: &str) -> String {
@@ -77,6 +78,23 @@ fn an_undo_that_was_killed_is_resumed_and_no_second_one_begins() {
     );
     place.run(&["resume", &back]).expect(0);
     (0..60).for_each(|n| assert_eq!(place.account_of(&format!("C-{n}")), format!("A-{n:06}")));
+}
+
+/// The lines of an undo name their customers, so it needs no file of another run, also when it is resumed in a swap.
+#[test]
+fn an_undo_that_was_killed_is_resumed_also_if_the_file_of_its_run_is_lost() {
+    for step in ["8", "12", "16"] {
+        let place = Place::plume();
+        place.moves(8);
+        let swap = "accountId,newAccountId\nA-000000,A-000001\nA-000001,A-000000\nA-000002,B-2\n";
+        let file = place.file("swap.csv", swap);
+        place.run(&["apply", &file, "--yes"]).expect(0);
+        fs::remove_file(place.newest().join("input.csv")).unwrap();
+        let slowly = ["undo", "--yes", "--concurrency", "1"];
+        let back = killed(&place, &slowly, step);
+        place.run(&["resume", &back]).expect(0);
+        (0..8).for_each(|n| assert_eq!(place.account_of(&format!("C-{n}")), format!("A-{n:06}")));
+    }
 }
 
 #[test]
