@@ -83,7 +83,7 @@ fn an_undo_that_was_killed_is_resumed_and_no_second_one_begins() {
 /// The lines of an undo name their customers, so it needs no file of another run, also when it is resumed in a swap.
 #[test]
 fn an_undo_that_was_killed_is_resumed_also_if_the_file_of_its_run_is_lost() {
-    for step in ["8", "12", "16"] {
+    for step in ["8", "10", "12"] {
         let place = Place::plume();
         place.moves(8);
         let swap = "accountId,newAccountId\nA-000000,A-000001\nA-000001,A-000000\nA-000002,B-2\n";
