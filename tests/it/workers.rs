@@ -393,9 +393,10 @@ fn a_second_signal_ends_the_wait_for_other_processes_and_they_close_the_run() {
     until("it is closed", || {
         sql(server, &place, state) == "stopped drained"
     });
+    // Until the worker has ended, it may still hold the target for its reports.
+    terminate(worker).expect(0);
     place.run(&["resume", "--rate", "1000/s"]).expect(0);
     all_as_wished(&place, 1_500);
-    terminate(worker).expect(0);
 }
 
 /// Of the first signal the order to end is left, which was for the process that is gone.
