@@ -174,7 +174,8 @@ fn print_nothing_to_restore(parent: &str, why: &str, output: Output) {
 /// Refuses if the run, or an earlier undo of it, must be finished first.
 fn refuse_unfinished(known: &OpenRun<()>, catalog: &RunCatalog) -> Result<(), CommandError> {
     let parent = known.dir.run();
-    if known.ledger.leaves_temporary_id()? {
+    // A finished run has no more to do: a customer that it could not restore is restored like any other, or is `stale`.
+    if known.ledger.is_unfinished()? && known.ledger.leaves_temporary_id()? {
         return Err(CommandError::usage(format!(
             "run {parent} left a customer under a temporary ID"
         ))

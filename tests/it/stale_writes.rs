@@ -139,6 +139,56 @@ fn a_write_that_parks_a_customer_and_takes_effect_late_is_reversed() {
     assert_eq!(place.account_of("C-2"), "A-1");
 }
 
+/// A run that was killed while a customer of its swap had a temporary ID, and the answer to that write was on record; the
+/// customer and the temporary ID.
+fn killed_while_parked() -> (Place, &'static str, String) {
+    let mut found = None;
+    for step in 1.. {
+        let place = Place::plume();
+        place.moves(4);
+        let swap = "accountId,newAccountId\nA-000000,A-000001\nA-000001,A-000000\nA-000002,B-2\n";
+        let file = place.file("swap.csv", swap);
+        let mut command = place.command(&["apply", &file, "--yes", "--concurrency", "1"]);
+        let command = command.env("IDSHIFT_CRASH_AT", step.to_string());
+        finish(command.spawn().unwrap());
+        let ids = ["C-0", "C-1"].map(|id| (id, place.account_of(id)));
+        let mut parked = ids.into_iter();
+        match parked.find(|(_, account)| account.starts_with("IDS")) {
+            Some((id, account)) => found = Some((place, id, account)),
+            None if found.is_some() => break,
+            None => assert!(step < 60, "no step parks a customer"),
+        }
+    }
+    found.unwrap()
+}
+
+/// The run has finished, and by its record the customer still has the temporary ID. The undo restores the other customers, and
+/// this one too if it has that ID.
+#[test]
+fn a_parked_customer_that_was_renamed_by_others_does_not_prevent_the_undo() {
+    for is_back in [false, true] {
+        let (place, customer, temporary) = killed_while_parked();
+        let run = place.newest_id();
+        place.with_world(|mut world| world.rename_plume(customer, "OTHER-1"));
+        place.run(&["resume", &run]).expect(1);
+        if is_back {
+            place.with_world(|mut world| world.rename_plume(customer, &temporary));
+        }
+        let undo = place.run(&["undo", &run, "--yes"]);
+        let code = if is_back { 0 } else { 1 };
+        assert_eq!(undo.code, code, "{}{}", undo.out, undo.err);
+        for n in 0..4 {
+            let id = format!("C-{n}");
+            let wished = if id == customer && !is_back {
+                "OTHER-1".to_owned()
+            } else {
+                format!("A-{n:06}")
+            };
+            assert_eq!(place.account_of(&id), wished, "{}", undo.out);
+        }
+    }
+}
+
 /// If such a write takes effect after the run, the customer keeps the temporary ID. `undo` restores its ID.
 #[test]
 fn a_customer_parked_after_the_run_gets_its_id_back_by_undo() {
