@@ -1,10 +1,11 @@
 //! Reads a wave back. A line for which the system does not have the confirmed value has failed, also for a later `resume`.
 
-use super::compare::{FinalValues, did_not_last};
+use super::compare::{Aspect, Difference, FinalValues, did_not_last};
 use super::recheck::{Left, Recheck, Unreadable};
 use super::{Context, Halt, Wave, WaveLog, WriteLog};
 use crate::domain::{Line, Status};
 use crate::ledger::LineSet;
+use std::collections::HashSet;
 
 /// Lines that failed, or for which the system does not have the value that it confirmed.
 #[derive(Debug, Default)]
@@ -77,8 +78,11 @@ async fn wrong<N: WriteLog>(context: &Context<N>, lines: Vec<Left>) -> Result<Wr
     let mut wrong = Wrong::default();
     let concurrency = context.settings.concurrency;
     let mut recheck = Recheck::one_by_one(&context.system, concurrency);
-    let mut changed = Vec::new();
+    let (mut changed, mut in_doubt) = (Vec::new(), HashSet::new());
     for (outcome, reseller) in lines {
+        if outcome.status == Status::InDoubt {
+            in_doubt.extend(outcome.customer.clone());
+        }
         match outcome.status {
             Status::Changed => changed.push((outcome, reseller)),
             Status::Unchanged(_) | Status::WouldChange => {}
@@ -102,7 +106,12 @@ async fn wrong<N: WriteLog>(context: &Context<N>, lines: Vec<Left>) -> Result<Wr
         for ((outcome, _), read) in batch.iter().zip(found) {
             match read {
                 Ok(differences) => {
-                    if let Some(first) = differences.first() {
+                    let customer = outcome.customer.as_ref();
+                    // A write of another line is in doubt, so either account ID may be right.
+                    let is_open = customer.is_some_and(|customer| in_doubt.contains(customer))
+                        && outcome.account.before == outcome.account.after;
+                    let is_known = |one: &&Difference| !(is_open && one.what == Aspect::Account);
+                    if let Some(first) = differences.iter().find(is_known) {
                         wrong.add(outcome.line, first.to_string());
                         let lost = did_not_last(outcome.clone(), first);
                         context.log.outcome(lost).await?;

@@ -673,3 +673,51 @@ fn a_temporary_id_of_another_run_is_not_taken_for_the_former_one() {
     }
     panic!("no kill left a temporary ID");
 }
+
+/// The location is written while it is not known whether the account ID was restored. The read-back must not expect the old
+/// account ID.
+#[test]
+fn a_wave_does_not_fail_a_location_whose_customer_has_a_write_in_doubt() {
+    let place = Place::plume();
+    place.moves(3);
+    let text = "accountId,newAccountId,serviceId\nA-000000,B-0,NEW\nA-000001,B-1,\nA-000002,B-2,\n";
+    let file = place.file("moves.csv", text);
+    let honest = place.sandbox.base_url();
+    let [undoes, lost, located] = [const { AtomicBool::new(false) }; 3];
+    let state = Arc::new((undoes, lost, located));
+    let of_front = Arc::clone(&state);
+    let front = Front::new(move |asked: &Asked, stream: &mut TcpStream| {
+        let (undoes, lost, located) = &*of_front;
+        let is = |one: &AtomicBool| one.load(Ordering::SeqCst);
+        if asked.method == "GET" && is(lost) && !is(located) {
+            return stream.write_all(&failing("500")).is_ok();
+        }
+        let answer = asked.honestly(&honest);
+        if asked.method == "PATCH" && is(undoes) && asked.path.contains("C-0") {
+            if asked.path.contains("/locations/") {
+                located.store(true, Ordering::SeqCst);
+            } else if !lost.swap(true, Ordering::SeqCst) {
+                return false;
+            }
+        }
+        stream.write_all(&answer).is_ok()
+    });
+    run(&place, &front, &[], &["apply", &file, "--yes"]).expect(0);
+    state.0.store(true, Ordering::SeqCst);
+    let undo = ["undo", "--yes", "--canary", "6", "--retries", "1"];
+    let undo = run(&place, &front, &[], &undo);
+    let verdicts = place.verdicts();
+    assert!(
+        !verdicts.contains(&"failed/bad_answer".to_owned()),
+        "{verdicts:?} {}",
+        undo.out
+    );
+    assert!(
+        verdicts.contains(&"in_doubt/no_answer".to_owned()),
+        "{verdicts:?} {}",
+        undo.out
+    );
+    let back = place.newest_id();
+    run(&place, &front, &[], &["resume", &back]).expect(0);
+    (0..3).for_each(|n| assert_eq!(place.account_of(&format!("C-{n}")), format!("A-{n:06}")));
+}

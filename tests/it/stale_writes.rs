@@ -175,7 +175,7 @@ fn a_parked_customer_that_was_renamed_by_others_does_not_prevent_the_undo() {
             place.with_world(|mut world| world.rename_plume(customer, &temporary));
         }
         let undo = place.run(&["undo", &run, "--yes"]);
-        let code = if is_back { 0 } else { 1 };
+        let code = i32::from(!is_back);
         assert_eq!(undo.code, code, "{}{}", undo.out, undo.err);
         for n in 0..4 {
             let id = format!("C-{n}");
