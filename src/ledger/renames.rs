@@ -11,7 +11,7 @@ use std::hash::{BuildHasher, RandomState};
 /// The total change that a run has made, or may have made, to one customer's account ID.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NetRename {
-    /// The number of a write to the customer; [`Ledger::customer_of`] finds the customer by it.
+    /// The number of a write to the customer; [`Ledger::given_by`] finds the customer by it.
     pub write: u32,
     /// Before the first write.
     pub before: Option<AccountId>,
