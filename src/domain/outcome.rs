@@ -153,6 +153,11 @@ impl Status {
             .find(|status| status.name() == name && status.reason() == reason)
     }
 
+    /// Whether the values of the line were in place at the end: it put them there, or found them there.
+    pub fn is_in_place(self) -> bool {
+        matches!(self, Self::Changed | Self::Unchanged(Unchanged::Already))
+    }
+
     /// Whether the line belongs in `failures.csv`: it failed or is unfinished.
     pub fn is_open_or_failed(self) -> bool {
         match self {

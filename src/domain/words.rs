@@ -1,6 +1,6 @@
 //! The bytes of a text, eight at a time.
 
-/// Returns the bytes as little-endian words of eight bytes; the last word is padded with zeros.
+/// Returns the bytes as little-endian 64-bit integers. The last one is padded with zero bytes.
 pub fn words(bytes: &[u8]) -> impl Iterator<Item = u64> {
     let (whole, rest) = bytes.as_chunks::<8>();
     let rest = match bytes.last_chunk::<8>() {

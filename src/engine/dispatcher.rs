@@ -351,7 +351,7 @@ impl<N: WriteLog> Dispatcher<N> {
     /// Stops admitting units. The first reason is kept, unless a later one is a failure of the ledger.
     fn end(&mut self, ending: Ending) {
         let first = self.ending.is_none();
-        // Units under way would otherwise wait in vain, until each of them fails in the same way.
+        // Otherwise each unit in progress would wait until it fails for the same reason.
         let ends_waits = match &ending {
             Ending::Outage(fatal, _) => fatal.ends_all_calls(),
             Ending::Interrupted | Ending::Ledger(_) | Ending::Bug(_) => true,

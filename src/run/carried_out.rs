@@ -1,4 +1,4 @@
-//! Which run a command tells of that is given none: one that was carried out, if there is one.
+//! Chooses the run that `report` shows if none is named: a run that was carried out, if there is one.
 
 use super::catalog::RunCatalog;
 use super::error::CommandError;
@@ -6,8 +6,8 @@ use super::kept_run::KeptRun;
 use super::selection::{Given, Selection, choose};
 use crate::ledger::Ledger;
 
-/// The newest run on the given target of those that were carried out: a plan that was only looked at is meant where there is
-/// nothing else on its target. With runs on several targets, it is not clear which one is meant.
+/// Returns the newest run on the given target that was carried out; a plan that was not carried out only if its target has no
+/// other run. Refuses if runs on several targets are suitable.
 pub(crate) fn choose_carried_out(
     catalog: &RunCatalog,
     command: &'static str,

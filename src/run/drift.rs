@@ -8,7 +8,7 @@ use super::line_digest::{RequestDigest, key, request_digest};
 use super::open::OpenRun;
 use super::replaced::{digests, of_account, of_profile, of_service};
 use super::saved_settings::SavedSettings;
-use crate::domain::{Change, Drift, Line, Outcome, Skipped, Status, Unchanged};
+use crate::domain::{Change, Drift, Line, Outcome, Skipped, Status};
 use crate::ledger::{DriftedLine, Header, Ledger, RunKind, State};
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
@@ -243,7 +243,7 @@ fn earlier_requests(
 
 fn was(status: Option<Status>) -> Was {
     match status {
-        Some(Status::Changed | Status::Unchanged(Unchanged::Already)) => Was::InPlace,
+        Some(status) if status.is_in_place() => Was::InPlace,
         Some(Status::Skipped(Skipped::Suppressed)) => Was::Suppressed,
         Some(_) | None => Was::NotApplied,
     }

@@ -31,7 +31,7 @@ pub(crate) fn open_live(
         is_asked: false,
     };
     choose(&catalog, wanted, &given_by(typed)?).map_err(|none| match none.help {
-        None => none.with_help("a run that was begun just now is there once its file was read"),
+        None => none.with_help("a run that has just begun appears here after its file was read"),
         Some(_) => none,
     })
 }
@@ -49,7 +49,7 @@ pub(crate) fn open_for_orders(
     while !ledger.is_live() {
         if !run.is_taken(&ledger) {
             return Err(CommandError::usage(format!("run {id} is not in progress")).with_help(
-                "`idshift status` shows the runs in progress; `idshift resume` goes on with one that was stopped",
+                "`idshift status` shows the runs in progress; `idshift resume` continues a stopped one",
             ));
         }
         if asked.elapsed() > BEGINNING {
@@ -57,7 +57,7 @@ pub(crate) fn open_for_orders(
                 "the process that has run {id} takes no orders now: it is about to begin, or draws the reports"
             );
             return Err(CommandError::usage(words).with_help(format!(
-                "`idshift status {id}` shows how it stands; then give the order again"
+                "`idshift status {id}` shows its state; then give the order again"
             )));
         }
         // No event tells when the other process begins, so this polls.

@@ -9,7 +9,7 @@ use super::kept_run::KeptRun;
 use super::line_digest::{RequestDigest, request_digest};
 use super::saved_settings::SavedSettings;
 use crate::config::Resolved;
-use crate::domain::{Change, CustomerId, Outcome, Status, Unchanged};
+use crate::domain::{Change, CustomerId};
 use crate::input::Row;
 use crate::ledger::{Header, Ledger, LedgerError, UnlookedLine};
 use crate::plan::Unit;
@@ -46,7 +46,9 @@ impl LastReconcile {
     ) -> Result<Option<CustomerId>, LedgerError> {
         match self {
             Self::SameLines(_) => {
-                let outcome = ledger.outcome_of(change.line)?.filter(is_good);
+                let outcome = ledger
+                    .outcome_of(change.line)?
+                    .filter(|outcome| outcome.status.is_in_place());
                 Ok(outcome.and_then(|outcome| outcome.customer))
             }
             Self::ByRequest(fulfilled) => {
@@ -60,14 +62,6 @@ impl LastReconcile {
 /// Whether both have the same lines in the same places.
 fn is_same((its, read): (&Header, &SavedSettings), mine: (&Header, &SavedSettings)) -> bool {
     read.reads_as(mine.1) && its.input_sha256 == mine.0.input_sha256
-}
-
-/// Returns whether the line's values were in place at the end.
-fn is_good(outcome: &Outcome) -> bool {
-    matches!(
-        outcome.status,
-        Status::Changed | Status::Unchanged(Unchanged::Already)
-    )
 }
 
 /// No customer is known.
@@ -115,7 +109,7 @@ impl Fulfilled {
                 {
                     match outcome {
                         Ok(outcome) if outcome.line == line => {
-                            if is_good(&outcome) {
+                            if outcome.status.is_in_place() {
                                 fulfilled.add(digest, outcome.customer.as_ref());
                             }
                         }
@@ -227,9 +221,11 @@ impl SkippedLines {
                 } else {
                     same.find_any(change.line)?
                 };
-                outcome.filter(is_good).map(|outcome| Found {
-                    customer: outcome.customer,
-                })
+                outcome
+                    .filter(|outcome| outcome.status.is_in_place())
+                    .map(|outcome| Found {
+                        customer: outcome.customer,
+                    })
             }
             (LastReconcile::SameLines(_), None) => None,
         };
@@ -252,7 +248,7 @@ impl SkippedLines {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{AccountId, Line, NewAccount};
+    use crate::domain::{AccountId, Line, NewAccount, Outcome, Status};
     use crate::ledger::{LocalRuns, RunId, Runs};
     use proptest::prelude::*;
     use std::sync::Arc;
@@ -302,7 +298,7 @@ mod tests {
             for ((status, is_told, _), line) in statuses.iter().zip(2..) {
                 let outcome = outcome(line, Status::ALL[*status]);
                 if *is_told {
-                    if is_good(&outcome) {
+                    if outcome.status.is_in_place() {
                         by_request.add(request_digest(&change(line)), outcome.customer.as_ref());
                     }
                     ledger.seed([outcome]).unwrap();

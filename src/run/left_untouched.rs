@@ -187,8 +187,7 @@ fn restored(undo: &Ledger, adding: &mut AddRun<'_>) -> Result<(), CommandError> 
     let mut last: Option<((CustomerId, Option<LocationId>), bool)> = None;
     for outcome in undo.outcomes() {
         let outcome = outcome?;
-        let as_before = [Status::Changed, Status::Unchanged(Unchanged::Already)];
-        let is_restored = as_before.contains(&outcome.status);
+        let is_restored = outcome.status.is_in_place();
         let Some(customer) = outcome.customer else {
             continue;
         };

@@ -265,7 +265,7 @@ pub(super) fn history(
     let (draft, resolved) = (&known.draft, &known.resolved);
     let catalog = &claim.catalog;
     let mut history = if header.kind == RunKind::Undo {
-        // The lines of an undo name their customers, so no file of an earlier run is read to find whom they mean.
+        // Every line of an undo has a customer ID, so the files of earlier runs are not needed to find its customer.
         prior_runs::of_undo(header, &targets, catalog)?
     } else {
         // What is learned here is not saved: it is of no use to later runs, because this run was begun without it.

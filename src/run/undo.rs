@@ -28,7 +28,6 @@ use super::request::{Output, Request};
 use super::selection::Selection;
 use super::undo_lines::{UndoCounts, UndoLines};
 use super::values::{catalog, values};
-use crate::domain::{Status, Unchanged};
 use crate::engine::History;
 use crate::ledger::{Header, Phase, RunId, RunKind, State};
 use crate::ui;
@@ -144,15 +143,9 @@ fn nothing_left(
         return Ok(None);
     }
     let ledger = undo.ledger()?;
-    let is_restored = |status: Status| {
-        matches!(
-            status,
-            Status::Changed | Status::Unchanged(Unchanged::Already)
-        )
-    };
     let restored = ledger.counts()?.into_iter();
     let restored: u64 = restored
-        .filter(|counted| is_restored(counted.status))
+        .filter(|counted| counted.status.is_in_place())
         .map(|counted| counted.lines)
         .sum();
     let is_whole = ledger.progress()?.state == State::Finished && restored == ledger.header().lines;

@@ -428,11 +428,7 @@ fn simulate(seed: u64) -> Vec<Call> {
 
 #[test]
 fn whatever_happens_to_a_run_its_promises_hold() {
-    let number = |name: &str| {
-        std::env::var(name)
-            .ok()
-            .map(|text| text.parse::<u64>().unwrap())
-    };
+    let number = |name| Some(std::env::var(name).ok()?.parse::<u64>().unwrap());
     if let Some(seed) = number("IDSHIFT_SEED") {
         simulate(seed);
         return;
