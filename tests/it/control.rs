@@ -141,7 +141,7 @@ fn an_order_to_a_run_that_is_about_to_begin_is_taken() {
         refused.err
     );
     let none = place.run(&["pause"]).expect(2);
-    assert!(none.err.contains("once its file was read"), "{}", none.err);
+    assert!(none.err.contains("after its file was read"), "{}", none.err);
 
     let ledger = rusqlite::Connection::open(place.newest().join("ledger.db")).unwrap();
     ledger.execute_batch("BEGIN IMMEDIATE").unwrap();
