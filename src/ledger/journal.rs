@@ -131,17 +131,25 @@ impl Journal {
 /// The thread that commits. It ends once all [`Journal`]s are gone and everything queued is on the disk.
 #[derive(Debug)]
 pub struct JournalThread {
-    thread: thread::JoinHandle<()>,
+    thread: thread::JoinHandle<Box<dyn Commit>>,
 }
 
 impl JournalThread {
-    /// Waits for the end of the thread; all journals must be gone.
-    pub fn join(self) {
+    /// Waits for the end of the thread; all journals must be gone. Returns the session, which has noted all that it
+    /// notes.
+    pub fn join(self) -> OpenSession {
         // Every task that waited and every later sender got the error of a failed commit.
-        if let Err(panic) = self.thread.join() {
-            std::panic::resume_unwind(panic);
+        match self.thread.join() {
+            Ok(session) => OpenSession { _session: session },
+            Err(panic) => std::panic::resume_unwind(panic),
         }
     }
+}
+
+/// A session that notes nothing more, and still has its run: until it is dropped, no other process takes the run for one
+/// that was left in the middle.
+pub struct OpenSession {
+    _session: Box<dyn Commit>,
 }
 
 /// Waits for a future on a thread that has no runtime.
@@ -195,7 +203,8 @@ impl Drop for Ended<'_> {
     }
 }
 
-fn work(mut session: Box<dyn Commit>, queue: &Queue) {
+/// Commits groups until the queue is closed or a commit fails; returns the session.
+fn work(mut session: Box<dyn Commit>, queue: &Queue) -> Box<dyn Commit> {
     let _ended = Ended(queue);
     while let Some(group) = queue.take() {
         crash_point();
@@ -213,4 +222,5 @@ fn work(mut session: Box<dyn Commit>, queue: &Queue) {
             }
         }
     }
+    session
 }

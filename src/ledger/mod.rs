@@ -79,7 +79,7 @@ pub use exclusive_lock::ExclusiveLock;
 pub use folder_writers::allow_group_write;
 pub use header::Header;
 pub use holder::{Holder, host, user};
-pub use journal::{Journal, JournalThread, Session};
+pub use journal::{Journal, JournalThread, OpenSession, Session};
 pub use lease::{Lease, Noted};
 pub use lines::LineSet;
 pub use moving::MovingRun;

@@ -147,7 +147,7 @@ impl PreparedRun {
         let ending = runtime.block_on(self.passes(connected, &journal));
         drop(journal);
         drop(runtime);
-        thread.join();
+        let session = thread.join();
         if let Some(stand_in) = &self.run.stand_in {
             stand_in.tell_idle_faults();
         }
@@ -158,9 +158,10 @@ impl PreparedRun {
             // too: an outage, a signal, the ledger or a bug.
             let goes_on = self.task.work == Work::Join
                 && matches!(ending, Ending::Finished | Ending::Stopped(..));
-            let exit = self.close(signal, ending)?;
+            let exit = self.close(signal, ending, session)?;
             return Ok(if goes_on { Exit::Success } else { exit });
         }
+        drop(session);
         self.leave(signal, ending, connected.control.lines())
     }
 

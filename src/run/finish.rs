@@ -16,7 +16,9 @@ use crate::config::Resolved;
 use crate::domain::Status;
 use crate::engine::{Ending, Tally};
 use crate::http::{Client, Counters};
-use crate::ledger::{Counted, Ledger, LedgerError, Progress, RunKind, State, StopReason};
+use crate::ledger::{
+    Counted, Ledger, LedgerError, OpenSession, Progress, RunKind, State, StopReason,
+};
 use crate::report::{Next, Summary, ValuesChanged, note_plan_digest};
 use crate::system::Fatal;
 use crate::ui;
@@ -114,7 +116,12 @@ impl PreparedRun {
     }
 
     /// Records how the run ended, draws the reports, and prints what to do next.
-    pub(super) fn close(self, signal: u8, ending: Ending) -> Result<Exit, CommandError> {
+    pub(super) fn close(
+        self,
+        signal: u8,
+        ending: Ending,
+        session: OpenSession,
+    ) -> Result<Exit, CommandError> {
         let ledger = &self.run.ledger;
         let counts = ledger.counts()?;
         let of = |name| Counted::lines_named(&counts, name);
@@ -151,6 +158,7 @@ impl PreparedRun {
         ledger
             .close(&progress, &counts)
             .map_err(|error| CommandError::from(error).because(&end.why))?;
+        drop(session);
         // The run's changes are known now. The register only helps later runs: its failure changes no result.
         if let Err(failure) = self.claim.register(&self.run.dir, &self.run.ledger, false) {
             ui::warning(&failure.message);

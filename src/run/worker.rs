@@ -252,6 +252,10 @@ fn join(run: &RunId, request: &Request, resumes: bool) -> Result<Exit, CommandEr
     )?;
     let claim = TargetClaim::join(&known.resolved, known.target()?, run.as_str())?;
     refuse_pruned(&known.ledger)?;
+    // It was in progress when it was found, and may have been closed since.
+    if known.ledger.progress()?.state != State::Running {
+        return Ok(Exit::Success);
+    }
     let mut prepared = prepare(known, claim, request)?;
     if resumes {
         prepared.task.drained = Drained::GoesOn;

@@ -304,7 +304,7 @@ fn a_guard_and_ctrl_c_stop_all_processes_and_resume_goes_on() {
     let before = sql(server, &place, "SELECT sum(commits) FROM sessions");
     // The worker waits, and joins the process that resumes the run.
     let resumed = place
-        .command(&["resume", "--rate", "400/s"])
+        .command(&["resume", "--rate", "200/s"])
         .spawn()
         .unwrap();
     until_at_work(server, &place, 2);

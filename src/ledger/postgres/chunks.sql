@@ -103,7 +103,7 @@ BEGIN
     RETURN true;
 END $$;
 
--- Ends the work of a session. True: it closes the run, which it leads from now on. False: it has ended, and another one
+-- Ends the work of a session. True: it closes the run, which it leads from now on if others may join. False: it has ended, and another one
 -- closes the run. This is decided for one session at a time: of sessions that end at the same moment, the last one
 -- closes the run. The run is closed by the session that leads it, or by another one if that session is gone. If lines
 -- are left and others are at work, the run is left to them. `gives_up`: the session has not done all that it could, and
@@ -126,7 +126,8 @@ BEGIN
             AND NOT EXISTS (SELECT FROM chunk c WHERE c.run = r AND c.pass = g.pass AND c.state <> 'done');
     END IF;
     IF closes THEN
-        UPDATE progress x SET lead = s WHERE x.run = r;
+        -- A run without a lead is one that this session works on alone: also if it fails to close it, none may join.
+        UPDATE progress x SET lead = s WHERE x.run = r AND x.lead IS NOT NULL;
     ELSE
         UPDATE sessions x SET ended = 'its process has left it' WHERE x.run = r AND x.session = s;
     END IF;

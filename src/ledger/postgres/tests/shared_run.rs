@@ -114,6 +114,21 @@ fn a_run_is_closed_by_its_lead_or_once_that_is_gone_by_whoever_finishes_it() {
     }
 }
 
+/// As if a guard stops a resumed run during its waves, and the process is killed before that is on record. The chunks are
+/// those of an earlier pass.
+#[test]
+fn nobody_joins_a_run_that_one_process_worked_on_alone_when_it_ended() {
+    let Some((one, first, second)) = at_work(2) else {
+        return;
+    };
+    first.leave();
+    second.leave();
+    let lead = Worker::lead(&one);
+    assert!(lead.chunks.close_or_leave(false).unwrap());
+    lead.leave();
+    assert!(one.runs.to_join().unwrap().is_empty());
+}
+
 /// As with a database that another version has changed. If the word meant that the run is over, this process would end silently.
 #[test]
 fn a_standing_that_is_not_known_is_an_error() {

@@ -68,7 +68,14 @@ pub(super) fn a_second_journal_of_one_run_is_refused(kept: &Kept) {
         Err(LedgerError::Held { .. })
     ));
     drop(journal);
-    thread.join();
+    // The process may still close the run.
+    let session = thread.join();
+    assert!(ledger.is_live());
+    assert!(matches!(
+        second.journal(SESSION),
+        Err(LedgerError::Held { .. })
+    ));
+    drop(session);
     assert!(!ledger.is_live());
     second.journal(SESSION).expect("the first one has ended");
 }
