@@ -2,6 +2,7 @@
 
 use reqwest::Url;
 use reqwest::header::{ACCEPT, ACCEPT_ENCODING, HeaderMap, HeaderName, HeaderValue};
+use std::pin::pin;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -291,7 +292,7 @@ impl Client {
             Some(_) => retry::back_off(course.failures - 1),
             None => retry::WITHOUT_BUDGET,
         };
-        let waited = timed(&mut course.waited.back_off, self.wait(wait)).await;
+        let waited = timed(&mut course.waited.back_off, pin!(self.wait(wait))).await;
         waited.map_err(|cancelled| CallError {
             status: why.status,
             ..cancelled.after(course.sent)

@@ -207,14 +207,23 @@ impl Egress {
         })
     }
 
-    /// Waits as [`Egress::way`] does; shows a long wait, and `stop` ends the wait. `why`: what the call waits for.
-    pub(super) async fn way_told(
+    /// Waits for an address from which a call may be sent, or for the address `only`. Shows a long wait, and `stop` ends
+    /// the wait. `why`: what the call waits for.
+    pub(super) async fn way(
         &self,
         only: Option<usize>,
         board: &HealthBoard,
         why: impl Fn() -> String,
         stop: &CancellationToken,
     ) -> Result<Way<'_>, CallError> {
+        let ask = |now| match only {
+            Some(at) => self.addresses[at].depart(now),
+            None => self.choose(now),
+        };
+        // Nearly every call; without a wait, nothing has to end it.
+        if let Some(way) = self.waiting.at_once(ask) {
+            return Ok(way);
+        }
         let told = |until: Option<Instant>| match until {
             Some(until) if until > Instant::now() + LONG_WAIT => {
                 board.hold(WaitCause::Quota, why(), until);
@@ -224,7 +233,7 @@ impl Egress {
         };
         tokio::select! {
             biased;
-            way = self.way(only, told) => Ok(way),
+            way = self.waiting.first(ask, told) => Ok(way),
             () = stop.cancelled() => {
                 board.free(WaitCause::Quota);
                 Err(CallError::cancelled())
@@ -250,16 +259,6 @@ impl Egress {
         let now = Instant::now();
         let until = self.addresses[at].blocked_until(now)?;
         Some(until - now)
-    }
-
-    /// Waits for an address from which a call may be sent, or for the address `only`. Calls `waits` with the earliest
-    /// end of the wait, and with `None` when the wait is over.
-    async fn way(&self, only: Option<usize>, waits: impl Fn(Option<Instant>)) -> Way<'_> {
-        let ask = |now| match only {
-            Some(at) => self.addresses[at].depart(now),
-            None => self.choose(now),
-        };
-        self.waiting.first(ask, waits).await
     }
 
     fn choose(&self, now: Instant) -> Result<Way<'_>, Option<Instant>> {

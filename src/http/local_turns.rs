@@ -1,6 +1,7 @@
 //! The turns of a process that paces its own calls: first the quota of a local address, which may take long, then a
 //! slot of the rate. Processes on this machine share the quota, but not the rate.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -68,8 +69,8 @@ impl Turns for LocalTurns {
     fn take<'t: 'w, 'w>(&'t self, ask: Ask<'w>) -> Taking<'t, 'w> {
         Box::pin(async move {
             let why = || QUOTA_USED_UP.to_owned();
-            let way = self.egress.way_told(ask.from, &self.board, why, &self.stop);
-            let way = timed(&mut ask.waited.quota, way).await?;
+            let way = self.egress.way(ask.from, &self.board, why, &self.stop);
+            let way = timed(&mut ask.waited.quota, pin!(way)).await?;
             refuse_late(ask.send_deadline, Duration::ZERO)?;
             let queued_at = Instant::now();
             let pace = self.pace_of(ask.kind);
@@ -82,7 +83,7 @@ impl Turns for LocalTurns {
                     () = self.stopped() => Err(CallError::cancelled()),
                 }
             };
-            let slot = timed(&mut ask.waited.rate, near).await?;
+            let slot = timed(&mut ask.waited.rate, pin!(near)).await?;
             Ok(Taken {
                 from: way.from,
                 turn: Box::new(LocalTurn { way, pace, slot }),

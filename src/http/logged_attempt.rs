@@ -27,18 +27,24 @@ pub(super) struct LoggedAttempt<'a> {
 
 impl<'a> LoggedAttempt<'a> {
     /// Begins the log record of an attempt that is sent now; `None`: there is no log.
-    pub(super) fn departs(call: &'a Call, course: &mut CallState, now: Instant) -> Option<Self> {
+    pub(super) fn departs(
+        call: &'a Call,
+        course: &mut CallState,
+        now: Instant,
+    ) -> Option<Box<Self>> {
         let waited = std::mem::take(&mut course.waited);
-        is_heard().then(|| Self {
-            call,
-            is_probe: course.is_probe,
-            attempt: course.sent,
-            waited,
-            departed: now,
-            path: None,
-            request_id: None,
-            correlation: None,
-            over: false,
+        is_heard().then(|| {
+            Box::new(Self {
+                call,
+                is_probe: course.is_probe,
+                attempt: course.sent,
+                waited,
+                departed: now,
+                path: None,
+                request_id: None,
+                correlation: None,
+                over: false,
+            })
         })
     }
 
@@ -144,12 +150,13 @@ mod tests {
     use super::super::Path;
     use super::super::trace::timed;
     use super::*;
+    use std::pin::pin;
 
     #[tokio::test]
     async fn without_a_subscriber_nothing_is_kept_and_no_clock_is_read() {
         let (call, mut course) = (Call::get(CallKind::Read, Path::new("/x")), CallState::new());
         let wait = tokio::time::sleep(Duration::from_millis(5));
-        timed(&mut course.waited.rate, wait).await;
+        timed(&mut course.waited.rate, pin!(wait)).await;
         assert_eq!(course.waited.rate, Duration::ZERO);
         assert!(LoggedAttempt::departs(&call, &mut course, Instant::now()).is_none());
     }

@@ -4,6 +4,7 @@
 //! before anything is recorded. Between the record and the request there are only milliseconds, so a process that is
 //! killed while it waits leaves no intent that looks as if it might have been sent.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -67,7 +68,7 @@ impl<'a> PendingWrite<'a> {
             let (client, call) = (self.client, &self.call);
             let waited = &mut self.course.waited;
             let ready = async {
-                let admission = timed(&mut waited.hold, client.admission(call)).await?;
+                let admission = timed(&mut waited.hold, pin!(client.admission(call))).await?;
                 client
                     .line_up(admission, call, (None, None), lead, waited)
                     .await
@@ -91,7 +92,7 @@ impl<'a> PendingWrite<'a> {
                 let again = self.renewed > 0;
                 let renewing = client.renewed_after(&bearer, again);
                 let renewed = if self.renewed < MOST_RENEWALS {
-                    timed(&mut self.course.waited.token, renewing).await
+                    timed(&mut self.course.waited.token, Box::pin(renewing)).await
                 } else {
                     Ok(false)
                 };
@@ -110,7 +111,7 @@ impl<'a> PendingWrite<'a> {
             }
             Some(Preliminary::TooEarly) => {
                 let wait = client.wait(retry::back_off(2));
-                let waited = timed(&mut self.course.waited.back_off, wait).await;
+                let waited = timed(&mut self.course.waited.back_off, pin!(wait)).await;
                 waited.map_err(|why| unsent(why, self.course.sent))
             }
             Some(Preliminary::Reconnect(why)) => {

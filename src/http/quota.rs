@@ -112,6 +112,15 @@ impl Permits {
 }
 
 impl Waiting {
+    /// Calls `ask` if no other call waits; `None`: it must wait, see [`Waiting::first`].
+    pub(super) fn at_once<T>(
+        &self,
+        ask: impl Fn(Instant) -> Result<T, Option<Instant>>,
+    ) -> Option<T> {
+        let _first_in_line = self.queue.try_lock().ok()?;
+        ask(Instant::now()).ok()
+    }
+
     /// Calls `ask` until it succeeds. Its error is when to ask again; `None`: when a permit is free. Calls `told` with
     /// the earliest end of the wait, and with `None` when the wait is over.
     pub(super) async fn first<T>(

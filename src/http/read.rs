@@ -15,7 +15,8 @@ impl Client {
     ) -> Result<T, NoAnswer> {
         let mut course = CallState::new();
         loop {
-            let shot = self.attempt(call, &mut course).await?;
+            // In a box of its own: allocators are slow above 1 KiB, and the futures of callers contain this one.
+            let shot = Box::pin(self.attempt(call, &mut course)).await?;
             let bearer = shot.bearer.clone();
             let why = match self.report_attempt(shot, |reply| {
                 let success = reply.is_success();
@@ -29,7 +30,7 @@ impl Client {
                     let again = course.renewed > 0;
                     let renewing = self.renewed_after(&bearer, again);
                     if course.renewed < MOST_RENEWALS {
-                        let renewed = timed(&mut course.waited.token, renewing).await;
+                        let renewed = timed(&mut course.waited.token, Box::pin(renewing)).await;
                         if renewed.map_err(|why| why.after(course.sent))? {
                             course.renewed += 1;
                             continue;
@@ -63,7 +64,7 @@ impl Client {
             if call.tentative && why.kind != CallErrorKind::Connect {
                 return Err(why);
             }
-            self.before_retry(why, &mut course).await?;
+            Box::pin(self.before_retry(why, &mut course)).await?;
         }
     }
 }

@@ -6,6 +6,7 @@ use reqwest::header::{
     AGE, AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, LOCATION,
 };
 use serde::de::IgnoredAny;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use tokio::time::{Instant, sleep_until, timeout_at};
@@ -29,15 +30,14 @@ impl Client {
         call: &Call,
         course: &mut CallState,
     ) -> Result<Attempt<'_>, CallError> {
-        let shot = async {
-            loop {
-                let admission = timed(&mut course.waited.hold, self.admission(call)).await?;
-                if let Some(shot) = self.try_send(admission, call, course, None, None).await? {
-                    return Ok(self.examined(call, shot).await);
-                }
+        loop {
+            let admission = timed(&mut course.waited.hold, pin!(self.admission(call))).await;
+            let admission = admission.map_err(|why| why.after(course.sent))?;
+            let sent = self.try_send(admission, call, course, None, None).await;
+            if let Some(shot) = sent.map_err(|why| why.after(course.sent))? {
+                return Ok(self.examined(call, shot).await);
             }
-        };
-        shot.await.map_err(|why: CallError| why.after(course.sent))
+        }
     }
 
     /// Determines whether an apparent refusal of all calls concerns this call only.
@@ -65,10 +65,9 @@ impl Client {
                 && let Some(known) = self.known_good.get()
             {
                 let mut course = CallState::probe();
-                if let Some(shot) = self
-                    .try_send(admission, known, &mut course, None, None)
-                    .await?
-                {
+                let sent = self.try_send(admission, known, &mut course, None, None);
+                // A probe is rare, and would make the future of every call larger.
+                if let Some(shot) = Box::pin(sent).await? {
                     let parse = |reply: Reply| reply.json::<IgnoredAny>().map(|_| ());
                     match self.report_attempt(shot, parse) {
                         // The certificate cannot be accepted: waiting does not help any call.
@@ -120,7 +119,7 @@ impl Client {
         };
         let mut course = CallState::probe();
         let sent = self.try_send(admission, known, &mut course, Some(bearer), from);
-        let Some(shot) = sent.await.ok()? else {
+        let Some(shot) = Box::pin(sent).await.ok()? else {
             return Some(false);
         };
         match self.report_attempt(shot, |_| Ok(())) {
@@ -171,7 +170,10 @@ impl Client {
     ) -> Result<Option<Ready<'a>>, CallError> {
         let (bearer, renewable) = match bearer {
             Some(bearer) => (bearer, false),
-            None => (timed(&mut waited.token, self.tokens.current()).await?, true),
+            None => (
+                timed(&mut waited.token, pin!(self.tokens.current())).await?,
+                true,
+            ),
         };
         let taken = self.turns.take(Ask {
             kind: call.kind,
@@ -217,7 +219,7 @@ impl Client {
             }
             match taken.turn.depart() {
                 Departs::Now => break,
-                Departs::At(time) => timed(&mut course.waited.rate, sleep_until(time)).await,
+                Departs::At(time) => timed(&mut course.waited.rate, pin!(sleep_until(time))).await,
                 Departs::Missed => return Ok(Departure::Missed(admission)),
             }
         }
@@ -226,7 +228,14 @@ impl Client {
         course.sent += 1;
         let mut logged = LoggedAttempt::departs(call, course, departed);
         let http = &self.http[taken.from];
-        let sending = self.send(http, call, &bearer, course.sent, departed, logged.as_mut());
+        let sending = self.send(
+            http,
+            call,
+            &bearer,
+            course.sent,
+            departed,
+            logged.as_deref_mut(),
+        );
         let result = sending.await;
         if let Some(logged) = logged {
             logged.ends(&result);
@@ -256,15 +265,17 @@ impl Client {
         departed: Instant,
         logged: Option<&mut LoggedAttempt<'_>>,
     ) -> Result<Answer, Fault> {
-        let (request, correlation) = self.request(call, bearer)?;
-        if let Some(logged) = logged {
-            logged.sends(
-                &request,
-                [&self.request_id, &self.correlation].map(Option::as_ref),
-            );
-        }
+        // The request is not kept in this future while the answer is awaited.
+        let (executing, correlation) = {
+            let (request, correlation) = self.request(call, bearer)?;
+            if let Some(logged) = logged {
+                let ids = [&self.request_id, &self.correlation];
+                logged.sends(&request, ids.map(Option::as_ref));
+            }
+            (http.execute(request), correlation)
+        };
         let deadline = departed + self.timeout;
-        let answered = timeout_at(deadline, http.execute(request)).await;
+        let answered = timeout_at(deadline, executing).await;
         let mut response = answered
             .map_err(|_| attempt::late())?
             .map_err(attempt::classify)?;

@@ -18,6 +18,7 @@ use super::turn_queue::{Flight, Slot, TurnQueue, Wanted};
 use super::turns::{Ask, Blocked, Departs, Scope, Taken, Taking, Turn, Turns, refuse_late};
 use crate::limits::{Lane, NoTurns, SharedRate, TurnsAsk, TurnsGrant, TurnsWait};
 use std::net::IpAddr;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -281,12 +282,13 @@ impl Turns for SharedTurns {
         Box::pin(async move {
             loop {
                 let why = || lock(&self.why_closed).clone();
-                let way = self.egress.way_told(ask.from, &self.board, why, &self.stop);
-                let way = timed(&mut ask.waited.quota, way).await?;
+                let way = self.egress.way(ask.from, &self.board, why, &self.stop);
+                let way = timed(&mut ask.waited.quota, pin!(way)).await?;
                 refuse_late(ask.send_deadline, Duration::ZERO)?;
                 let queued_at = Instant::now();
                 let queue = self.queue(ask.kind, way.from);
-                let slot = timed(&mut ask.waited.rate, self.slot(queue, ask.lead)).await?;
+                let slot = pin!(self.slot(queue, ask.lead));
+                let slot = timed(&mut ask.waited.rate, slot).await?;
                 let Some(slot) = slot else { continue };
                 let from = way.from;
                 let turn = SharedTurn {
@@ -297,7 +299,8 @@ impl Turns for SharedTurns {
                     flight: None,
                 };
                 let near = self.pace.due(&slot) - ask.lead;
-                timed(&mut ask.waited.rate, self.unless_stopped(sleep_until(near))).await?;
+                let near = pin!(self.unless_stopped(sleep_until(near)));
+                timed(&mut ask.waited.rate, near).await?;
                 return Ok(Taken {
                     turn: Box::new(turn),
                     from,

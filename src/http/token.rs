@@ -136,7 +136,8 @@ impl Tokens {
         {
             return Ok(bearer);
         }
-        self.renewed().await
+        // Rare, and would make the future of every call larger.
+        Box::pin(self.renewed()).await
     }
 
     async fn renewed(&self) -> Result<Arc<Bearer>, CallError> {

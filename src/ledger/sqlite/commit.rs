@@ -86,28 +86,21 @@ impl Sql {
     }
 }
 
+/// The statements of nearly every group. Others are prepared where they are used: that costs as much as adding a row.
 struct Statements<'c> {
+    connection: &'c Connection,
     intent: CachedStatement<'c>,
     verdict: CachedStatement<'c>,
     outcome: CachedStatement<'c>,
-    reopen: CachedStatement<'c>,
-    unlooked: CachedStatement<'c>,
-    calls: CachedStatement<'c>,
 }
 
 impl<'c> Statements<'c> {
     fn prepare(connection: &'c Connection, sql: &Sql) -> rusqlite::Result<Self> {
         Ok(Self {
+            connection,
             intent: connection.prepare_cached(&sql.intent)?,
             verdict: connection.prepare_cached(&sql.verdict)?,
             outcome: connection.prepare_cached(&sql.outcome)?,
-            reopen: connection
-                .prepare_cached("DELETE FROM outcomes WHERE line = ?1 AND status = 'failed'")?,
-            unlooked: connection.prepare_cached(unlooked::INSERT)?,
-            calls: connection.prepare_cached(
-                "UPDATE sessions SET find = ?2, read = ?3, write = ?4, retried = ?5, throttled = ?6, \
-                 limit_per_s = ?7, active_ms = ?8 WHERE session = ?1",
-            )?,
         })
     }
 
@@ -133,20 +126,25 @@ impl<'c> Statements<'c> {
                 }
             }
             Entry::Reopen(lines, instead) => {
+                let sql = "DELETE FROM outcomes WHERE line = ?1 AND status = 'failed'";
+                let mut reopen = self.connection.prepare_cached(sql)?;
                 for line in lines {
-                    let reopened = self.reopen.execute([line])? > 0;
+                    let reopened = reopen.execute([line])? > 0;
                     for outcome in instead.iter().filter(|one| reopened && one.line == *line) {
                         rows::insert_summed(&mut self.outcome, &outcome_columns::values(outcome))?;
                     }
                 }
             }
-            Entry::Unlooked(lines) => unlooked::insert(&mut self.unlooked, lines)?,
+            Entry::Unlooked(lines) => {
+                let mut insert = self.connection.prepare_cached(unlooked::INSERT)?;
+                unlooked::insert(&mut insert, lines)?;
+            }
             Entry::Calls(calls) => self.note_calls(session, calls)?,
         }
         Ok(None)
     }
 
-    fn note_calls(&mut self, session: i64, calls: &Calls) -> rusqlite::Result<()> {
+    fn note_calls(&self, session: i64, calls: &Calls) -> rusqlite::Result<()> {
         let numbers = [
             calls.find,
             calls.read,
@@ -159,7 +157,12 @@ impl<'c> Statements<'c> {
         let values = params![
             session, find, read, write, retried, throttled, limit, active_ms
         ];
-        self.calls.execute(values).map(drop)
+        let sql = "UPDATE sessions SET find = ?2, read = ?3, write = ?4, retried = ?5, throttled = ?6, limit_per_s = ?7, \
+                   active_ms = ?8 WHERE session = ?1";
+        self.connection
+            .prepare_cached(sql)?
+            .execute(values)
+            .map(drop)
     }
 }
 
