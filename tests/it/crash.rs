@@ -388,14 +388,14 @@ fn a_second_run_on_the_same_target_is_refused() {
 )]
 fn a_second_signal_ends_at_once_and_resume_finishes() {
     let place = Place::new(Options {
-        latency: Duration::from_secs(2),
+        latency: Duration::from_millis(200),
         ..Options::default()
     });
     world(&place, 60);
     let mut text = String::from("accountId,newAccountId\n");
     (0..60).for_each(|n| writeln!(text, "A-{n:06},B-{n:06}").unwrap());
     let file = place.file("moves.csv", &text);
-    let apply = ["apply", &file, "--yes", "--timeout", "9s"];
+    let apply = ["apply", &file, "--yes", "--timeout", "60s"];
     let child = place
         .command(&[&apply[..], &["--concurrency", "4"]].concat())
         .spawn()
@@ -403,6 +403,8 @@ fn a_second_signal_ends_at_once_and_resume_finishes() {
     while place.patches() < 1 {
         std::thread::sleep(Duration::from_millis(10));
     }
+    let hang = "patch:hang-after=30000".parse().unwrap();
+    place.sandbox.set_faults(vec![hang]);
     let id = child.id().to_string();
     let interrupt = || {
         let status = std::process::Command::new("kill")
@@ -410,14 +412,16 @@ fn a_second_signal_ends_at_once_and_resume_finishes() {
             .status();
         assert!(status.unwrap().success());
     };
-    // The first few are answered, and the next ones are under way for two seconds.
+    // The first few are answered, and the next ones are under way for half a minute.
+    std::thread::sleep(Duration::from_millis(500));
     interrupt();
     std::thread::sleep(Duration::from_millis(200));
     interrupt();
     let begun = std::time::Instant::now();
     let done = finish(child);
     assert_eq!(done.code, 130, "{}{}", done.out, done.err);
-    assert!(begun.elapsed() < Duration::from_secs(1), "at once");
+    assert!(begun.elapsed() < Duration::from_secs(10), "at once");
+    place.sandbox.set_faults(Vec::new());
     let resume = format!("idshift resume {}", place.newest_id());
     assert!(done.err.contains(&resume), "{}", done.err);
     place

@@ -55,10 +55,10 @@ fn a_limit_that_is_not_announced_is_found_and_used() {
         });
         let begun = Instant::now();
         at(&place, &front, &["apply", &file, "--yes", "--rate", rate]).expect(0);
-        // The work takes nine seconds; a busy machine does not add so much.
+        // The work takes nine seconds; a busy machine does not add this much.
         let took = begun.elapsed();
         assert!(
-            took < Duration::from_secs(25),
+            took < Duration::from_secs(40),
             "{status} at {rate}: {took:?}"
         );
         place.judge_writes();
@@ -85,8 +85,9 @@ fn two_writes_a_second_with_a_wait_of_a_second_are_used() {
     });
     let begun = Instant::now();
     at(&place, &front, &["apply", &file, "--yes", "--rate=6/s"]).expect(0);
+    // The work takes about ten seconds; a busy machine does not add this much.
     let took = begun.elapsed();
-    assert!(took < Duration::from_secs(18), "{took:?}");
+    assert!(took < Duration::from_secs(40), "{took:?}");
 }
 
 const OAUTH: &str = "[profiles.p]\nsystem = \"SYSTEM\"\n[profiles.p.oauth2]\nclient_id = \"c\"\nclient_secret_file = \"secret\"\ntoken_url = ";

@@ -229,7 +229,7 @@ fn a_clock_that_jumps_changes_neither_pace_nor_outcome() {
         let done = finish(child);
         assert_eq!(done.code, 0, "{jump}: {}{}", done.out, done.err);
         assert!(
-            begun.elapsed() < Duration::from_secs(15),
+            begun.elapsed() < Duration::from_secs(40),
             "{jump}: {:?}",
             begun.elapsed()
         );

@@ -449,9 +449,7 @@ fn a_second_apply_from_another_machine_is_told_which_run_has_the_target() {
     let (place, mut child) = at_work(server, 400, &[]);
     let elsewhere = Machine::new(&place, "elsewhere");
     elsewhere.file("moves.csv", "accountId,newAccountId\nA-000399,B-000399\n");
-    let begun = Instant::now();
     let second = elsewhere.run(&["apply", "moves.csv", "--yes"]).expect(5);
-    assert!(begun.elapsed() < Duration::from_secs(10));
     let (run, pid) = (place.newest_id(), child.id().to_string());
     for part in [run.as_str(), pid.as_str(), "is at work"] {
         assert!(second.err.contains(part), "{part}: {}", second.err);
