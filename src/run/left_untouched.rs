@@ -216,34 +216,39 @@ fn has_moved(outcome: &Outcome) -> bool {
 }
 
 /// Adds what one run has asked for after this time. Of two runs with the same wish, the newer counts: it comes first.
+///
+/// A line that failed counts only for the values that it has changed. So an undo counts for what it has restored, and a
+/// further undo of the same run restores the rest (tests: `undo_again::*`).
 fn wanted(other: &Ledger, after_ms: i64, adding: &mut AddRun<'_>) -> Result<(), CommandError> {
     for outcome in other.outcomes() {
         let outcome = outcome?;
         let Transition { before, after } = &outcome.account;
-        let holds = match outcome.status {
-            // Test: `overtaken::an_undo_of_an_older_run_*`.
-            Status::Changed | Status::Unchanged(Unchanged::Already) => true,
+        let is_renamed = before != after;
+        let (account, location) = match outcome.status {
+            // A line that has changed only a location does not concern the account ID (tests:
+            // `overtaken::whoever_was_at_work_*`, `overtaken::an_undo_of_an_older_run_*`).
+            Status::Changed | Status::Unchanged(Unchanged::Already) => {
+                (outcome.location.is_none() || is_renamed, true)
+            }
             // Tests: `newer_runs::a_rename_of_a_newer_run_*`, `newer_runs::a_service_id_that_a_newer_run_*`.
-            Status::Failed(_) => before != after || has_moved(&outcome),
+            Status::Failed(_) => (is_renamed, has_moved(&outcome)),
             // Writes in doubt are among the unresolved writes.
             Status::InDoubt | Status::WouldChange | Status::Unchanged(_) | Status::Skipped(_) => {
-                false
+                continue;
             }
         };
-        let Some(customer) = outcome.customer.filter(|_| holds) else {
+        let Some(customer) = &outcome.customer else {
             continue;
         };
         if outcome.finished_at_ms <= after_ms {
             continue;
         }
         let wrote = outcome.status != Status::Unchanged(Unchanged::Already);
-        // A line that has changed only a location does not concern the account ID (test:
-        // `overtaken::whoever_was_at_work_*`).
-        if outcome.location.is_none() || before != after {
-            adding.add(&customer, None, wrote);
+        if account {
+            adding.add(customer, None, wrote);
         }
-        if let Some(location) = &outcome.location {
-            adding.add(&customer, Some(location), wrote);
+        if let Some(location) = outcome.location.as_ref().filter(|_| location) {
+            adding.add(customer, Some(location), wrote);
         }
     }
     // The last writes of a killed run have no outcome (test: `newer_runs::what_a_newer_run_wrote_before_it_was_killed_*`).

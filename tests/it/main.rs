@@ -165,6 +165,8 @@ mod token_files;
 mod tour;
 /// Writes that may have taken effect, after which the system has another value.
 mod uncertain;
+/// A run that is undone again after its undo could not restore everything.
+mod undo_again;
 /// `--waves`: growing parts of a run, each read back before the next.
 mod waves;
 mod workers;

@@ -142,6 +142,26 @@ fn a_rename_of_a_newer_run_whose_line_failed_is_not_overwritten() {
     assert_eq!(place.account_of("C-38"), "DAY1-38");
 }
 
+/// The newer run set the account ID, and then its line failed at the location: it has not changed the location.
+#[test]
+fn a_location_at_which_a_newer_run_failed_is_written_by_an_older_one() {
+    let place = Place::plume();
+    place.moves(LINES);
+    let first = services(&place, "1.csv", "DAY1");
+    let older = killed(&place, &["apply", &first, "--yes"], 5);
+    let text = "customerId,newAccountId,serviceId\nC-39,DAY2-39,S-39\n";
+    let second = place.file("2.csv", text);
+    place
+        .sandbox
+        .set_faults(vec!["location-patch:403".parse().unwrap()]);
+    place.run(&["apply", &second, "--yes"]).expect(1);
+    place.sandbox.set_faults(Vec::new());
+    assert_eq!(days(&place)["C-39"], "old");
+    place.run(&["resume", &older]).expect(0);
+    assert_eq!(days(&place)["C-39"], "DAY1");
+    assert_eq!(place.account_of("C-39"), "DAY2-39");
+}
+
 /// A line of a newer run that changed nothing does not stop an older run.
 #[test]
 fn what_a_newer_run_did_not_change_is_written_by_an_older_one() {

@@ -1,0 +1,262 @@
+use crate::support::{Place, finish};
+use std::fmt::Write as _;
+
+/// The faults after which the undo of a location fails: a write that is refused, and one that never takes effect.
+const FAULTS: [&str; 2] = [
+    "location-patch:422:about=L-1",
+    "location-patch:500:about=L-1",
+];
+
+fn service_of(place: &Place, id: &str) -> String {
+    let service = place.with_world(|world| world.plume[id].locations[0].service_id.clone());
+    service.unwrap().to_string()
+}
+
+fn set_service(place: &Place, id: &str, service: &str) {
+    place.with_world(|mut world| {
+        let customer = world.plume.get_mut(id).unwrap();
+        customer.locations[0].service_id = Some(service.into());
+    });
+}
+
+/// Runs `undo RUN`, with this fault, which fails at the location of customer `C-1` only.
+fn undo_with(place: &Place, run: &str, fault: &str) {
+    place.sandbox.set_faults(vec![fault.parse().unwrap()]);
+    place
+        .run(&["undo", run, "--yes", "--retries", "0"])
+        .expect(1);
+    place.sandbox.set_faults(Vec::new());
+    let verdicts = place.verdicts();
+    let failed: Vec<_> = verdicts.iter().filter(|one| **one != "changed/").collect();
+    assert_eq!(failed.len(), 1, "{verdicts:?}");
+}
+
+/// Makes three customers, renames them to `new`, and sets their service IDs. Returns the run, and its file. The undo has
+/// restored everything but the location of customer `C-1`.
+fn half_undone(new: [&str; 3], fault: &str) -> (Place, String, String) {
+    let place = Place::plume();
+    place.moves(3);
+    let mut text = String::from("accountId,newAccountId,serviceId\n");
+    for (n, new) in new.iter().enumerate() {
+        writeln!(text, "A-{n:06},{new},NEW-{n}").unwrap();
+    }
+    let file = place.file("services.csv", &text);
+    place.run(&["apply", &file, "--yes"]).expect(0);
+    let run = place.newest_id();
+    for (n, new) in new.iter().enumerate() {
+        assert_eq!(place.account_of(&format!("C-{n}")), *new);
+    }
+    undo_with(&place, &run, fault);
+    assert_eq!(service_of(&place, "C-1"), "NEW-1");
+    is_restored(&place, &["C-0", "C-2"]);
+    assert_eq!(place.account_of("C-1"), "A-000001");
+    (place, run, file)
+}
+
+/// Checks that these customers are as they were before the run.
+fn is_restored(place: &Place, customers: &[&str]) {
+    for id in customers {
+        let number: u32 = id.trim_start_matches("C-").parse().unwrap();
+        assert_eq!(place.account_of(id), format!("A-{number:06}"));
+        assert_eq!(service_of(place, id), "old", "{id}");
+    }
+}
+
+/// Undoes the run again, and checks that only the location of customer `C-1` was written.
+fn complete(place: &Place, run: &str) {
+    let before = place.patches();
+    place.run(&["undo", run, "--yes"]).expect(0);
+    is_restored(place, &["C-0", "C-1", "C-2"]);
+    assert_eq!(place.patches(), before + 1);
+    let mut verdicts = place.verdicts();
+    verdicts.sort();
+    let mut expected = vec!["changed/"];
+    expected.extend(["unchanged/already"; 5]);
+    assert_eq!(verdicts, expected);
+    // Nothing is left for a third one.
+    let done = place.run(&["undo", run, "--yes"]).expect(0);
+    assert!(done.err.contains("nothing to restore"), "{}", done.err);
+    assert_eq!(place.patches(), before + 1);
+}
+
+const APART: [&str; 3] = ["B-000000", "B-000001", "B-000002"];
+const CHAIN: [&str; 3] = ["A-000001", "A-000002", "B-000002"];
+const SWAP: [&str; 3] = ["A-000001", "A-000000", "B-000002"];
+const CYCLE: [&str; 3] = ["A-000001", "A-000002", "A-000000"];
+
+#[test]
+fn a_second_undo_restores_the_location_at_which_the_first_one_failed() {
+    for fault in FAULTS {
+        let (place, run, _) = half_undone(APART, fault);
+        complete(&place, &run);
+    }
+}
+
+#[test]
+fn a_second_undo_completes_that_of_a_chain_a_swap_or_a_cycle() {
+    for new in [CHAIN, SWAP, CYCLE] {
+        for fault in FAULTS {
+            let (place, run, _) = half_undone(new, fault);
+            complete(&place, &run);
+        }
+    }
+}
+
+#[test]
+fn a_third_undo_completes_what_two_could_not() {
+    for new in [APART, SWAP] {
+        let (place, run, _) = half_undone(new, FAULTS[0]);
+        place
+            .sandbox
+            .set_faults(vec!["location-patch:422".parse().unwrap()]);
+        place.run(&["undo", &run, "--yes"]).expect(1);
+        place.sandbox.set_faults(Vec::new());
+        complete(&place, &run);
+    }
+}
+
+#[test]
+fn a_second_undo_that_was_killed_is_resumed_and_completes_the_first_one() {
+    let mut killed = 0;
+    for step in 2..20 {
+        let (place, run, _) = half_undone(SWAP, FAULTS[0]);
+        let mut command = place.command(&["undo", &run, "--yes", "--concurrency", "1"]);
+        command.env("IDSHIFT_CRASH_AT", step.to_string());
+        let done = finish(command.spawn().unwrap());
+        if done.code != -1 {
+            break;
+        }
+        let again = place.newest_id();
+        if place.run(&["resume", &again]).code == 2 {
+            // It was killed before it had begun.
+            place.run(&["undo", &run, "--yes"]).expect(0);
+        }
+        is_restored(&place, &["C-0", "C-1", "C-2"]);
+        killed += 1;
+    }
+    assert!(killed > 4, "{killed}");
+}
+
+/// The first undo was undone: it restored again what the run had set, where the first undo had written.
+#[test]
+fn an_undo_after_the_undo_of_a_half_done_undo_restores_everything() {
+    for new in [APART, SWAP] {
+        let (place, run, _) = half_undone(new, FAULTS[0]);
+        let first = place.newest_id();
+        place.run(&["undo", &first, "--yes"]).expect(0);
+        assert_eq!(place.account_of("C-1"), new[1]);
+        place.run(&["undo", &run, "--yes"]).expect(0);
+        is_restored(&place, &["C-0", "C-1", "C-2"]);
+        assert_eq!(place.verdicts(), ["changed/"; 6]);
+    }
+}
+
+#[test]
+fn a_second_undo_leaves_a_location_that_another_client_has_changed_since() {
+    for new in [APART, CHAIN, SWAP] {
+        let (place, run, _) = half_undone(new, FAULTS[0]);
+        set_service(&place, "C-1", "THEIRS");
+        let before = place.patches();
+        place.run(&["undo", &run, "--yes"]).expect(1);
+        assert_eq!(place.patches(), before);
+        assert_eq!(service_of(&place, "C-1"), "THEIRS");
+        let mut verdicts = place.verdicts();
+        verdicts.sort();
+        assert_eq!(verdicts[0], "failed/stale");
+        assert_eq!(verdicts[1..], ["unchanged/already"; 5]);
+    }
+}
+
+/// What the first undo has restored is not restored once more, after another client has set the value of the run again.
+#[test]
+fn a_second_undo_leaves_what_another_client_has_changed_after_the_first_one() {
+    let (place, run, _) = half_undone(APART, FAULTS[0]);
+    place.with_world(|mut world| world.rename_plume("C-0", "B-000000"));
+    set_service(&place, "C-2", "NEW-2");
+    let before = place.patches();
+    place.run(&["undo", &run, "--yes"]).expect(1);
+    assert_eq!(place.patches(), before + 1);
+    assert_eq!(place.account_of("C-0"), "B-000000");
+    assert_eq!(service_of(&place, "C-2"), "NEW-2");
+    is_restored(&place, &["C-1"]);
+}
+
+#[test]
+fn a_second_undo_leaves_a_customer_that_another_run_has_renamed_since() {
+    for new in [APART, SWAP] {
+        let (place, run, _) = half_undone(new, FAULTS[0]);
+        let other = place.file("other.csv", "customerId,newAccountId\nC-1,X-1\n");
+        place.run(&["apply", &other, "--yes"]).expect(0);
+        let before = place.patches();
+        place.run(&["undo", &run, "--yes"]).expect(1);
+        assert_eq!(place.patches(), before);
+        assert_eq!(place.account_of("C-1"), "X-1");
+        assert_eq!(service_of(&place, "C-1"), "NEW-1");
+        is_restored(&place, &["C-0", "C-2"]);
+        let stale = place
+            .verdicts()
+            .iter()
+            .filter(|one| *one == "failed/stale")
+            .count();
+        assert!(stale >= 2, "{:?}", place.verdicts());
+    }
+}
+
+/// Another run set the values of the run again, in whole or at the location alone.
+#[test]
+fn a_second_undo_leaves_what_another_run_has_set_since() {
+    for new in [APART, SWAP] {
+        let (place, run, file) = half_undone(new, FAULTS[0]);
+        place.run(&["apply", &file, "--yes"]).expect(0);
+        let before = place.patches();
+        place.run(&["undo", &run, "--yes"]).expect(1);
+        assert!(
+            place
+                .verdicts()
+                .iter()
+                .all(|one| one.starts_with("failed/"))
+        );
+        assert_eq!(place.patches(), before);
+    }
+    let (place, run, _) = half_undone(APART, FAULTS[0]);
+    set_service(&place, "C-1", "THEIRS");
+    let other = place.file("other.csv", "customerId,serviceId\nC-1,NEW-1\n");
+    place.run(&["apply", &other, "--yes"]).expect(0);
+    let before = place.patches();
+    place.run(&["undo", &run, "--yes"]).expect(1);
+    assert_eq!(place.patches(), before);
+    assert_eq!(service_of(&place, "C-1"), "NEW-1");
+}
+
+/// Another run renamed the customer as the undone run had done.
+#[test]
+fn a_second_undo_leaves_an_account_id_that_another_run_has_set_since() {
+    let (place, run, _) = half_undone(APART, FAULTS[0]);
+    let other = place.file("other.csv", "customerId,newAccountId\nC-1,B-000001\n");
+    place.run(&["apply", &other, "--yes"]).expect(0);
+    place.run(&["undo", &run, "--yes"]).expect(1);
+    assert_eq!(place.account_of("C-1"), "B-000001");
+    is_restored(&place, &["C-0", "C-2"]);
+}
+
+/// A newer run renamed the customer and failed at the location. Its undo restored the account ID, so that everything that
+/// it changed is as before.
+#[test]
+fn a_location_at_which_a_newer_run_failed_is_restored_once_that_run_is_undone() {
+    let place = Place::plume();
+    place.moves(2);
+    let text = "accountId,newAccountId,serviceId\nA-000001,B-000001,NEW-1\n";
+    let file = place.file("first.csv", text);
+    place.run(&["apply", &file, "--yes"]).expect(0);
+    let older = place.newest_id();
+    let text = "accountId,newAccountId,serviceId\nB-000001,C-000001,NEWER-1\n";
+    let file = place.file("second.csv", text);
+    place.sandbox.set_faults(vec![FAULTS[0].parse().unwrap()]);
+    place.run(&["apply", &file, "--yes"]).expect(1);
+    place.sandbox.set_faults(Vec::new());
+    let newer = place.newest_id();
+    assert_eq!(place.account_of("C-1"), "C-000001");
+    place.run(&["undo", &newer, "--yes"]).expect(0);
+    place.run(&["undo", &older, "--yes"]).expect(0);
+    is_restored(&place, &["C-1"]);
+}
