@@ -30,8 +30,8 @@ use std::time::{Duration, Instant};
 
 /// How often to check whether there is a run to join.
 const EVERY: Duration = Duration::from_secs(1);
-/// How long to wait for a run to be closed: just before that (longer on a busy database) no process is at work on it.
-const CLOSING: Duration = Duration::from_secs(5);
+/// How long a run may be without a process before the wait for it ends: another process may be about to continue it.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Joins runs of the given target until it is stopped; `run`: this run alone.
 pub(crate) fn worker(run: Option<&str>, request: &Request) -> Result<Exit, CommandError> {
@@ -141,7 +141,7 @@ impl Waiting {
                 Meant::Ended => return Ok(None),
                 Meant::Open => alone_since = None,
                 Meant::WithoutProcess(why) => {
-                    if alone_since.get_or_insert_with(Instant::now).elapsed() > CLOSING {
+                    if alone_since.get_or_insert_with(Instant::now).elapsed() > PATIENCE {
                         return Err(why);
                     }
                 }
@@ -209,7 +209,7 @@ enum Meant {
     Open,
     /// It is closed.
     Ended,
-    /// No process works on it, or one is closing it at this moment.
+    /// No process works on it, or one is about to.
     WithoutProcess(CommandError),
 }
 

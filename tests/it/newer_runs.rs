@@ -120,46 +120,28 @@ fn a_write_in_doubt_of_a_newer_run_is_not_overwritten() {
     assert_eq!(days(&place)["C-39"], "DAY2");
 }
 
-/// The newer run set the account ID, and then its line failed at the location.
+/// The newer run set the account ID, and then its line failed at the location: the location was requested all the same.
 #[test]
-fn a_rename_of_a_newer_run_whose_line_failed_is_not_overwritten() {
-    let place = Place::plume();
-    place.moves(LINES);
-    let mut text = String::from("customerId,newAccountId\n");
-    (0..LINES).for_each(|n| writeln!(text, "C-{n},DAY1-{n}").unwrap());
-    let first = place.file("1.csv", &text);
-    let older = killed(&place, &["apply", &first, "--yes"], 5);
-    let text = "customerId,newAccountId,serviceId\nC-39,DAY2-39,S-39\n";
-    let second = place.file("2.csv", text);
-    place
-        .sandbox
-        .set_faults(vec!["location-patch:403".parse().unwrap()]);
-    place.run(&["apply", &second, "--yes"]).expect(1);
-    place.sandbox.set_faults(Vec::new());
-    assert_eq!(place.account_of("C-39"), "DAY2-39");
-    place.run(&["resume", &older]).expect(1);
-    assert_eq!(place.account_of("C-39"), "DAY2-39");
-    assert_eq!(place.account_of("C-38"), "DAY1-38");
-}
-
-/// The newer run set the account ID, and then its line failed at the location: it has not changed the location.
-#[test]
-fn a_location_at_which_a_newer_run_failed_is_written_by_an_older_one() {
-    let place = Place::plume();
-    place.moves(LINES);
-    let first = services(&place, "1.csv", "DAY1");
-    let older = killed(&place, &["apply", &first, "--yes"], 5);
-    let text = "customerId,newAccountId,serviceId\nC-39,DAY2-39,S-39\n";
-    let second = place.file("2.csv", text);
-    place
-        .sandbox
-        .set_faults(vec!["location-patch:403".parse().unwrap()]);
-    place.run(&["apply", &second, "--yes"]).expect(1);
-    place.sandbox.set_faults(Vec::new());
-    assert_eq!(days(&place)["C-39"], "old");
-    place.run(&["resume", &older]).expect(0);
-    assert_eq!(days(&place)["C-39"], "DAY1");
-    assert_eq!(place.account_of("C-39"), "DAY2-39");
+fn a_location_at_which_a_newer_run_failed_is_not_written_by_an_older_one() {
+    for is_pruned in [false, true] {
+        let place = Place::plume();
+        place.moves(LINES);
+        let first = services(&place, "1.csv", "DAY1");
+        let older = killed(&place, &["apply", &first, "--yes"], 5);
+        let text = "customerId,newAccountId,serviceId\nC-39,DAY2-39,S-39\n";
+        let second = place.file("2.csv", text);
+        let refused = "location-patch:403".parse().unwrap();
+        place.sandbox.set_faults(vec![refused]);
+        place.run(&["apply", &second, "--yes"]).expect(1);
+        place.sandbox.set_faults(Vec::new());
+        if is_pruned {
+            let prune = ["runs", "prune", "--older-than", "0s", "--keep-last", "0"];
+            let pruned = place.run(&[&prune[..], &["--yes"]].concat()).expect(0);
+            assert!(pruned.out.contains("1 run"), "{}", pruned.out);
+        }
+        place.run(&["resume", &older]).expect(1);
+        assert_eq!(days(&place)["C-39"], "old");
+    }
 }
 
 /// A line of a newer run that changed nothing does not stop an older run.

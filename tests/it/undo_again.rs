@@ -238,25 +238,3 @@ fn a_second_undo_leaves_an_account_id_that_another_run_has_set_since() {
     assert_eq!(place.account_of("C-1"), "B-000001");
     is_restored(&place, &["C-0", "C-2"]);
 }
-
-/// A newer run renamed the customer and failed at the location. Its undo restored the account ID, so that everything that
-/// it changed is as before.
-#[test]
-fn a_location_at_which_a_newer_run_failed_is_restored_once_that_run_is_undone() {
-    let place = Place::plume();
-    place.moves(2);
-    let text = "accountId,newAccountId,serviceId\nA-000001,B-000001,NEW-1\n";
-    let file = place.file("first.csv", text);
-    place.run(&["apply", &file, "--yes"]).expect(0);
-    let older = place.newest_id();
-    let text = "accountId,newAccountId,serviceId\nB-000001,C-000001,NEWER-1\n";
-    let file = place.file("second.csv", text);
-    place.sandbox.set_faults(vec![FAULTS[0].parse().unwrap()]);
-    place.run(&["apply", &file, "--yes"]).expect(1);
-    place.sandbox.set_faults(Vec::new());
-    let newer = place.newest_id();
-    assert_eq!(place.account_of("C-1"), "C-000001");
-    place.run(&["undo", &newer, "--yes"]).expect(0);
-    place.run(&["undo", &older, "--yes"]).expect(0);
-    is_restored(&place, &["C-1"]);
-}

@@ -103,11 +103,11 @@ BEGIN
     RETURN true;
 END $$;
 
--- Ends the work of a session. True: it closes the run, which it leads from now on if others may join. False: it has ended, and another one
--- closes the run. This is decided for one session at a time: of sessions that end at the same moment, the last one
--- closes the run. The run is closed by the session that leads it, or by another one if that session is gone. If lines
--- are left and others are at work, the run is left to them. `gives_up`: the session has not done all that it could, and
--- others may bring the run to a better end.
+-- Ends the work of a session. True: it closes the run, which it leads from now on if others may join. False: it has
+-- ended, and another one closes the run. This is decided for one session at a time: of sessions that end at the same
+-- moment, the last one closes the run. The run is closed by the session that leads it, or by another one if that session
+-- is gone. If lines are left and others are at work, the run is left to them. `gives_up`: the session has not done all
+-- that it could, and others may bring the run to a better end.
 CREATE FUNCTION close_or_leave(r text, s int, gone text[], gives_up bool) RETURNS bool
 LANGUAGE plpgsql SET search_path = idshift AS $$
 DECLARE
