@@ -33,7 +33,7 @@ pub(super) struct Waited {
 }
 
 /// Awaits the future, and adds its duration to `time` if calls are logged. The caller keeps the future (`pin!`, or
-/// `Box::pin` for a rare wait): taken by value, it would make the caller's own future larger by three times its size.
+/// `Box::pin` for a rare wait): taken by value, it would be stored twice in the caller's own future.
 pub(super) async fn timed<T>(time: &mut Duration, wait: impl Future<Output = T> + Unpin) -> T {
     let begun = is_heard().then(Instant::now);
     let done = wait.await;

@@ -158,6 +158,7 @@ impl PreparedRun {
         ledger
             .close(&progress, &counts)
             .map_err(|error| CommandError::from(error).because(&end.why))?;
+        // From now on, other processes find a run that has ended.
         drop(session);
         // The run's changes are known now. The register only helps later runs: its failure changes no result.
         if let Err(failure) = self.claim.register(&self.run.dir, &self.run.ledger, false) {

@@ -86,7 +86,7 @@ impl Sql {
     }
 }
 
-/// The statements of nearly every group. Others are prepared where they are used: that costs as much as adding a row.
+/// The statements of nearly every group. Rare ones are prepared where they are used.
 struct Statements<'c> {
     connection: &'c Connection,
     intent: CachedStatement<'c>,
