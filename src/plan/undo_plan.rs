@@ -12,20 +12,11 @@ use std::fmt;
 pub struct Inverse {
     /// The requested change; it requests nothing where the undo is impossible.
     pub change: Change,
-    /// The values that the system must still have, and the values that the line sets.
-    pub expected: Outcome,
+    /// The values that the system must still have, and the values that the line sets. `None`: they are what [`expected_by`]
+    /// returns. Always present for a customer without an account ID: such lines are counted by what is recorded for them.
+    pub expected: Option<Box<Outcome>>,
     /// The reason, if the former value cannot be restored.
     pub impossible: Option<Impossible>,
-}
-
-impl Inverse {
-    /// Whether [`expected_by`] returns all that the line expects. It never does for a customer without an account ID: the
-    /// expectations of such lines are recorded, and the lines are counted by these records.
-    pub fn says_what_it_expects(&self) -> bool {
-        self.impossible.is_none()
-            && self.change.account.is_some()
-            && expected_by(&self.change) == self.expected
-    }
 }
 
 /// Returns what an undo line expects if nothing else is recorded for it: the customer still has the account ID that the
@@ -76,74 +67,89 @@ impl fmt::Display for Impossible {
 /// restored has a line that says so.
 pub fn undo_plan(of_customer: &[NetChange], can_clear: bool, first: Line) -> Vec<Inverse> {
     let account = of_customer.iter().find_map(|net| match &net.value {
-        NetValue::Account { change, .. } => Some(change.clone().reversed()),
+        NetValue::Account { change, .. } => Some(change),
         NetValue::Location { .. } => None,
     });
-    let account = account.unwrap_or_default();
     let mut plan = Vec::with_capacity(of_customer.len());
     for net in of_customer {
-        let blank = blank(net, account.clone());
         match &net.value {
-            NetValue::Account { change, .. } => plan.push(rename(blank, change, can_clear)),
+            NetValue::Account { change, .. } => plan.push(rename(net, change, can_clear)),
             NetValue::Location {
                 location,
                 service,
                 profile,
-            } => plan.extend(restore_location(&blank, location, service, profile)),
+            } => plan.extend(restore_location(net, account, (location, service, profile))),
         }
     }
     for (line, inverse) in (first..).zip(&mut plan) {
-        (inverse.change.line, inverse.expected.line) = (line, line);
+        inverse.change.line = line;
+        if let Some(expected) = &mut inverse.expected {
+            expected.line = line;
+        }
     }
     plan
 }
 
-/// Returns a line that requests nothing yet. `account`: from the account ID that the customer must still have to its former one.
-fn blank(net: &NetChange, account: Transition<AccountId>) -> Inverse {
+/// Returns a change of this customer that requests nothing yet.
+fn blank(net: &NetChange) -> Change {
+    Change {
+        line: 0,
+        account: None,
+        customer: Some(net.customer.clone()),
+        reseller: net.reseller.clone(),
+        new_account: NewAccount::Keep,
+        location: None,
+        service: None,
+        profile: None,
+    }
+}
+
+/// Returns what a line of this customer expects. `account`: how the run has changed the customer's account ID.
+fn expected_of(net: &NetChange, account: Option<&Transition<AccountId>>) -> Outcome {
+    Outcome {
+        customer: Some(net.customer.clone()),
+        account: account.cloned().unwrap_or_default().reversed(),
+        ..Outcome::bare(0, Status::WouldChange)
+    }
+}
+
+fn rename(net: &NetChange, account: &Transition<AccountId>, can_clear: bool) -> Inverse {
+    let (new_account, impossible) = match &account.before {
+        Some(before) => (NewAccount::Set(before.clone()), None),
+        None if can_clear => (NewAccount::Clear, None),
+        None => (NewAccount::Keep, Some(Impossible::Account)),
+    };
+    let says_itself = impossible.is_none() && account.after.is_some();
     Inverse {
         change: Change {
-            line: 0,
-            account: None,
-            customer: Some(net.customer.clone()),
-            reseller: net.reseller.clone(),
-            new_account: NewAccount::Keep,
-            location: None,
-            service: None,
-            profile: None,
+            account: account.after.clone(),
+            new_account,
+            ..blank(net)
         },
-        expected: Outcome {
-            customer: Some(net.customer.clone()),
-            account,
-            ..Outcome::bare(0, Status::WouldChange)
-        },
-        impossible: None,
+        expected: (!says_itself).then(|| Box::new(expected_of(net, Some(account)))),
+        impossible,
     }
 }
 
-fn rename(mut line: Inverse, change: &Transition<AccountId>, can_clear: bool) -> Inverse {
-    line.change.account.clone_from(&change.after);
-    match &change.before {
-        Some(before) => line.change.new_account = NewAccount::Set(before.clone()),
-        None if can_clear => line.change.new_account = NewAccount::Clear,
-        None => line.impossible = Some(Impossible::Account),
-    }
-    line
-}
-
-/// Returns a line for the values of a location that can be restored, and a line for each value that cannot.
+/// Returns a line for the values of a location that can be restored, and a line for each value that cannot. `account`: how the
+/// run has changed the customer's account ID.
 fn restore_location(
-    blank: &Inverse,
-    location: &LocationId,
-    service: &Transition<ServiceId>,
-    profile: &Transition<Profile>,
+    net: &NetChange,
+    account: Option<&Transition<AccountId>>,
+    (location, service, profile): (&LocationId, &Transition<ServiceId>, &Transition<Profile>),
 ) -> Vec<Inverse> {
-    let part = |with_service: bool, with_profile: bool| {
-        let mut part = blank.clone();
-        part.change.location = Some(location.clone());
-        part.expected.location = Some(location.clone());
-        part.expected.service = expected(service, with_service);
-        part.expected.profile = expected(profile, with_profile);
-        part
+    let part = |with_service: bool, with_profile: bool, impossible| Inverse {
+        change: Change {
+            location: Some(location.clone()),
+            ..blank(net)
+        },
+        expected: Some(Box::new(Outcome {
+            location: Some(location.clone()),
+            service: expected(service, with_service),
+            profile: expected(profile, with_profile),
+            ..expected_of(net, account)
+        })),
+        impossible,
     };
     // A profile that was never shown is the system's default.
     let former = profile.before.unwrap_or(Profile::Auto);
@@ -151,22 +157,16 @@ fn restore_location(
     let has_profile = profile.differs() && former.can_be_set();
     let mut parts = Vec::new();
     if has_service || has_profile {
-        let mut restored = part(has_service, has_profile);
+        let mut restored = part(has_service, has_profile, None);
         restored.change.service = service.before.clone().filter(|_| has_service);
         restored.change.profile = Some(former).filter(|_| has_profile);
         parts.push(restored);
     }
     if service.differs() && !has_service {
-        parts.push(Inverse {
-            impossible: Some(Impossible::Service),
-            ..part(true, false)
-        });
+        parts.push(part(true, false, Some(Impossible::Service)));
     }
     if profile.differs() && !has_profile {
-        parts.push(Inverse {
-            impossible: Some(Impossible::Profile(former)),
-            ..part(false, true)
-        });
+        parts.push(part(false, true, Some(Impossible::Profile(former))));
     }
     parts
 }

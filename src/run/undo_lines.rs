@@ -108,8 +108,8 @@ impl UndoLines {
         each_inverse(ledger, &self.order, self.can_clear, |line| {
             write_row(&mut file, &mut row, &line.change).map_err(failed)?;
             lines.add(&line.change);
-            if !line.says_what_it_expects() {
-                new.put(&expected(line, now_ms))?;
+            if let Some(expected) = line.expected {
+                new.put(&on_record(*expected, line.impossible, now_ms))?;
             }
             Ok(())
         })?;
@@ -167,10 +167,9 @@ fn read_changes(
     }
 }
 
-/// Returns the expected outcome of a line. A line that can restore nothing has failed before it begins.
-fn expected(line: Inverse, now_ms: i64) -> Outcome {
-    let mut outcome = line.expected;
-    if let Some(impossible) = &line.impossible {
+/// Returns what is recorded of a line before the undo begins: what it expects, or that it can restore nothing.
+fn on_record(mut outcome: Outcome, impossible: Option<Impossible>, now_ms: i64) -> Outcome {
+    if let Some(impossible) = impossible {
         outcome.status = Status::Failed(Failed::Rejected);
         outcome.message = impossible.to_string();
         outcome.account.after.clone_from(&outcome.account.before);
