@@ -266,8 +266,8 @@ pub enum LedgerError {
         /// What the operating system or SQLite said.
         why: String,
     },
-    /// The operating system started no thread that writes the ledger.
-    #[error("no thread could be started that writes the ledger {place}: {source}")]
+    /// The operating system started no thread for the ledger.
+    #[error("no thread could be started for the ledger {place}: {source}")]
     NoThread {
         /// The ledger.
         place: RecordPlace,

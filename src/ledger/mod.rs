@@ -17,6 +17,7 @@
 //! - [`Ledger::net_changes_in`]: what a run's writes changed in total, for `undo`
 
 mod brief_outcome;
+mod check;
 mod checksum;
 mod chunk;
 mod columns;
@@ -69,6 +70,7 @@ mod write_fold;
 mod writes;
 
 pub use brief_outcome::BriefOutcome;
+pub use check::Check;
 pub use chunk::Chunk;
 pub use coordinator::{Coordinator, Ended, NewPass, Next, Others, Standing};
 pub use crash::crash_point;

@@ -3,7 +3,7 @@
 use super::pages::Pages;
 use super::sqlite::{moved, open};
 use super::store::{Fact, Store};
-use super::{ExclusiveLock, Header, Ledger, LedgerError, RunDir};
+use super::{Check, ExclusiveLock, Header, Ledger, LedgerError, RunDir};
 use std::path::PathBuf;
 
 /// A run in files, locked against other processes. Its whole record was checked when it was opened.
@@ -20,7 +20,7 @@ impl MovingRun {
     pub fn open(dir: &RunDir) -> Result<Self, LedgerError> {
         dir.check()?;
         let moved_to = moved::place(dir)?;
-        let ledger = opened(dir, moved_to.is_some(), true)?;
+        let ledger = opened(dir, moved_to.is_some(), Check::Whole)?;
         Ok(Self {
             hold: ledger.hold()?,
             dir: dir.clone(),
@@ -32,7 +32,7 @@ impl MovingRun {
     /// Returns the header of the run in this folder, without checking its whole record.
     pub fn peek(dir: &RunDir) -> Result<Header, LedgerError> {
         let is_moved = moved::place(dir)?.is_some();
-        opened(dir, is_moved, false)?.store().header()
+        opened(dir, is_moved, Check::Short)?.store().header()
     }
 
     /// Its record.
@@ -102,11 +102,11 @@ impl MovingRun {
     }
 }
 
-fn opened(dir: &RunDir, is_moved: bool, thorough: bool) -> Result<Ledger, LedgerError> {
+fn opened(dir: &RunDir, is_moved: bool, check: Check) -> Result<Ledger, LedgerError> {
     Ledger::of(if is_moved {
-        open::open_moved(dir, thorough)?
+        open::open_moved(dir, check)?
     } else {
-        open::open(dir, thorough)?
+        open::open(dir, check)?
     })
 }
 

@@ -10,7 +10,6 @@ use super::{Ledger, LedgerError, LineSet, Verdict, WriteRecord};
 use crate::domain::{Line, NetChange, NetValue};
 use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
-use std::vec;
 
 /// Minimum number of writes that are folded together; a batch holds all writes of some customers.
 const BATCH: usize = if cfg!(test) { 4 } else { 500 };
@@ -72,7 +71,6 @@ impl Ledger {
             ledger: self,
             places: &order.places,
             read: 0,
-            batch: Vec::new().into_iter(),
         }
     }
 
@@ -132,8 +130,9 @@ impl Ledger {
         let mut swaps = 0;
         for changes in self.net_changes_in(&order) {
             let changes = changes?;
-            let mut values = changes.iter().map(|net| &net.value);
-            swaps += u64::from(values.any(|value| matches!(value, NetValue::Account { .. })));
+            let values = changes.iter().map(|net| &net.value);
+            let accounts = values.filter(|value| matches!(value, NetValue::Account { .. }));
+            swaps += accounts.count() as u64;
         }
         Ok(swaps)
     }
@@ -178,20 +177,18 @@ impl Ledger {
 }
 
 /// What a run changed, customer by customer, in the order of their lowest lines; the account ID comes before the
-/// locations. A swap that was rolled back changed nothing.
+/// locations. A swap that was rolled back changed nothing. Each item is a batch: all changes of some customers.
 #[derive(Debug)]
 pub struct NetChanges<'a> {
     ledger: &'a Ledger,
     places: &'a [Place],
     /// How many of the places were read.
     read: usize,
-    /// The changes of the last batch, by customer.
-    batch: vec::IntoIter<Vec<NetChange>>,
 }
 
 impl NetChanges<'_> {
-    /// Folds the next batch; `false`: there is none.
-    fn load(&mut self) -> Result<bool, LedgerError> {
+    /// Folds the next batch; it is empty if none of its writes changed anything.
+    fn load(&mut self) -> Result<Vec<NetChange>, LedgerError> {
         let rest = &self.places[self.read..];
         let mut taken = 0;
         for of_line in rest.chunk_by(|a, b| a.group == b.group) {
@@ -207,14 +204,12 @@ impl NetChanges<'_> {
             Ok(_) => self.read + taken,
             Err(_) => self.places.len(),
         };
-        let batch = by_customer(places, writes?);
-        self.batch = batch.into_iter();
-        Ok(taken > 0)
+        Ok(of_places(places, writes?))
     }
 }
 
-/// What these writes changed, by customer, in the order of their places.
-fn by_customer(places: &[Place], writes: Vec<WriteRecord>) -> Vec<Vec<NetChange>> {
+/// What these writes changed, in the order of their places.
+fn of_places(places: &[Place], writes: Vec<WriteRecord>) -> Vec<NetChange> {
     let mut writes: Vec<Option<WriteRecord>> = writes.into_iter().map(Some).collect();
     let mut numbers: Vec<u32> = places.iter().map(|place| place.write).collect();
     numbers.sort_unstable();
@@ -223,24 +218,17 @@ fn by_customer(places: &[Place], writes: Vec<WriteRecord>) -> Vec<Vec<NetChange>
         writes.get_mut(at)?.take()
     };
     let mut batch = Vec::with_capacity(places.len());
-    let mut add = |mut changes: Vec<NetChange>| {
-        changes.retain(NetChange::differs);
-        if !changes.is_empty() {
-            batch.push(changes);
-        }
-    };
     for of_line in places.chunk_by(|a, b| a.group == b.group) {
         // Most customers are written to once.
         if let [one] = of_line {
-            add(take(one.write).and_then(fold_one).into_iter().collect());
+            batch.extend(take(one.write).and_then(fold_one));
             continue;
         }
         let mut of_line: Vec<u32> = of_line.iter().map(|place| place.write).collect();
         of_line.sort_unstable();
-        let changes = fold(of_line.into_iter().filter_map(&mut take));
-        let of_customers = changes.chunk_by(NetChange::is_of_same_customer);
-        of_customers.for_each(|changes| add(changes.to_vec()));
+        batch.extend(fold(of_line.into_iter().filter_map(&mut take)));
     }
+    batch.retain(NetChange::differs);
     batch
 }
 
@@ -248,15 +236,6 @@ impl Iterator for NetChanges<'_> {
     type Item = Result<Vec<NetChange>, LedgerError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        loop {
-            if let Some(changes) = self.batch.next() {
-                return Some(Ok(changes));
-            }
-            match self.load() {
-                Ok(true) => {}
-                Ok(false) => return None,
-                Err(error) => return Some(Err(error)),
-            }
-        }
+        (self.read < self.places.len()).then(|| self.load())
     }
 }

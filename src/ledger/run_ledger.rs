@@ -7,7 +7,7 @@ use super::coordinator::Coordinator;
 use super::sqlite::open as sqlite;
 use super::store::{Draft, Fact, Facts, OrderChange, Put, Store};
 use super::{
-    DriftedLine, ExclusiveLock, Header, Journal, JournalThread, LedgerError, LineSet, Order,
+    Check, DriftedLine, ExclusiveLock, Header, Journal, JournalThread, LedgerError, LineSet, Order,
     Orders, RecordPlace, RemovedFile, RunDir, Session, StopReason, journal,
 };
 use crate::domain::{CustomerId, Outcome, Shard};
@@ -47,14 +47,15 @@ impl Ledger {
         sqlite::create(dir).map(NewLedger)
     }
 
-    /// Opens a ledger and checks all of it; refuses one that is damaged, foreign or newer, and leaves it as it is.
-    pub(super) fn open(dir: &RunDir) -> Result<Self, LedgerError> {
-        Self::of(sqlite::open(dir, true)?)
+    /// Opens a ledger; refuses one that is damaged, foreign or newer, and leaves it as it is.
+    pub(super) fn open(dir: &RunDir, check: Check) -> Result<Self, LedgerError> {
+        Self::of(sqlite::open(dir, check)?)
     }
 
-    /// Opens a ledger for a short look at its header, state and counts, without checking every page.
-    pub(super) fn open_unchecked(dir: &RunDir) -> Result<Self, LedgerError> {
-        Self::of(sqlite::open(dir, false)?)
+    /// Waits until all of a ledger that was opened with [`Check::Beside`] is checked; fails if it is damaged. No session on it
+    /// begins before that.
+    pub fn checked(&self) -> Result<(), LedgerError> {
+        self.store.checked()
     }
 
     /// Opens a ledger to read its header and state; makes and changes no file in its folder.

@@ -4,8 +4,8 @@
 //! several machines share.
 
 use super::{
-    ExclusiveLock, Ledger, LedgerError, NewLedger, RecordPlace, RegisteredRun, RunDir, RunId,
-    Sameness,
+    Check, ExclusiveLock, Ledger, LedgerError, NewLedger, RecordPlace, RegisteredRun, RunDir,
+    RunId, Sameness,
 };
 use crate::limits::SharedRate;
 use std::fmt;
@@ -27,8 +27,8 @@ pub trait Runs: fmt::Debug + Send + Sync {
     /// Lists the runs that exist, and those that were registered and are gone, in any order.
     fn list(&self) -> Result<Vec<ListedRun>, LedgerError>;
 
-    /// Opens the record of a run. `thorough`: all of it is checked; otherwise it is opened for a short look.
-    fn open(&self, run: &RunDir, thorough: bool) -> Result<Ledger, LedgerError>;
+    /// Opens the record of a run.
+    fn open(&self, run: &RunDir, check: Check) -> Result<Ledger, LedgerError>;
 
     /// Opens the record of a run to read its header and state; makes and changes nothing.
     fn open_read_only(&self, run: &RunDir) -> Result<Ledger, LedgerError>;

@@ -24,6 +24,11 @@ pub(super) trait Store: fmt::Debug + Send + Sync {
     /// Where it is, for messages.
     fn place(&self) -> RecordPlace;
 
+    /// Waits for the check of all of it, if one is under way, and returns its result.
+    fn checked(&self) -> Result<(), LedgerError> {
+        Ok(())
+    }
+
     /// What the run was asked to do.
     fn header(&self) -> Result<Header, LedgerError>;
 

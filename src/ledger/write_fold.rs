@@ -96,23 +96,23 @@ impl Fold {
         if let Some(open) = self.open.take()
             && took_effect(&open, &write)
         {
-            self.apply(&open);
+            self.apply(*open);
         }
         match write.verdict {
-            Some(Verdict::Applied) => self.apply(&write),
+            Some(Verdict::Applied) => self.apply(write),
             Some(Verdict::NotApplied) => {}
             None | Some(Verdict::Unknown) => self.open = Some(Box::new(write)),
         }
     }
 
-    fn apply(&mut self, record: &WriteRecord) {
+    fn apply(&mut self, record: WriteRecord) {
         let line = record.intent.line;
         self.net.line = if self.is_changed {
             self.net.line.min(line)
         } else {
             line
         };
-        match (&mut self.net.value, record.stored()) {
+        match (&mut self.net.value, record.into_stored()) {
             (
                 NetValue::Account { change, temporary },
                 Write::Account {
@@ -144,7 +144,7 @@ impl Fold {
     /// `None`: none of the writes took effect or may have.
     fn finish(mut self) -> Option<NetChange> {
         if let Some(open) = self.open.take() {
-            self.apply(&open);
+            self.apply(*open);
         }
         self.is_changed.then_some(self.net)
     }

@@ -3,7 +3,7 @@
 use super::kept_run::KeptRun;
 use super::target::is_in_process;
 use crate::ledger::{
-    Header, Ledger, LedgerError, ListedRun, RecordPlace, RegisteredRun, RunDir, RunId, Runs,
+    Check, Header, Ledger, LedgerError, ListedRun, RecordPlace, RegisteredRun, RunDir, RunId, Runs,
 };
 use crate::report::Commands;
 use std::collections::{BTreeMap, HashSet};
@@ -112,7 +112,7 @@ impl RunCatalog {
     }
 
     fn add(&mut self, dir: RunDir, known: Option<RegisteredRun>) -> Result<(), LedgerError> {
-        let ledger = match self.runs.open(&dir, false) {
+        let ledger = match self.runs.open(&dir, Check::Short) {
             Ok(ledger) => ledger,
             // Its process was killed before the run had begun.
             Err(_) if !self.runs.has_begun(&dir) && known.is_none() => return Ok(()),

@@ -1,7 +1,7 @@
 //! One run: its folder on this machine, and the storage of its record.
 
 use super::quota::SharedLimits;
-use crate::ledger::{Ledger, LedgerError, LocalRuns, RunDir, RunId, Runs, StateDb, host};
+use crate::ledger::{Check, Ledger, LedgerError, LocalRuns, RunDir, RunId, Runs, StateDb, host};
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -65,12 +65,17 @@ impl KeptRun {
 
     /// Opens its record without checking all of it.
     pub(crate) fn ledger(&self) -> Result<Ledger, LedgerError> {
-        self.runs.open(&self.dir, false)
+        self.runs.open(&self.dir, Check::Short)
     }
 
     /// Opens its record after checking all of it.
     pub(crate) fn whole_ledger(&self) -> Result<Ledger, LedgerError> {
-        self.runs.open(&self.dir, true)
+        self.runs.open(&self.dir, Check::Whole)
+    }
+
+    /// Opens its record, and begins to check all of it: [`Ledger::checked`] waits for the result.
+    pub(super) fn ledger_under_check(&self) -> Result<Ledger, LedgerError> {
+        self.runs.open(&self.dir, Check::Beside)
     }
 
     /// Returns the path of the run's copy of its input, after making sure that the copy is on this machine.

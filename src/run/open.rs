@@ -104,7 +104,10 @@ pub(super) fn open(
     request: &Request,
 ) -> Result<OpenRun, CommandError> {
     let mut found = Found::of(run, wanted, purpose, request)?;
-    let mut draft = found.read_input()?;
+    // Another thread checks the ledger while the file is read.
+    let draft = found.read_input();
+    found.ledger.checked()?;
+    let mut draft = draft?;
     let Found {
         ledger, resolved, ..
     } = &mut found;
@@ -114,7 +117,7 @@ pub(super) fn open(
 }
 
 /// Opens the run that `undo` is to undo, without its file. The ledger alone says what the run wrote, so a run can be undone also
-/// if its file is lost or damaged.
+/// if its file is lost or damaged. Another thread checks the ledger meanwhile: `UndoLines::of` waits for the result.
 pub(super) fn open_for_undo(
     run: Option<&str>,
     wanted: Selection<'_>,
@@ -166,7 +169,7 @@ impl Found {
             let given = given(&values(typed, &BTreeMap::new())?, sandbox);
             choose(&catalog, wanted, &given)?
         };
-        let ledger = dir.whole_ledger()?;
+        let ledger = dir.ledger_under_check()?;
         // Before the credentials are asked for, because a stand-in needs none.
         refuse_ended_stand_in(ledger.header(), sandbox)?;
         refuse_pruned(&ledger)?;

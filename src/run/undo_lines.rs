@@ -14,7 +14,7 @@ use crate::ledger::{Ledger, LedgerError, NewLedger, PrivateFile, RunDir, WriteOr
 use crate::plan::{Impossible, Inverse, undo_plan};
 use crate::report::CannotUndo;
 use std::io::{self, Write};
-use std::sync::mpsc::{self, SendError, SyncSender};
+use std::sync::mpsc;
 use std::thread;
 
 /// The first row of the file.
@@ -64,8 +64,15 @@ impl UndoCounts {
 }
 
 impl UndoLines {
-    /// Prepares the lines that undo the run of this ledger. `can_clear`: whether the system can remove an account ID.
+    /// Prepares the lines that undo the run of this ledger, while another thread checks the ledger, and waits for that check.
+    /// `can_clear`: whether the system can remove an account ID.
     pub(super) fn of(ledger: &Ledger, can_clear: bool) -> Result<Self, CommandError> {
+        let lines = Self::of_unchecked(ledger, can_clear);
+        ledger.checked()?;
+        lines
+    }
+
+    fn of_unchecked(ledger: &Ledger, can_clear: bool) -> Result<Self, CommandError> {
         let order = ledger.write_order(|_| true)?;
         // A customer that was renamed once has one line, which restores its account ID.
         let (renamed, others) = order.renamed_once();
@@ -119,12 +126,11 @@ impl UndoLines {
     }
 }
 
-/// Number of customers in a batch, and maximum number of batches that are read ahead.
-const BATCH: usize = if cfg!(test) { 4 } else { 500 };
+/// Maximum number of batches that are read ahead.
 const WAITING: usize = 4;
 
-/// The net changes of some customers, one list for each customer. No batch follows an error.
-type Batch = Result<Vec<Vec<NetChange>>, LedgerError>;
+/// The net changes of some customers.
+type Batch = Result<Vec<NetChange>, LedgerError>;
 
 /// Calls `each` with the inverse of each change that these writes made; the lines are numbered from 2 on. A second thread reads
 /// the writes ahead.
@@ -134,14 +140,17 @@ fn each_inverse(
     can_clear: bool,
     mut each: impl FnMut(Inverse) -> Result<(), CommandError>,
 ) -> Result<(), CommandError> {
-    let (batches, ready) = mpsc::sync_channel(WAITING);
+    let (batches, ready) = mpsc::sync_channel::<Batch>(WAITING);
     thread::scope(|scope| {
         // `send` fails only if the loop below has ended with an error: no further batch is needed.
-        scope.spawn(move || read_changes(ledger, order, &batches).ok());
+        scope.spawn(move || {
+            let mut changes = ledger.net_changes_in(order);
+            changes.try_for_each(|batch| batches.send(batch)).ok()
+        });
         let mut next: Line = 2;
         for batch in ready {
-            for changes in batch? {
-                for line in undo_plan(&changes, can_clear, next) {
+            for of_customer in batch?.chunk_by(NetChange::is_of_same_customer) {
+                for line in undo_plan(of_customer, can_clear, next) {
                     next += 1;
                     each(line)?;
                 }
@@ -149,22 +158,6 @@ fn each_inverse(
         }
         Ok(())
     })
-}
-
-fn read_changes(
-    ledger: &Ledger,
-    order: &WriteOrder,
-    batches: &SyncSender<Batch>,
-) -> Result<(), SendError<Batch>> {
-    let mut changes = ledger.net_changes_in(order);
-    loop {
-        let batch: Batch = changes.by_ref().take(BATCH).collect();
-        let is_last = batch.as_ref().map_or(true, Vec::is_empty);
-        batches.send(batch)?;
-        if is_last {
-            return Ok(());
-        }
-    }
 }
 
 /// Returns what is recorded of a line before the undo begins: what it expects, or that it can restore nothing.

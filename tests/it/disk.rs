@@ -211,7 +211,7 @@ fn a_damaged_ledger_is_refused_and_left_as_it_is() {
     let whole = std::fs::read(&ledger).unwrap();
     let saved = Saved::of(&place.newest());
     let calls = place.sandbox.log().len();
-    let damages: [(&str, Vec<u8>); 4] = [
+    let damages: [(&str, Vec<u8>); 5] = [
         ("cut", whole[..whole.len() / 2].to_vec()),
         ("empty", Vec::new()),
         ("not a database", b"accountId,newAccountId\n".repeat(1000)),
@@ -222,6 +222,17 @@ fn a_damaged_ledger_is_refused_and_left_as_it_is() {
                     bytes[at + 7] = b'4';
                 }
             }
+            bytes
+        }),
+        // `undo` reads no such page itself: only the check of the whole ledger finds this.
+        ("a page with outcomes", {
+            let mut bytes = whole.clone();
+            let has_outcomes = |page: &&mut [u8]| page.windows(7).any(|text| text == b"changed");
+            bytes
+                .chunks_mut(4096)
+                .filter(has_outcomes)
+                .skip(1)
+                .for_each(|page| page.fill(0));
             bytes
         }),
     ];

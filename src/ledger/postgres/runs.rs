@@ -11,8 +11,8 @@ use super::{Presence, Settings, draft, input_copy, overviews};
 use crate::ledger::columns::Row;
 use crate::ledger::private::{create_folder, sync_folder};
 use crate::ledger::{
-    ExclusiveLock, Ledger, LedgerError, ListedRun, LocalRuns, MovingRun, NewLedger, RecordPlace,
-    RegisteredRun, RunDir, RunId, RunToJoin, Runs, Sameness, StateDb, crash_point,
+    Check, ExclusiveLock, Ledger, LedgerError, ListedRun, LocalRuns, MovingRun, NewLedger,
+    RecordPlace, RegisteredRun, RunDir, RunId, RunToJoin, Runs, Sameness, StateDb, crash_point,
 };
 use crate::limits::SharedRate;
 use std::collections::{HashMap, HashSet};
@@ -202,16 +202,16 @@ impl Runs for SharedRuns {
         Ok(all)
     }
 
-    fn open(&self, run: &RunDir, thorough: bool) -> Result<Ledger, LedgerError> {
+    fn open(&self, run: &RunDir, check: Check) -> Result<Ledger, LedgerError> {
         let mut listed = self.listed.lock().unwrap_or_else(PoisonError::into_inner);
         let overview = listed.remove(run.run().as_str());
         drop(listed);
-        let overview = overview.filter(|overview| !thorough && overview.is_fresh());
+        let overview = overview.filter(|overview| check == Check::Short && overview.is_fresh());
         Ledger::of(Box::new(self.store(run)?.with(overview)))
     }
 
     fn open_read_only(&self, run: &RunDir) -> Result<Ledger, LedgerError> {
-        self.open(run, false)
+        self.open(run, Check::Short)
     }
 
     fn has(&self, run: &RunDir) -> bool {
@@ -240,7 +240,7 @@ impl Runs for SharedRuns {
         self.folder(run)?;
         let copy = run.local_input();
         if !copy.exists() {
-            let ledger = self.open(run, false)?;
+            let ledger = self.open(run, Check::Short)?;
             if ledger.pruned()?.is_none() {
                 let digest = &ledger.header().input_sha256;
                 input_copy::fetch(&*self.process()?, run.run().as_str(), digest, &copy)?;

@@ -3,10 +3,12 @@
 //! Apart from tests, no file outside of this folder names the library.
 
 mod commit;
+mod counts;
 mod lock;
 pub(super) mod moved;
 pub(super) mod open;
 mod orders;
+mod page_check;
 mod put;
 mod questions;
 mod reserved_calls;

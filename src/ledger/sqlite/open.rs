@@ -1,6 +1,7 @@
 //! Makes the ledger's file of a new run, and opens that of an existing one.
 
 use super::moved;
+use super::page_check::PageCheck;
 use super::rows::{self, failed};
 use super::schema;
 use super::seal::Seal;
@@ -8,7 +9,7 @@ use super::store::SqliteStore;
 use crate::domain::{Outcome, Shard};
 use crate::ledger::store::{Draft, Store};
 use crate::ledger::{
-    Header, LedgerError, LineSet, RunDir, header_columns, outcome_columns, private, shard,
+    Check, Header, LedgerError, LineSet, RunDir, header_columns, outcome_columns, private, shard,
 };
 use rusqlite::{Connection, params};
 use std::io;
@@ -93,9 +94,9 @@ fn begin(
     connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |_| Ok(()))
 }
 
-/// Opens a ledger; refuses one that is damaged, foreign or newer, and leaves it as it is. `thorough`: every page is checked.
-pub(in crate::ledger) fn open(dir: &RunDir, thorough: bool) -> Result<Box<dyn Store>, LedgerError> {
-    match open_at(dir, dir.ledger(), thorough) {
+/// Opens a ledger; refuses one that is damaged, foreign or newer, and leaves it as it is.
+pub(in crate::ledger) fn open(dir: &RunDir, check: Check) -> Result<Box<dyn Store>, LedgerError> {
+    match open_at(dir, dir.ledger(), check) {
         Err(LedgerError::Missing { path }) => Err(match moved::place(dir)? {
             Some(place) => LedgerError::Moved {
                 folder: dir.path().to_owned(),
@@ -110,16 +111,17 @@ pub(in crate::ledger) fn open(dir: &RunDir, thorough: bool) -> Result<Box<dyn St
 /// Opens the ledger of a run that was moved to a database.
 pub(in crate::ledger) fn open_moved(
     dir: &RunDir,
-    thorough: bool,
+    check: Check,
 ) -> Result<Box<dyn Store>, LedgerError> {
-    open_at(dir, dir.moved_ledger(), thorough)
+    open_at(dir, dir.moved_ledger(), check)
 }
 
-fn open_at(dir: &RunDir, path: PathBuf, thorough: bool) -> Result<Box<dyn Store>, LedgerError> {
+fn open_at(dir: &RunDir, path: PathBuf, check: Check) -> Result<Box<dyn Store>, LedgerError> {
     // The seal is read before the ledger: a run under way commits more groups meanwhile.
     let sealed = Seal::read(&path);
-    let opened = schema::open(&path, thorough).and_then(|connection| {
-        let store = SqliteStore::of(connection, path.clone());
+    let opened = schema::open(&path).and_then(|connection| {
+        let under_way = PageCheck::of(check, &connection, &path)?;
+        let store = SqliteStore::of(connection, path.clone()).under(under_way);
         Ok((store.header()?, store))
     });
     let (header, store) = match opened {
@@ -142,7 +144,9 @@ fn open_at(dir: &RunDir, path: PathBuf, thorough: bool) -> Result<Box<dyn Store>
             format!("its last {lost} commits are missing (ledger.db-wal was removed or cut)"),
         ));
     }
-    store.trust()?;
+    if check != Check::Beside {
+        store.trust()?;
+    }
     Ok(Box::new(store))
 }
 

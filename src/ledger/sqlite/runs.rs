@@ -3,8 +3,8 @@
 use super::lock::TargetLock;
 use super::state::StateDb;
 use crate::ledger::{
-    ExclusiveLock, Ledger, LedgerError, ListedRun, NewLedger, RecordPlace, RegisteredRun, RunDir,
-    RunId, Runs, Sameness,
+    Check, ExclusiveLock, Ledger, LedgerError, ListedRun, NewLedger, RecordPlace, RegisteredRun,
+    RunDir, RunId, Runs, Sameness,
 };
 use crate::limits::SharedRate;
 use std::collections::HashMap;
@@ -69,12 +69,8 @@ impl Runs for LocalRuns {
         Ok(all)
     }
 
-    fn open(&self, run: &RunDir, thorough: bool) -> Result<Ledger, LedgerError> {
-        if thorough {
-            Ledger::open(run)
-        } else {
-            Ledger::open_unchecked(run)
-        }
+    fn open(&self, run: &RunDir, check: Check) -> Result<Ledger, LedgerError> {
+        Ledger::open(run, check)
     }
 
     fn open_read_only(&self, run: &RunDir) -> Result<Ledger, LedgerError> {

@@ -156,9 +156,8 @@ pub(super) fn create(path: &Path) -> Result<Connection, LedgerError> {
     Ok(connection)
 }
 
-/// Opens a ledger after making sure that it is one, that this program knows its format, and (with
-/// `thorough`) that it is whole.
-pub(super) fn open(path: &Path, thorough: bool) -> Result<Connection, LedgerError> {
+/// Opens a ledger after making sure that it is one, and that this program knows its format.
+pub(super) fn open(path: &Path) -> Result<Connection, LedgerError> {
     if !path.exists() {
         return Err(LedgerError::Missing {
             path: path.to_owned(),
@@ -166,9 +165,6 @@ pub(super) fn open(path: &Path, thorough: bool) -> Result<Connection, LedgerErro
     }
     let connection = connect(path)?;
     recognise(&connection, path)?;
-    if thorough {
-        check(&connection, path)?;
-    }
     Ok(connection)
 }
 
@@ -230,19 +226,6 @@ fn recognise(connection: &Connection, path: &Path) -> Result<(), LedgerError> {
         });
     }
     Ok(())
-}
-
-fn check(connection: &Connection, path: &Path) -> Result<(), LedgerError> {
-    let found = connection
-        .pragma_query_value(None, "quick_check", |row| row.get::<_, String>(0))
-        .map_err(|source| failed(path, source))?;
-    if found == "ok" {
-        return Ok(());
-    }
-    Err(LedgerError::Damaged {
-        path: path.to_owned(),
-        what: found.lines().next().unwrap_or_default().to_owned(),
-    })
 }
 
 /// Lets SQLite move the log into the file when the last connection is closed.

@@ -3,6 +3,7 @@
 use super::commit;
 use super::lock::RunLock;
 use super::orders;
+use super::page_check::PageCheck;
 use super::put::put;
 use super::questions::{START, condition, from, writes};
 use super::rows::failed;
@@ -15,7 +16,6 @@ use crate::ledger::commit::Commit;
 use crate::ledger::store::{
     EachMoved, Fact, Facts, LinesOf, OrderChange, Put, Store, Wanted, WritesOf,
 };
-use crate::ledger::unlooked::STATUS;
 use crate::ledger::write_columns::{self, WriteSketch};
 use crate::ledger::{
     BriefOutcome, Calls, Counted, DriftedLine, ExclusiveLock, Header, LedgerError, LineSet, Orders,
@@ -33,6 +33,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 pub(super) struct SqliteStore {
     connection: Mutex<Connection>,
     path: PathBuf,
+    /// A check that is under way.
+    check: Mutex<Option<PageCheck>>,
 }
 
 impl SqliteStore {
@@ -40,7 +42,14 @@ impl SqliteStore {
         Self {
             connection: Mutex::new(connection),
             path,
+            check: Mutex::default(),
         }
+    }
+
+    /// Takes over a check that was begun.
+    pub(super) fn under(self, check: Option<PageCheck>) -> Self {
+        let check = Mutex::new(check);
+        Self { check, ..self }
     }
 
     /// Declares that the ledger was checked: closing it may move the log into the file from now on.
@@ -59,7 +68,7 @@ impl SqliteStore {
         self.path.with_file_name("run.lock")
     }
 
-    fn with<T>(
+    pub(super) fn with<T>(
         &self,
         ask: impl FnOnce(&Connection) -> rusqlite::Result<T>,
     ) -> Result<T, LedgerError> {
@@ -67,7 +76,7 @@ impl SqliteStore {
     }
 
     /// Calls `each` for the rows of an answer.
-    fn each(
+    pub(super) fn each(
         &self,
         sql: &str,
         values: impl Params,
@@ -84,7 +93,7 @@ impl SqliteStore {
     }
 
     /// All rows of an answer.
-    fn all<T>(
+    pub(super) fn all<T>(
         &self,
         sql: &str,
         values: impl Params,
@@ -107,59 +116,21 @@ impl SqliteStore {
         let first = self.all(sql, (), read)?.pop();
         first.ok_or_else(|| failed(&self.path, Error::QueryReturnedNoRows))
     }
-
-    /// Returns the counts that were recorded when the run was closed; empty: something was recorded since.
-    fn closed_counts(&self) -> Result<Vec<Counted>, LedgerError> {
-        let sql = "SELECT status, reason, lines, first_line FROM closed \
-                   WHERE commits = (SELECT commits FROM seal)";
-        self.all(sql, (), |row| {
-            Ok(Counted {
-                status: outcome_columns::status(row.word(0)?, row.word(1)?)?,
-                lines: row.required::<i64>(2)?.cast_unsigned(),
-                first_line: row.required(3)?,
-            })
-        })
-    }
-
-    /// Counts the lines per status; reads every outcome.
-    fn count(&self) -> Result<Vec<Counted>, LedgerError> {
-        // Counted here and not by GROUP BY, which sorts all rows first and takes three times as long.
-        let sql = "SELECT status, reason, line FROM outcomes ORDER BY line";
-        let mut counts: Vec<Counted> = Vec::new();
-        self.each(sql, (), |row| {
-            let (name, reason) = (row.word(0)?, row.word(1)?);
-            let is_same =
-                |one: &&mut Counted| one.status.name() == name && one.status.reason() == reason;
-            match counts.iter_mut().find(is_same) {
-                Some(known) => known.lines += 1,
-                None => counts.push(Counted {
-                    status: outcome_columns::status(name, reason)?,
-                    lines: 1,
-                    first_line: row.required(2)?,
-                }),
-            }
-            Ok(())
-        })?;
-        if let Some((lines, first_line)) = self.with(unlooked::count)? {
-            match counts.iter_mut().find(|one| one.status == STATUS) {
-                Some(known) => {
-                    known.lines += lines;
-                    known.first_line = known.first_line.min(first_line);
-                }
-                None => counts.push(Counted {
-                    status: STATUS,
-                    lines,
-                    first_line,
-                }),
-            }
-        }
-        Ok(counts)
-    }
 }
 
 impl Store for SqliteStore {
     fn place(&self) -> RecordPlace {
         RecordPlace::from(&self.path)
+    }
+
+    fn checked(&self) -> Result<(), LedgerError> {
+        let mut check = self.check.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(under_way) = check.as_mut() {
+            under_way.wait(&self.path)?;
+            *check = None;
+            self.trust()?;
+        }
+        Ok(())
     }
 
     fn header(&self) -> Result<Header, LedgerError> {
@@ -257,7 +228,7 @@ impl Store for SqliteStore {
     fn counts(&self) -> Result<Vec<Counted>, LedgerError> {
         let closed = self.closed_counts()?;
         if closed.is_empty() {
-            return self.count();
+            return self.count_outcomes();
         }
         Ok(closed)
     }
@@ -433,6 +404,7 @@ impl Store for SqliteStore {
     }
 
     fn join(&self, session: Session) -> Result<Box<dyn Commit>, LedgerError> {
+        self.checked()?;
         let run = self.header()?.run;
         Ok(Box::new(commit::join(&run, &self.path, session)?))
     }

@@ -4,7 +4,7 @@ use super::*;
 use crate::domain::{NetChange, NetValue, Reseller, ResellerId, StoredValue};
 use crate::ledger::commit::{Entry, Item};
 use proptest::prelude::*;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 type Recorded = (Intent, Option<WriteVerdict>);
 
@@ -219,9 +219,11 @@ proptest! {
         let writes: Vec<WriteRecord> = ledger.writes().map(Result::unwrap).collect();
         let model = model(&writes);
         let order = ledger.write_order(|_| true).unwrap();
-        let by_customer: Vec<Vec<NetChange>> = ledger.net_changes_in(&order).map(Result::unwrap).collect();
-        for changes in &by_customer {
-            prop_assert!(changes.iter().all(|net| net.is_of_same_customer(&changes[0])));
+        let batches: Vec<Vec<NetChange>> = ledger.net_changes_in(&order).map(Result::unwrap).collect();
+        let mut customers = HashSet::new();
+        for of_customer in batches.iter().flat_map(|batch| batch.chunk_by(NetChange::is_of_same_customer)) {
+            let is_new = customers.insert((of_customer[0].customer.clone(), of_customer[0].reseller.clone()));
+            prop_assert!(is_new, "the changes of a customer are apart: {:?}", batches);
         }
         let is_temporary = model.iter().any(NetChange::is_temporary);
         prop_assert_eq!(ledger.leaves_temporary_id().unwrap(), is_temporary);
@@ -234,7 +236,7 @@ proptest! {
         let found: Vec<NetChange> = ledger.net_changes_in(&order).flat_map(Result::unwrap).collect();
         let at_locations = |all: &[NetChange]| all.iter().filter(is_location).cloned().collect::<Vec<_>>();
         prop_assert_eq!(at_locations(&found), at_locations(&model));
-        prop_assert_eq!(by_customer.concat(), model);
+        prop_assert_eq!(batches.concat(), model);
     }
 
     /// Counted without being folded, and read without the columns that are not asked for.
@@ -247,7 +249,8 @@ proptest! {
         let order = ledger.write_order(|_| true).unwrap();
         let (renamed, others) = order.renamed_once();
         let read = |order| -> Vec<Vec<NetChange>> {
-            ledger.net_changes_in(order).map(Result::unwrap).collect()
+            let changes: Vec<NetChange> = ledger.net_changes_in(order).flat_map(Result::unwrap).collect();
+            changes.chunk_by(NetChange::is_of_same_customer).map(<[NetChange]>::to_vec).collect()
         };
         let (all, folded) = (read(&order), read(&others));
         let (left, counted): (Vec<_>, Vec<_>) = all.into_iter().partition(|one| folded.contains(one));

@@ -3,8 +3,8 @@
 
 use super::*;
 use crate::ledger::{
-    ExclusiveLock, Header, ListedRun, NewLedger, RecordPlace, RegisteredRun, RunId, Sameness,
-    absolute,
+    Check, ExclusiveLock, Header, ListedRun, NewLedger, RecordPlace, RegisteredRun, RunId,
+    Sameness, absolute,
 };
 use crate::limits::SharedRate;
 use crate::run::catalog::RunCatalog;
@@ -54,8 +54,8 @@ impl Runs for Elsewhere {
             .collect())
     }
 
-    fn open(&self, run: &RunDir, thorough: bool) -> Result<Ledger, LedgerError> {
-        self.records.open(&self.record(run), thorough)
+    fn open(&self, run: &RunDir, check: Check) -> Result<Ledger, LedgerError> {
+        self.records.open(&self.record(run), check)
     }
 
     fn open_read_only(&self, run: &RunDir) -> Result<Ledger, LedgerError> {

@@ -3,7 +3,7 @@
 use super::super::questions;
 use super::store::one;
 use crate::ledger::tests::{full_outcome, header, intent, rename, runtime};
-use crate::ledger::{Header, ListedRun, RunId, Runs};
+use crate::ledger::{Check, Header, ListedRun, RunId, Runs};
 use std::time::{Duration, Instant};
 
 /// A command looks at every run that there is: a question for each would cost a round trip for each.
@@ -28,7 +28,7 @@ fn to_look_at_many_runs_takes_few_statements() {
         let before = statements();
         for run in runs.list().unwrap() {
             if let ListedRun::There(dir, _) = run {
-                let ledger = runs.open(&dir, false).unwrap();
+                let ledger = runs.open(&dir, Check::Short).unwrap();
                 ledger.any_customer().unwrap();
                 ledger.writing_epochs().unwrap();
             }

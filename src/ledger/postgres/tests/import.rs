@@ -6,7 +6,7 @@ use crate::domain::{CustomerId, Drift, Line, Outcome, Shard, Status};
 use crate::ledger::store::{Fact, Put};
 use crate::ledger::tests::{account, full_outcome, header, intent, rename, runtime, spot};
 use crate::ledger::{
-    Calls, DriftedLine, Header, Ledger, LineSet, LocalRuns, MovingRun, Pruned, Remains,
+    Calls, Check, DriftedLine, Header, Ledger, LineSet, LocalRuns, MovingRun, Pruned, Remains,
     RemovedFile, RunDir, RunId, Runs, Session, StateDb, Unlooked, UnlookedLine, Verdict, Write,
     WriteVerdict,
 };
@@ -235,7 +235,7 @@ fn whatever_is_on_record_of_a_run_is_there_after_an_import() {
     let counts = before.ledger().counts().unwrap();
     drop(before);
     both.import().unwrap();
-    let there = both.shared.open(&both.dir, true).unwrap();
+    let there = both.shared.open(&both.dir, Check::Whole).unwrap();
     let moved = MovingRun::open(&both.dir).unwrap();
     assert_eq!(moved.differs_from(&there).unwrap(), None);
     let sorted = |mut counts: Vec<crate::ledger::Counted>| {
@@ -309,12 +309,15 @@ fn an_import_that_breaks_off_leaves_no_run_and_the_next_one_is_whole() {
         assert!(why.contains("no room"), "{table}: {why}");
         both.sql(&format!("DROP TRIGGER no ON {table}"));
         assert_eq!(both.shared.list().unwrap().len(), 0, "{table}");
-        assert!(both.shared.open(&both.dir, true).is_err(), "{table}");
+        assert!(
+            both.shared.open(&both.dir, Check::Whole).is_err(),
+            "{table}"
+        );
         let left = both.sql("SELECT count(*) FROM outcomes");
         assert_eq!(left, "0", "{table}: what was taken in is removed");
     }
     both.import().unwrap();
-    let there = both.shared.open(&both.dir, true).unwrap();
+    let there = both.shared.open(&both.dir, Check::Whole).unwrap();
     let moved = MovingRun::open(&both.dir).unwrap();
     assert_eq!(moved.differs_from(&there).unwrap(), None);
     drop(moved);

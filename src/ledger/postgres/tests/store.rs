@@ -6,8 +6,8 @@ use crate::domain::hex;
 use crate::domain::{Line, Outcome, Status};
 use crate::ledger::tests::{full_outcome, header, intent, rename, runtime};
 use crate::ledger::{
-    Header, Journal, JournalThread, Ledger, ListedRun, Noted, RunDir, RunId, Runs, Session, State,
-    StateDb, WriteRecord,
+    Check, Header, Journal, JournalThread, Ledger, ListedRun, Noted, RunDir, RunId, Runs, Session,
+    State, StateDb, WriteRecord,
 };
 use sha2::{Digest, Sha256};
 use std::io::{BufRead, BufReader};
@@ -262,7 +262,7 @@ fn a_session_of_another_process_ends_what_the_one_before_may_record() {
     drop(first);
     thread.join();
     one.ledger.set_plan_digest("by the first").unwrap();
-    let there = one.elsewhere().open(&one.dir, true).unwrap();
+    let there = one.elsewhere().open(&one.dir, Check::Whole).unwrap();
     let (second, _thread) = journal(&there, 9);
     assert!(one.ledger.is_live());
     let why = one
@@ -290,7 +290,7 @@ fn two_who_record_at_the_same_time_both_do() {
         for thread in 0..3 {
             let one = &one;
             scope.spawn(move || {
-                let mut ledger = one.elsewhere().open(&one.dir, true).unwrap();
+                let mut ledger = one.elsewhere().open(&one.dir, Check::Whole).unwrap();
                 for n in 0..20 {
                     let line = 2 + thread * 100 + n;
                     ledger.seed([full_outcome(line)]).unwrap();
@@ -404,7 +404,11 @@ fn a_changed_letter_is_noticed_and_the_database_is_named() {
         "{why}"
     );
     one.sql("UPDATE run SET input_name = 'other'");
-    let why = one.runs.open(&one.dir, true).unwrap_err().to_string();
+    let why = one
+        .runs
+        .open(&one.dir, Check::Whole)
+        .unwrap_err()
+        .to_string();
     assert!(why.contains("the header of the run was altered"), "{why}");
 }
 

@@ -31,8 +31,10 @@ fn written() -> (TempDir, RunDir) {
 
 fn refused(dir: &RunDir) -> LedgerError {
     let before = fs::read(dir.ledger()).unwrap();
-    let error = Ledger::open(dir).map(|_| ()).unwrap_err();
+    let error = Ledger::open(dir, Check::Whole).map(|_| ()).unwrap_err();
     assert!(error.to_string().contains("ledger.db"), "{error}");
+    let beside = checked_beside(dir).unwrap_err();
+    assert_eq!(beside.to_string(), error.to_string());
     assert_eq!(
         fs::read(dir.ledger()).unwrap(),
         before,
@@ -41,9 +43,24 @@ fn refused(dir: &RunDir) -> LedgerError {
     error
 }
 
+/// Checks a ledger in a second thread. If it is damaged, asking again does not help, and no session begins on it.
+fn checked_beside(dir: &RunDir) -> Result<(), LedgerError> {
+    let ledger = Ledger::open(dir, Check::Beside)?;
+    let Err(error) = ledger.checked() else {
+        return Ok(());
+    };
+    assert!(ledger.checked().is_err());
+    let session = Session {
+        epoch: 1,
+        writing: true,
+    };
+    assert!(ledger.journal(session).is_err());
+    Err(error)
+}
+
 /// Reads everything, as `resume`, `undo` and the reports do.
 fn read_all(dir: &RunDir) -> Result<(), LedgerError> {
-    let ledger = Ledger::open(dir)?;
+    let ledger = Ledger::open(dir, Check::Whole)?;
     ledger.done()?;
     ledger.counts()?;
     ledger.outcomes().try_for_each(|one| one.map(drop))?;
@@ -88,7 +105,7 @@ fn a_changed_letter_is_noticed_wherever_it_is() {
 fn a_flipped_byte_anywhere_is_named_or_harmless() {
     let (_base, dir) = written();
     let whole = fs::read(dir.ledger()).unwrap();
-    let expected: Vec<Outcome> = Ledger::open(&dir)
+    let expected: Vec<Outcome> = Ledger::open(&dir, Check::Whole)
         .unwrap()
         .outcomes()
         .map(Result::unwrap)
@@ -98,7 +115,7 @@ fn a_flipped_byte_anywhere_is_named_or_harmless() {
         bytes[at] ^= 0x15;
         fs::write(dir.ledger(), &bytes).unwrap();
         if read_all(&dir).is_ok() {
-            let ledger = Ledger::open(&dir).unwrap();
+            let ledger = Ledger::open(&dir, Check::Whole).unwrap();
             let outcomes: Vec<Outcome> = ledger.outcomes().map(Result::unwrap).collect();
             assert_eq!(
                 outcomes, expected,
@@ -182,7 +199,7 @@ fn foreign_newer_and_missing_ledgers_are_told_apart() {
     assert!(matches!(refused(&dir), LedgerError::NotALedger { .. }));
     fs::remove_file(dir.ledger()).unwrap();
     assert!(matches!(
-        Ledger::open(&dir),
+        Ledger::open(&dir, Check::Whole),
         Err(LedgerError::Missing { .. })
     ));
 }
@@ -208,6 +225,6 @@ fn a_run_that_was_killed_before_it_had_begun_is_no_damage() {
     drop(connection);
     assert!(matches!(refused(&dir), LedgerError::Damaged { .. }));
     fs::remove_file(dir.path().join("ledger.seal")).unwrap();
-    let error = Ledger::open(&dir).unwrap_err();
+    let error = Ledger::open(&dir, Check::Whole).unwrap_err();
     assert!(matches!(error, LedgerError::Unbegun { .. }), "{error}");
 }

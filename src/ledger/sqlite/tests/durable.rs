@@ -57,7 +57,7 @@ fn child_that_crashes() {
         return;
     };
     let dir = RunDir::at(&std::path::Path::new(&runs).join(RUN)).unwrap();
-    let (journal, _thread) = Ledger::open(&dir)
+    let (journal, _thread) = Ledger::open(&dir, Check::Whole)
         .unwrap()
         .journal(Session {
             epoch: 1,
@@ -97,7 +97,7 @@ fn what_cannot_be_noted_is_refused_and_what_was_is_there() {
         "{said}"
     );
     let acknowledged = acknowledged(child.stdout);
-    let ledger = Ledger::open(&dir).unwrap();
+    let ledger = Ledger::open(&dir, Check::Whole).unwrap();
     let noted: BTreeSet<Line> = ledger
         .writes()
         .map(|write| write.unwrap().intent.line)
@@ -143,7 +143,7 @@ fn what_was_acknowledged_survives_a_crash_at_every_step() {
             .unwrap();
         assert!(!child.status.success());
         let acknowledged = acknowledged(child.stdout);
-        let ledger = Ledger::open(&dir).unwrap();
+        let ledger = Ledger::open(&dir, Check::Whole).unwrap();
         let noted: BTreeSet<Line> = ledger
             .writes()
             .map(|write| write.unwrap().intent.line)

@@ -11,7 +11,7 @@ pub(super) fn a_run_is_there_once_it_is_begun(kept: &Kept) {
     // The last outcome of a line counts.
     new.put(&Outcome::bare(2, Status::WouldChange)).unwrap();
     assert!(
-        kept.again().open(&dir, true).is_err(),
+        kept.again().open(&dir, Check::Whole).is_err(),
         "no header is on record"
     );
     let header = Header {
@@ -21,7 +21,11 @@ pub(super) fn a_run_is_there_once_it_is_begun(kept: &Kept) {
     let ledger = new.begin(&header, None).unwrap();
     assert_eq!(ledger.header(), &header);
     assert_eq!(
-        kept.again().open(&dir, true).unwrap().outcomes().count(),
+        kept.again()
+            .open(&dir, Check::Whole)
+            .unwrap()
+            .outcomes()
+            .count(),
         2998
     );
     assert_eq!(
@@ -54,7 +58,7 @@ pub(super) fn a_run_is_told_as_it_is_after_a_list(kept: &Kept) {
         if list {
             other.list().unwrap();
         }
-        let ledger = other.open(&dir, false).unwrap();
+        let ledger = other.open(&dir, Check::Short).unwrap();
         let sessions = ledger.sessions().unwrap().len();
         let customer = ledger.any_customer().unwrap().map(|(customer, _)| customer);
         let renames = ledger.has_renames().unwrap();
@@ -63,7 +67,7 @@ pub(super) fn a_run_is_told_as_it_is_after_a_list(kept: &Kept) {
     let run = dir.run().to_string();
     assert_eq!(glimpse(true), (0, None, false, run.clone()));
     other.list().unwrap();
-    other.open(&dir, false).unwrap();
+    other.open(&dir, Check::Short).unwrap();
     let (journal, thread) = ledger.journal(SESSION).unwrap();
     let noted = journal.intend(intent(2, 2, "c1", rename("a", "b")));
     runtime().block_on(noted).unwrap();

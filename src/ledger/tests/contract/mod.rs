@@ -76,7 +76,7 @@ impl Kept {
 
     /// Opened by another process.
     fn open(&self, dir: &RunDir) -> Ledger {
-        self.again().open(dir, true).unwrap()
+        self.again().open(dir, Check::Whole).unwrap()
     }
 
     /// Changes the record without the program.
