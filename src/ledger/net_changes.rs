@@ -6,7 +6,7 @@
 use super::store::WritesOf;
 use super::write_columns::WriteSketch;
 use super::write_fold::{fold, fold_one};
-use super::{Ledger, LedgerError, LineSet, Verdict, WriteRecord};
+use super::{Ledger, LedgerError, LineSet, Verdict, WriteId, WriteRecord};
 use crate::domain::{Line, NetChange, NetValue};
 use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
@@ -82,7 +82,7 @@ impl Ledger {
             let mut lowest = of_customer.iter().map(|place| place.line).min();
             if of_customer.len() > 1 && of_customer.iter().any(|place| open.contains(place.write)) {
                 // Only the values show which of the writes took effect.
-                let changes = fold(self.writes_at(of_customer)?);
+                let changes = fold(&self.writes_at(of_customer)?);
                 lowest = changes.iter().map(|net| net.line).min().or(lowest);
             }
             for place in of_customer {
@@ -204,29 +204,27 @@ impl NetChanges<'_> {
             Ok(_) => self.read + taken,
             Err(_) => self.places.len(),
         };
-        Ok(of_places(places, writes?))
+        Ok(of_places(places, &writes?))
     }
 }
 
-/// What these writes changed, in the order of their places.
-fn of_places(places: &[Place], writes: Vec<WriteRecord>) -> Vec<NetChange> {
-    let mut writes: Vec<Option<WriteRecord>> = writes.into_iter().map(Some).collect();
-    let mut numbers: Vec<u32> = places.iter().map(|place| place.write).collect();
-    numbers.sort_unstable();
-    let mut take = |write: u32| {
-        let at = numbers.binary_search(&write).ok()?;
-        writes.get_mut(at)?.take()
+/// What these writes changed, in the order of their places. `writes`: in the order of their numbers.
+fn of_places(places: &[Place], writes: &[WriteRecord]) -> Vec<NetChange> {
+    let of_number = |number: &u32| {
+        let number = WriteId(i64::from(*number));
+        let at = writes.binary_search_by_key(&number, |write| write.id);
+        at.ok().map(|at| &writes[at])
     };
     let mut batch = Vec::with_capacity(places.len());
     for of_line in places.chunk_by(|a, b| a.group == b.group) {
         // Most customers are written to once.
         if let [one] = of_line {
-            batch.extend(take(one.write).and_then(fold_one));
+            batch.extend(of_number(&one.write).and_then(fold_one));
             continue;
         }
         let mut of_line: Vec<u32> = of_line.iter().map(|place| place.write).collect();
         of_line.sort_unstable();
-        batch.extend(fold(of_line.into_iter().filter_map(&mut take)));
+        batch.extend(fold(of_line.iter().filter_map(of_number)));
     }
     batch.retain(NetChange::differs);
     batch

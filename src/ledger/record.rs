@@ -162,11 +162,7 @@ pub(super) fn certainly_failed(verdict: Option<Verdict>, http_status: Option<u16
 impl WriteRecord {
     /// Returns the write as it took effect, if it did: with the stored value in place of the requested one.
     pub fn stored(&self) -> Write {
-        self.clone().into_stored()
-    }
-
-    pub(super) fn into_stored(self) -> Write {
-        let mut write = self.intent.write;
+        let mut write = self.intent.write.clone();
         match (&mut write, &self.effect) {
             (Write::Account { after, .. }, Some(StoredValue::Account(stored))) => {
                 after.clone_from(stored);

@@ -14,9 +14,9 @@ use std::collections::HashMap;
 /// Returns everything that these writes changed or may have changed, also values that are as before. `writes`: all
 /// writes of some customers, in the order of noting. The result is sorted by the lowest line of each customer, the
 /// account ID before the locations.
-pub(super) fn fold(writes: impl IntoIterator<Item = WriteRecord>) -> Vec<NetChange> {
+pub(super) fn fold<'w>(writes: impl IntoIterator<Item = &'w WriteRecord>) -> Vec<NetChange> {
     let mut places: HashMap<Thing, usize> = HashMap::new();
-    let mut folds: Vec<Fold> = Vec::new();
+    let mut folds: Vec<Fold<'_>> = Vec::new();
     for write in writes {
         let place = *places.entry(thing(&write.intent)).or_insert(folds.len());
         if place == folds.len() {
@@ -41,7 +41,7 @@ pub(super) fn fold(writes: impl IntoIterator<Item = WriteRecord>) -> Vec<NetChan
 }
 
 /// Folds the one write of a customer.
-pub(super) fn fold_one(write: WriteRecord) -> Option<NetChange> {
+pub(super) fn fold_one(write: &WriteRecord) -> Option<NetChange> {
     let mut fold = Fold::new(&write.intent);
     fold.add(write);
     fold.finish()
@@ -59,15 +59,15 @@ fn thing(intent: &Intent) -> Thing {
 }
 
 /// The writes of one thing so far.
-struct Fold {
+struct Fold<'w> {
     net: NetChange,
     /// Whether one of them took effect.
     is_changed: bool,
     /// The last one, if its result is unknown.
-    open: Option<Box<WriteRecord>>,
+    open: Option<&'w WriteRecord>,
 }
 
-impl Fold {
+impl<'w> Fold<'w> {
     fn new(intent: &Intent) -> Self {
         let value = match &intent.write {
             Write::Account { .. } => NetValue::Account {
@@ -92,27 +92,27 @@ impl Fold {
         }
     }
 
-    fn add(&mut self, write: WriteRecord) {
+    fn add(&mut self, write: &'w WriteRecord) {
         if let Some(open) = self.open.take()
-            && took_effect(&open, &write)
+            && took_effect(open, write)
         {
-            self.apply(*open);
+            self.apply(open);
         }
         match write.verdict {
             Some(Verdict::Applied) => self.apply(write),
             Some(Verdict::NotApplied) => {}
-            None | Some(Verdict::Unknown) => self.open = Some(Box::new(write)),
+            None | Some(Verdict::Unknown) => self.open = Some(write),
         }
     }
 
-    fn apply(&mut self, record: WriteRecord) {
+    fn apply(&mut self, record: &WriteRecord) {
         let line = record.intent.line;
         self.net.line = if self.is_changed {
             self.net.line.min(line)
         } else {
             line
         };
-        match (&mut self.net.value, record.into_stored()) {
+        match (&mut self.net.value, record.stored()) {
             (
                 NetValue::Account { change, temporary },
                 Write::Account {
@@ -144,7 +144,7 @@ impl Fold {
     /// `None`: none of the writes took effect or may have.
     fn finish(mut self) -> Option<NetChange> {
         if let Some(open) = self.open.take() {
-            self.apply(*open);
+            self.apply(open);
         }
         self.is_changed.then_some(self.net)
     }
