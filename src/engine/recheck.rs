@@ -3,7 +3,7 @@
 //! A wave of a run, the end of a run on a system with answers that may mislead, and `verify` use the same loop, so that
 //! they find the same differences.
 
-use super::compare::{Difference, differences};
+use super::compare::{Difference, FinalValues, differences};
 use super::concurrency::Concurrency;
 use super::token_check;
 use crate::domain::{Failed, Line, Outcome, Reseller};
@@ -31,6 +31,8 @@ pub struct Recheck {
     system: Arc<System>,
     /// How many customers are read at the same time if each needs its own call.
     concurrency: Concurrency,
+    /// What the run left where a line's own outcome does not say it.
+    values: FinalValues,
     /// Whether many customers can be read with one call.
     together: bool,
     /// Whether any call had a good answer.
@@ -44,10 +46,11 @@ impl Recheck {
     pub const BATCH: usize = 100;
 
     /// Makes a recheck that reads many customers with one call, if the system allows it.
-    pub fn in_batches(system: &Arc<System>, concurrency: Concurrency) -> Self {
+    pub fn in_batches(system: &Arc<System>, concurrency: Concurrency, values: FinalValues) -> Self {
         Self {
             system: Arc::clone(system),
             concurrency,
+            values,
             together: true,
             is_answered: false,
             token_is_good: false,
@@ -55,10 +58,10 @@ impl Recheck {
     }
 
     /// Makes a recheck that reads each customer with its own call: for a few customers, if the system would otherwise list all.
-    pub fn one_by_one(system: &Arc<System>, concurrency: Concurrency) -> Self {
+    pub fn one_by_one(system: &Arc<System>, concurrency: Concurrency, values: FinalValues) -> Self {
         Self {
             together: false,
-            ..Self::in_batches(system, concurrency)
+            ..Self::in_batches(system, concurrency, values)
         }
     }
 
@@ -97,15 +100,15 @@ impl Recheck {
             while reading.len() < most
                 && let Some((at, ((outcome, reseller), found))) = rest.next()
             {
+                let left = self.values.apply_to(outcome.clone(), reseller.as_ref());
                 if found.is_some() {
-                    let read = differences(&self.system, outcome, reseller.as_ref(), found).await;
-                    compared[at] = Some(self.judged(outcome.line, read).await?);
+                    let read = differences(&self.system, &left, reseller.as_ref(), found).await;
+                    compared[at] = Some(self.judged(&batch[at], read).await?);
                     continue;
                 }
-                let (system, outcome) = (Arc::clone(&self.system), outcome.clone());
-                let reseller = reseller.clone();
+                let (system, reseller) = (Arc::clone(&self.system), reseller.clone());
                 reading.spawn(async move {
-                    let read = differences(&system, &outcome, reseller.as_ref(), None).await;
+                    let read = differences(&system, &left, reseller.as_ref(), None).await;
                     (at, read)
                 });
             }
@@ -118,20 +121,25 @@ impl Recheck {
                 },
                 None => return Ok(()),
             };
-            compared[at] = Some(self.judged(batch[at].0.line, read).await?);
+            compared[at] = Some(self.judged(&batch[at], read).await?);
         }
     }
 
-    /// Returns what was read, unless it shows that no further customer can be read.
+    /// Returns the differences without those of values in doubt, or why the customer could not be read, unless that
+    /// shows that no further customer can be read.
     async fn judged(
         &mut self,
-        line: Line,
-        read: Result<Vec<Difference>, SystemError>,
+        (outcome, reseller): &Left,
+        mut read: Result<Vec<Difference>, SystemError>,
     ) -> Result<Result<Vec<Difference>, SystemError>, Unreadable> {
-        match &read {
-            Ok(_) => self.is_answered = true,
+        match &mut read {
+            Ok(differences) => {
+                self.is_answered = true;
+                let reseller = reseller.as_ref();
+                differences.retain(|one| !self.values.is_in_doubt(one.what, outcome, reseller));
+            }
             Err(error) => {
-                refuse_fatal(error, Some(line))?;
+                refuse_fatal(error, Some(outcome.line))?;
                 self.check_token(error).await?;
             }
         }

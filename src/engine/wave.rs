@@ -7,7 +7,7 @@
 use super::UnitTask;
 use super::recheck::Left;
 use crate::domain::one_or_many;
-use crate::ledger::{LedgerError, LineSet};
+use crate::ledger::{LedgerError, LineSet, WriteRecord};
 
 /// Units that are carried out and read back before others are begun.
 #[derive(Debug, Clone)]
@@ -44,9 +44,10 @@ impl Wave {
 pub trait WaveLog {
     /// Records that a wave is begun; returns once the record would survive a power cut.
     fn begin(&self, wave: &Wave) -> Result<(), LedgerError>;
-    /// Returns what is on record for the lines of a wave. `is_over`: `false` while the wave is under way; lines that
-    /// are not settled are then left out.
-    fn left(&self, wave: &Wave, is_over: bool) -> Result<Vec<Left>, LedgerError>;
+    /// Returns what is on record for the lines of a wave.
+    fn left(&self, wave: &Wave) -> Result<Vec<Left>, LedgerError>;
+    /// Returns the writes of lines without a final outcome that took effect or may have, in the order of their recording.
+    fn unresolved_writes(&self) -> Result<Vec<WriteRecord>, LedgerError>;
     /// Records that a wave was found to be right.
     fn verified(&self, wave: &Wave) -> Result<(), LedgerError>;
 }

@@ -1,11 +1,10 @@
 //! Reads a wave back. A line for which the system does not have the confirmed value has failed, also for a later `resume`.
 
-use super::compare::{Aspect, Difference, FinalValues, did_not_last};
+use super::compare::{FinalValues, did_not_last};
 use super::recheck::{Left, Recheck, Unreadable};
 use super::{Context, Halt, Wave, WaveLog, WriteLog};
 use crate::domain::{Line, Status};
-use crate::ledger::LineSet;
-use std::collections::HashSet;
+use crate::ledger::{LineSet, WriteRecord};
 
 /// Lines that failed, or for which the system does not have the value that it confirmed.
 #[derive(Debug, Default)]
@@ -41,7 +40,8 @@ fn waiting(wave: &Wave, left: &[Left]) -> Vec<Line> {
     lines.filter(|line| !ended.contains(*line)).collect()
 }
 
-/// Reads back what a wave wrote. Returns why the run stops, if too many lines are wrong.
+/// Reads back what a wave wrote. Returns why the run stops, if too many lines are wrong. `is_over`: `false` while the
+/// wave is under way; lines without a final outcome are then no failures.
 pub(super) async fn read_back<N: WriteLog>(
     context: &Context<N>,
     record: &impl WaveLog,
@@ -49,14 +49,16 @@ pub(super) async fn read_back<N: WriteLog>(
     is_over: bool,
 ) -> Result<Option<String>, Halt> {
     context.log.flush().await?;
-    let left = record.left(wave, is_over)?;
+    let mut left = record.left(wave)?;
     // Lines that wait for a write in doubt have no outcome. Later they would be written outside of any wave.
     let waiting = if is_over {
         waiting(wave, &left)
     } else {
+        left.retain(|(outcome, _)| is_final(outcome.status));
         Vec::new()
     };
-    let mut wrong = wrong(context, left).await?;
+    let unresolved = record.unresolved_writes()?;
+    let mut wrong = wrong(context, left, &unresolved).await?;
     wrong.add_waiting(&waiting);
     // The failures must be on record before the wave is verified or the run stopped.
     context.log.flush().await?;
@@ -70,19 +72,30 @@ pub(super) async fn read_back<N: WriteLog>(
     Ok(first.map(named))
 }
 
-async fn wrong<N: WriteLog>(context: &Context<N>, lines: Vec<Left>) -> Result<Wrong, Halt> {
+fn is_final(status: Status) -> bool {
+    match status {
+        Status::Changed | Status::Unchanged(_) | Status::Failed(_) => true,
+        Status::WouldChange | Status::Skipped(_) | Status::InDoubt => false,
+    }
+}
+
+async fn wrong<N: WriteLog>(
+    context: &Context<N>,
+    lines: Vec<Left>,
+    unresolved: &[WriteRecord],
+) -> Result<Wrong, Halt> {
     let mut values = FinalValues::default();
     for (outcome, reseller) in &lines {
         values.record(outcome, reseller.as_ref());
     }
+    for write in unresolved {
+        values.record_unresolved(write);
+    }
     let mut wrong = Wrong::default();
     let concurrency = context.settings.concurrency;
-    let mut recheck = Recheck::one_by_one(&context.system, concurrency);
-    let (mut changed, mut in_doubt) = (Vec::new(), HashSet::new());
+    let mut recheck = Recheck::one_by_one(&context.system, concurrency, values);
+    let mut changed: Vec<Left> = Vec::new();
     for (outcome, reseller) in lines {
-        if outcome.status == Status::InDoubt {
-            in_doubt.extend(outcome.customer.clone());
-        }
         match outcome.status {
             Status::Changed => changed.push((outcome, reseller)),
             Status::Unchanged(_) | Status::WouldChange => {}
@@ -95,23 +108,13 @@ async fn wrong<N: WriteLog>(context: &Context<N>, lines: Vec<Left>) -> Result<Wr
         }
     }
     for batch in changed.chunks(Recheck::BATCH) {
-        let left = batch.iter().map(|(outcome, reseller)| {
-            let left = values.apply_to(outcome.clone(), reseller.as_ref());
-            (left, reseller.clone())
-        });
-        let left: Vec<Left> = left.collect();
         let mut found = Vec::new();
-        let reading = recheck.read(&left, |_, read| found.push(read));
+        let reading = recheck.read(batch, |_, read| found.push(read));
         reading.await.map_err(halt)?;
         for ((outcome, _), read) in batch.iter().zip(found) {
             match read {
                 Ok(differences) => {
-                    let customer = outcome.customer.as_ref();
-                    // A write of another line is in doubt, so either account ID may be right.
-                    let is_open = customer.is_some_and(|customer| in_doubt.contains(customer))
-                        && outcome.account.before == outcome.account.after;
-                    let is_known = |one: &&Difference| !(is_open && one.what == Aspect::Account);
-                    if let Some(first) = differences.iter().find(is_known) {
+                    if let Some(first) = differences.first() {
                         wrong.add(outcome.line, first.to_string());
                         let lost = did_not_last(outcome.clone(), first);
                         context.log.outcome(lost).await?;

@@ -1,7 +1,7 @@
 //! After a run on a system that may answer with values that do not persist: reads each changed customer again, in bulk.
 
 use super::error::CommandError;
-use crate::engine::{Concurrency, Left, Recheck, did_not_last};
+use crate::engine::{Concurrency, FinalValues, Left, Recheck, did_not_last};
 use crate::ledger::{Journal, Ledger};
 use crate::system::System;
 use crate::ui;
@@ -32,7 +32,7 @@ pub(super) async fn changes(
     journal: &Journal,
 ) -> Result<(), CommandError> {
     system.forget().await;
-    let mut recheck = Recheck::in_batches(system, concurrency);
+    let mut recheck = Recheck::in_batches(system, concurrency, FinalValues::default());
     let mut unread = Unread::default();
     let mut batch: Vec<Left> = Vec::new();
     for outcome in ledger.outcomes_with(&["changed"]) {

@@ -16,7 +16,7 @@ use crate::engine::{
     Aspect, Difference, Event, FinalValues, Left, Recheck, Tally, Unreadable, with_health,
 };
 use crate::http::Client;
-use crate::ledger::{BriefOutcome, Ledger, Write};
+use crate::ledger::{BriefOutcome, Ledger, Write, WriteRecord};
 use crate::system::{System, SystemError};
 use crate::ui;
 use std::collections::{HashMap, HashSet};
@@ -130,7 +130,7 @@ async fn compare(
     let survey = Survey::of(known)?;
     tally.lines.store(survey.settled, Ordering::Relaxed);
     let values = survey.final_values(known, &resellers)?;
-    let mut recheck = Recheck::in_batches(system, known.resolved.concurrency);
+    let mut recheck = Recheck::in_batches(system, known.resolved.concurrency, values);
     let mut differences = Vec::new();
     let mut each = |outcome: &Outcome, read: Result<Vec<Difference>, SystemError>| {
         match read {
@@ -147,7 +147,7 @@ async fn compare(
             continue;
         }
         let reseller = resellers.get(&outcome.line).cloned();
-        batch.push((values.apply_to(outcome, reseller.as_ref()), reseller));
+        batch.push((outcome, reseller));
         if batch.len() >= Recheck::BATCH {
             recheck.read(&batch, &mut each).await.map_err(stopped)?;
             batch.clear();
@@ -250,6 +250,10 @@ fn is_settled(outcome: BriefOutcome<'_>) -> bool {
 struct Survey {
     settled: u64,
     unfinished: Unfinished,
+    /// The writes of lines without a final outcome.
+    unresolved: Vec<WriteRecord>,
+    /// Whether a process was at work on the run before these were read.
+    was_live: bool,
     /// Hashes of these customers: eight bytes each, however long the ID. A collision only means a little more work.
     several: HashSet<u64>,
     hasher: foldhash::fast::RandomState,
@@ -276,11 +280,12 @@ impl Survey {
         // A run that only looks customers up leaves no line undone.
         if !known.ledger.only_looks()? {
             let open = known.draft.counts.lines.saturating_sub(done);
-            // If every line has ended, no write is read.
-            let begun = match open {
-                0 => 0,
-                _ => begun_and_never_ended(&known.ledger)?.min(open),
-            };
+            // If every line has a final outcome, no write is read.
+            if open + survey.unfinished.in_doubt > 0 {
+                survey.was_live = known.ledger.is_live();
+                survey.unresolved = known.ledger.unresolved_writes()?;
+            }
+            let begun = begun_and_never_ended(&known.ledger, &survey.unresolved)?.min(open);
             survey.unfinished.in_doubt += begun;
             survey.unfinished.not_done = open - begun;
         }
@@ -291,13 +296,21 @@ impl Survey {
         self.hasher.hash_one(customer)
     }
 
-    /// Returns what the run has left of customers that several lines name.
+    /// Returns what the run has left of customers that several lines name, or whose lines have no final outcome.
     fn final_values(
         &self,
         known: &OpenRun,
         resellers: &HashMap<u32, Reseller>,
     ) -> Result<FinalValues, CommandError> {
         let mut values = FinalValues::default();
+        let is_in_progress = self.was_live || known.ledger.is_live();
+        for write in &self.unresolved {
+            if is_in_progress {
+                values.record_in_progress(write);
+            } else {
+                values.record_unresolved(write);
+            }
+        }
         if self.several.is_empty() {
             return Ok(values);
         }
@@ -315,9 +328,9 @@ impl Survey {
 }
 
 /// Returns the number of lines that were being written when the run was killed. The reports show these as `in_doubt`, too.
-fn begun_and_never_ended(ledger: &Ledger) -> Result<u64, CommandError> {
+fn begun_and_never_ended(ledger: &Ledger, unresolved: &[WriteRecord]) -> Result<u64, CommandError> {
     let mut lines = HashSet::new();
-    for write in ledger.unresolved_writes()? {
+    for write in unresolved {
         let line = write.intent.line;
         let told = ledger.outcome_of(line)?;
         if told.is_none_or(|told| told.status == Status::WouldChange) {

@@ -5,11 +5,11 @@ use super::feeder::PassInput;
 use super::in_order::InOrder;
 use super::input_plan::InputPlan;
 use super::prepared_run::PreparedRun;
-use crate::domain::{Change, CustomerId, Line, Reseller};
+use crate::domain::{Change, Line, Reseller};
 use crate::engine::{Left, Mode, Wave, WaveLog};
-use crate::ledger::{Ledger, LedgerError, LineSet};
+use crate::ledger::{Ledger, LedgerError, LineSet, WriteRecord};
 use crate::plan::Unit;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// The waves of a pass.
@@ -158,23 +158,12 @@ pub(super) struct WaveRecord<'a> {
     pub(super) waves: &'a Waves,
 }
 
-impl WaveRecord<'_> {
-    /// Returns the lines that are done, and the customers with a write of unknown effect: the outcomes of their earlier
-    /// lines hold the values from before that write.
-    fn done_and_unresolved(&self) -> Result<(LineSet, HashSet<CustomerId>), LedgerError> {
-        let customers = self.ledger.unresolved_writes()?.into_iter();
-        let customers = customers.map(|write| write.intent.customer).collect();
-        Ok((self.ledger.done()?, customers))
-    }
-}
-
 impl WaveLog for WaveRecord<'_> {
     fn begin(&self, wave: &Wave) -> Result<(), LedgerError> {
         self.ledger.begin_wave(wave.number, &wave.lines)
     }
 
-    fn left(&self, wave: &Wave, is_over: bool) -> Result<Vec<Left>, LedgerError> {
-        let unsettled = (!is_over).then(|| self.done_and_unresolved()).transpose()?;
+    fn left(&self, wave: &Wave) -> Result<Vec<Left>, LedgerError> {
         let (Some(first), Some(last)) = (wave.lines.iter().next(), wave.lines.last()) else {
             return Ok(Vec::new());
         };
@@ -184,16 +173,16 @@ impl WaveLog for WaveRecord<'_> {
             if outcome.line > last {
                 break;
             }
-            let is_settled = unsettled.as_ref().is_none_or(|(done, unresolved)| {
-                let customer = outcome.customer.as_ref();
-                done.contains(outcome.line) && !customer.is_some_and(|id| unresolved.contains(id))
-            });
-            if wave.lines.contains(outcome.line) && is_settled {
+            if wave.lines.contains(outcome.line) {
                 let reseller = self.waves.resellers.get(&outcome.line).cloned();
                 left.push((outcome, reseller));
             }
         }
         Ok(left)
+    }
+
+    fn unresolved_writes(&self) -> Result<Vec<WriteRecord>, LedgerError> {
+        self.ledger.unresolved_writes()
     }
 
     fn verified(&self, wave: &Wave) -> Result<(), LedgerError> {

@@ -717,7 +717,11 @@ fn a_wave_does_not_fail_a_location_whose_customer_has_a_write_in_doubt() {
         "{verdicts:?} {}",
         undo.out
     );
+    // `verify` cannot know either which account ID the run has left.
     let back = place.newest_id();
+    let verified = run(&place, &front, &[], &["verify", &back]).expect(4);
+    let words = "is in doubt";
+    assert!(verified.out.contains(words), "{}", verified.out);
     run(&place, &front, &[], &["resume", &back]).expect(0);
     (0..3).for_each(|n| assert_eq!(place.account_of(&format!("C-{n}")), format!("A-{n:06}")));
 }

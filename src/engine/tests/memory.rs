@@ -5,7 +5,7 @@ use crate::domain::{Line, Outcome, Status};
 use crate::ledger::{
     Chunk, Intent, Lease, LedgerError, LineSet, Noted, Verdict, WriteId, WriteRecord, WriteVerdict,
 };
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -212,9 +212,16 @@ impl WaveLog for Waves {
         Ok(())
     }
 
-    fn left(&self, wave: &Wave, is_over: bool) -> Result<Vec<Left>, LedgerError> {
+    fn left(&self, wave: &Wave) -> Result<Vec<Left>, LedgerError> {
         let mut kept = self.notes.lock();
         kept.unread = false;
+        let of_wave = kept.outcomes.values();
+        let of_wave = of_wave.filter(|one| wave.lines.contains(one.line));
+        Ok(of_wave.map(|one| (one.clone(), None)).collect())
+    }
+
+    fn unresolved_writes(&self) -> Result<Vec<WriteRecord>, LedgerError> {
+        let kept = self.notes.lock();
         let is_done = |line: &Line| {
             let status = kept.outcomes.get(line).map(|outcome| outcome.status);
             matches!(
@@ -225,19 +232,7 @@ impl WaveLog for Waves {
         let open = kept.writes.iter().filter(|write| {
             write.verdict != Some(Verdict::NotApplied) && !is_done(&write.intent.line)
         });
-        let unresolved: HashSet<_> = open.map(|write| &write.intent.customer).collect();
-        let is_settled = |outcome: &&Outcome| {
-            let customer = outcome.customer.as_ref();
-            is_over || is_done(&outcome.line) && !customer.is_some_and(|id| unresolved.contains(id))
-        };
-        let of_wave = kept
-            .outcomes
-            .values()
-            .filter(|one| wave.lines.contains(one.line));
-        Ok(of_wave
-            .filter(is_settled)
-            .map(|one| (one.clone(), None))
-            .collect())
+        Ok(open.cloned().collect())
     }
 
     fn verified(&self, _wave: &Wave) -> Result<(), LedgerError> {
