@@ -3,10 +3,12 @@
 use crate::ledger::checksum;
 use crate::ledger::columns::{Fault, Row, Value};
 use crate::ledger::{LedgerError, is_of_disk};
+use rusqlite::ffi::SQLITE_IOERR_SHMSIZE;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Error, ErrorCode, Statement, ToSql, params_from_iter};
-use std::iter;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::{fs, io, iter};
 
 impl ToSql for Value<'_> {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
@@ -60,22 +62,15 @@ pub(super) fn insert_summed(
 pub(super) fn failed(path: &Path, source: Error) -> LedgerError {
     let path = path.to_owned();
     let what = source.to_string();
+    if let Some(why) = disk_error(&path, &source) {
+        return LedgerError::io(&path, "written", why);
+    }
     match source.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => LedgerError::Full { path },
-        // The shared memory beside the log could not grow: that is a full disk, too.
-        Some(ErrorCode::SystemIoFailure)
-            if source.sqlite_error().is_some_and(|error| {
-                error.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE
-            }) =>
-        {
-            LedgerError::Full { path }
-        }
         Some(ErrorCode::SystemIoFailure) => LedgerError::Disk {
             path,
             source: source.into(),
         },
-        // SQLite cannot create a file beside the ledger, and this process cannot create one there either.
-        Some(ErrorCode::CannotOpen) if has_no_room(&path) => LedgerError::Full { path },
         Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => LedgerError::ReadOnly { path },
         Some(ErrorCode::DatabaseCorrupt) => LedgerError::Damaged { path, what },
         Some(ErrorCode::NotADatabase) => LedgerError::NotALedger { path, what },
@@ -95,8 +90,44 @@ pub(super) fn failed(path: &Path, source: Error) -> LedgerError {
     }
 }
 
-/// Whether no other file can be created in the folder of this file, because the disk is full or has failed.
-fn has_no_room(path: &Path) -> bool {
+/// The size by which SQLite's shared memory grows.
+const SHARED_MEMORY_BYTES: usize = 32 << 10;
+
+/// SQLite returns the same error for a full disk and for a failed one if it could not create a file beside the ledger, or
+/// could not extend its shared memory. Returns which of them it is, if this process cannot write such a file there either.
+fn disk_error(path: &Path, source: &Error) -> Option<io::Error> {
+    let code = source.sqlite_error()?;
+    let is_unclear =
+        code.code == ErrorCode::CannotOpen || code.extended_code == SQLITE_IOERR_SHMSIZE;
     let folder = path.parent().unwrap_or(path);
-    tempfile::tempfile_in(folder).is_err_and(|why| is_of_disk(&why))
+    let memory = path.with_file_name(format!("{}-shm", path.file_name()?.display()));
+    let write = || {
+        let length = fs::metadata(memory).map_or(0, |meta| meta.len());
+        tempfile::tempfile_in(folder)?.write_all_at(&vec![0; SHARED_MEMORY_BYTES], length)
+    };
+    let why = is_unclear.then(write)?.err()?;
+    is_of_disk(&why).then_some(why)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rusqlite::ffi;
+
+    fn explained(code: i32) -> LedgerError {
+        let folder = tempfile::tempdir().unwrap();
+        let error = Error::SqliteFailure(ffi::Error::new(code), None);
+        failed(&folder.path().join("ledger.db"), error)
+    }
+
+    /// The other cases need a disk without room: `disk::a_disk_that_fills_up_*`.
+    #[test]
+    fn shared_memory_that_fails_on_a_disk_with_room_is_no_full_disk() {
+        let error = explained(SQLITE_IOERR_SHMSIZE);
+        assert!(matches!(error, LedgerError::Disk { .. }), "{error}");
+        let error = explained(ffi::SQLITE_CANTOPEN);
+        assert!(matches!(error, LedgerError::Database { .. }), "{error}");
+        let error = explained(ffi::SQLITE_FULL);
+        assert!(matches!(error, LedgerError::Full { .. }), "{error}");
+    }
 }
