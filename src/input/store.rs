@@ -8,6 +8,7 @@ use super::block::breaks;
 use super::source::Source;
 use super::{FileAction, InputError};
 use crate::domain::{Line, hex};
+use crate::regular_file;
 use sha2::{Digest, Sha256};
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -109,7 +110,7 @@ fn copy(
 
 /// SHA-256 of a file's bytes, in hexadecimal digits.
 pub fn digest(path: &Path) -> io::Result<String> {
-    let mut file = File::open(path)?;
+    let mut file = regular_file::open(path)?;
     let (mut chunk, mut digest) = (vec![0; CHUNK_BYTES], Sha256::new());
     loop {
         match file.read(&mut chunk)? {

@@ -3,6 +3,7 @@
 use super::private::{check_folder, create_folder, sync_folder};
 use super::sqlite::seal::Seal;
 use super::{LedgerError, RunId, mounts};
+use crate::regular_file;
 use std::path::{Path, PathBuf};
 
 /// The default folder for runs.
@@ -99,6 +100,15 @@ impl RunDir {
     /// Where this machine's copy of the run's input is; [`Runs::input`](super::Runs::input) makes sure that it is there.
     pub fn local_input(&self) -> PathBuf {
         self.path.join("input.csv")
+    }
+
+    /// Returns the same path, if there is a file.
+    pub(super) fn checked_input(&self) -> Result<PathBuf, LedgerError> {
+        let path = self.local_input();
+        match regular_file::check(&path) {
+            Ok(()) => Ok(path),
+            Err(source) => Err(LedgerError::io(&path, "read", source)),
+        }
     }
 
     /// The ledger of a run that was moved to a database.

@@ -7,6 +7,7 @@ use super::tally::{Reason, Tally, ValuesChanged};
 use super::{CannotUndo, NearMisses, file, run_status};
 use crate::domain::Drift;
 use crate::ledger::{Ledger, LedgerError, Progress, RunDir, RunKind, State, StopReason};
+use crate::regular_file;
 use serde::{Deserialize, Serialize, Serializer};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -221,7 +222,7 @@ struct Drawn {
 /// Returns how many lines the reports of a run count as half done; `None`: there are no reports. Only the reports know
 /// what the file requests.
 pub fn half_done(dir: &RunDir) -> Option<u64> {
-    let text = std::fs::read(dir.path().join("summary.json")).ok()?;
+    let text = regular_file::read(&dir.path().join("summary.json")).ok()?;
     let drawn: Drawn = serde_json::from_slice(&text).ok()?;
     drawn.counts.get("half_done").copied()
 }
@@ -229,7 +230,10 @@ pub fn half_done(dir: &RunDir) -> Option<u64> {
 /// Returns whether the reports of a run match its ledger. They do not after a kill, or if some are missing.
 pub fn is_current(dir: &RunDir, ledger: &Ledger) -> Result<bool, LedgerError> {
     let others = ["results.csv", "failures.csv", "report.html"];
-    if !others.iter().all(|name| dir.path().join(name).exists()) {
+    if !others
+        .iter()
+        .all(|name| regular_file::check(&dir.path().join(name)).is_ok())
+    {
         return Ok(false);
     }
     let Some(drawn) = age(dir.path()) else {
@@ -245,7 +249,7 @@ pub fn tells_the_end(folder: &Path, ledger: &Ledger) -> Result<bool, LedgerError
 }
 
 fn age(folder: &Path) -> Option<Age> {
-    let text = std::fs::read(folder.join("summary.json")).ok()?;
+    let text = regular_file::read(&folder.join("summary.json")).ok()?;
     serde_json::from_slice(&text).ok()
 }
 

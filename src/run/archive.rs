@@ -7,6 +7,7 @@
 
 use super::hashing::Hashing;
 use crate::domain::hex;
+use crate::regular_file;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::fs::File;
@@ -131,11 +132,11 @@ impl<W: Write> Archive<W> {
         })
     }
 
-    /// Adds a file.
-    pub(super) fn file(&mut self, name: &str, path: &Path) -> io::Result<()> {
-        let file = File::open(path)?;
+    /// Adds a file; returns its size.
+    pub(super) fn file(&mut self, name: &str, file: File) -> io::Result<u64> {
         let bytes = file.metadata()?.len();
-        self.entry(name, bytes, file)
+        self.entry(name, bytes, file)?;
+        Ok(bytes)
     }
 
     /// Adds a text.
@@ -185,7 +186,7 @@ impl<W: Write> Archive<W> {
 
 /// Verifies an archive; returns its manifest.
 pub(super) fn check(path: &Path) -> Result<Manifest, Flaw> {
-    let mut file = File::open(path).map_err(Flaw::Unreadable)?;
+    let mut file = regular_file::open(path).map_err(Flaw::Unreadable)?;
     let packed = check_bytes(&mut file)?;
     file.rewind().map_err(Flaw::Unreadable)?;
     let decoder = zstd::Decoder::new(file.take(packed)).map_err(Flaw::Unpack)?;

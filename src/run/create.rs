@@ -30,7 +30,7 @@ use super::target::Target;
 use super::values::{resolve, values};
 use crate::config::Resolved;
 use crate::engine::History;
-use crate::input::{self, Stored};
+use crate::input::{self, Stored, Table};
 use crate::ledger::{Header, Ledger, NewLedger, RunDir, RunId, RunKind, Runs};
 use crate::ui;
 use std::collections::BTreeMap;
@@ -141,7 +141,8 @@ pub(super) fn new_run(spec: &Specification<'_>) -> Result<NewRun, CommandError> 
     })?;
     spec.request.set_run(&dir);
     // From now on, lines are read from the run's own copy of the file.
-    draft.table = kept.table(&dir.input()?, &stored.name, &kept.rules(&resolved)?)?;
+    let rules = kept.rules(&resolved)?;
+    draft.table = Table::open(&dir.input()?, &stored.name, &kept.reading()?, &rules)?;
     shard::restrict(&mut draft.table, shard);
     let run = OpenRun {
         dir,
@@ -177,7 +178,8 @@ fn planned(
     };
     if let Some(plain) = of_night.then(|| file.known(runs)).flatten() {
         kept.plain = Some(plain);
-        return Ok(plain.plan(kept.table(copy, name, &rules)?));
+        let table = Table::open(copy, name, &kept.reading()?, &rules)?;
+        return Ok(plain.plan(table));
     }
     let unique = resolved.system.capabilities().unique_accounts;
     let draft = input_plan::read(copy, name, &kept.reading()?, &rules, unique)?;

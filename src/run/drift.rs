@@ -217,7 +217,7 @@ fn earlier_requests(
 ) -> Result<Vec<(u64, RequestDigest, Was)>, CommandError> {
     let kept = SavedSettings::of(ledger)?;
     let rules = kept.rules(&run.resolved)?;
-    let table = kept.table(&entry.dir.input()?, &ledger.header().input_name, &rules)?;
+    let table = kept.table(&entry.dir, &rules)?;
     let mut requests = Vec::new();
     let mut outcomes = ledger.outcomes().peekable();
     for batch in table.batches()? {

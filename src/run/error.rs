@@ -8,6 +8,7 @@ use crate::ledger::{LedgerError, State, is_of_disk};
 use crate::report::{Commands, ReportError};
 use crate::system::SetupError;
 use std::io;
+use std::path::Path;
 
 /// A command's failure.
 #[derive(Debug)]
@@ -90,6 +91,11 @@ impl CommandError {
         let again = || "then give the same command again".to_owned();
         failure.help.get_or_insert_with(again);
         failure
+    }
+
+    /// Makes the error for a file of a run that cannot be read.
+    pub(super) fn unreadable(path: &Path, why: &io::Error) -> Self {
+        Self::file(format!("{}: cannot be read: {why}", path.display()), why)
     }
 
     /// Adds the command that resumes the run, unless the error has a help text already.

@@ -10,6 +10,7 @@ use super::plan_view;
 use super::redraw::try_refresh;
 use super::saved_settings::SavedSettings;
 use crate::ledger::{Ledger, PrivateFile, host, user};
+use crate::regular_file;
 use crate::report::{FORMAT, run_status, stamp};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -72,17 +73,14 @@ pub(crate) fn collect(run: &KeptRun, out: &Path) -> Result<Evidence, CommandErro
     // This is as long as the run, so it is never held in memory.
     let planned = folder.path().join("plan.json");
     write_plan(&ledger, File::create_new(&planned).map_err(failed)?).map_err(failed)?;
-    for (name, path) in [("plan.json", &planned), ("ledger.db", &snapshot)] {
-        archive.file(name, path).map_err(failed)?;
-        entries.push((name.to_owned(), size(path)));
-    }
-    for name in FILES {
-        let path = run.path().join(name);
-        // A pruned run has only its record left.
-        if path.exists() {
-            archive.file(name, &path).map_err(failed)?;
-            entries.push((name.to_owned(), size(&path)));
-        }
+    let made = [("plan.json", planned), ("ledger.db", snapshot)].into_iter();
+    let of_run = FILES.map(|name| (name, run.path().join(name)));
+    // A pruned run has only its record left.
+    for (name, path) in made.chain(of_run.into_iter().filter(|(_, path)| path.exists())) {
+        let unreadable = |why| CommandError::unreadable(&path, &why);
+        let file = regular_file::open(&path).map_err(unreadable)?;
+        let bytes = archive.file(name, file).map_err(failed)?;
+        entries.push((name.to_owned(), bytes));
     }
     let (file, digest) = archive.finish().map_err(failed)?;
     file.finish().map_err(failed)?;
@@ -91,10 +89,6 @@ pub(crate) fn collect(run: &KeptRun, out: &Path) -> Result<Evidence, CommandErro
         entries,
         digest,
     })
-}
-
-fn size(path: &Path) -> u64 {
-    std::fs::metadata(path).map_or(0, |meta| meta.len())
 }
 
 /// Describes the run (who began it, where, and with which version) and the archive in the same way.

@@ -81,8 +81,8 @@ fn refuse_of_undo(its: &Ledger) -> Result<(), CommandError> {
 /// Refuses if the run's copy of its input does not have the digest that the ledger holds.
 pub(super) fn same_input(run: &KeptRun, ledger: &Ledger) -> Result<(), CommandError> {
     let path = run.input()?;
-    let found = crate::input::digest(&path)
-        .map_err(|why| CommandError::usage(format!("{}: cannot be read: {why}", path.display())))?;
+    let unreadable = |why| CommandError::unreadable(&path, &why);
+    let found = crate::input::digest(&path).map_err(unreadable)?;
     if found == ledger.header().input_sha256 {
         return Ok(());
     }

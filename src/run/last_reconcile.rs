@@ -91,7 +91,7 @@ impl Fulfilled {
         resolved: &Resolved,
     ) -> Result<Self, CommandError> {
         let rules = kept.rules(resolved)?;
-        let table = kept.table(&run.input()?, &ledger.header().input_name, &rules)?;
+        let table = kept.table(run, &rules)?;
         let mut fulfilled = Self::default();
         let mut outcomes = ledger.outcomes().peekable();
         let mut failed: Option<LedgerError> = None;

@@ -13,6 +13,7 @@ use super::signals::{Listening, survive_state_signal};
 use super::values::{catalog, values};
 use crate::config::AfterRun;
 use crate::http::Notice;
+use crate::regular_file;
 use crate::report::{FORMAT, Measured, run_status, write_metrics};
 use crate::ui;
 use rustix::process::{Pid, Signal, kill_process_group};
@@ -180,7 +181,7 @@ impl End {
         let failure = result.as_ref().err();
         // After a failure, an existing summary is that of another process.
         let summary = dir.filter(|_| failure.is_none()).and_then(|dir| {
-            let text = std::fs::read(dir.path().join("summary.json")).ok()?;
+            let text = regular_file::read(&dir.path().join("summary.json")).ok()?;
             serde_json::from_slice::<Value>(&text).ok()
         });
         let mut document = summary.unwrap_or_else(|| {

@@ -310,8 +310,7 @@ fn found(
         return Ok(found);
     }
     let kept = SavedSettings::of(ledger)?;
-    let (name, rules) = (&ledger.header().input_name, kept.rules(resolved)?);
-    let table = kept.table(&run.input()?, name, &rules)?;
+    let table = kept.table(run, &kept.rules(resolved)?)?;
     for batch in table.batches()? {
         for change in batch?.into_iter().filter_map(|row| row.change) {
             let digest = request_digest(&change);

@@ -90,9 +90,8 @@ fn remains(run: &KeptRun, ledger: &Ledger, now_ms: i64) -> Result<Remains, Comma
     for name in FILES {
         let path = run.path().join(name);
         if let Ok(meta) = std::fs::metadata(&path) {
-            let sha256 = crate::input::digest(&path).map_err(|why| {
-                CommandError::usage(format!("{}: cannot be read: {why}", path.display()))
-            })?;
+            let unreadable = |why| CommandError::unreadable(&path, &why);
+            let sha256 = crate::input::digest(&path).map_err(unreadable)?;
             removed.push(RemovedFile {
                 name: name.to_owned(),
                 sha256,
@@ -131,8 +130,9 @@ fn wishes(
     }
     let rules = kept.rules_as_begun(system)?;
     let unique = system.capabilities().unique_accounts;
-    let name = &header.input_name;
-    let draft = input_plan::read(&run.input()?, name, &kept.reading()?, &rules, unique)?;
+    let input = run.input()?;
+    let name = input.display().to_string();
+    let draft = input_plan::read(&input, &name, &kept.reading()?, &rules, unique)?;
     let mut linked = HashSet::new();
     for unit in draft.units.values() {
         if unit.shape != Shape::Single || !unique {

@@ -35,7 +35,7 @@ pub(super) fn table(
     same_input(run, ledger)?;
     let system = SystemKind::parse(&ledger.header().system)
         .ok_or_else(|| CommandError::usage(format!("run {} is of an unknown system", run.run())))?;
-    let mut table = kept.shown_table(&run.input()?, ledger.header(), system)?;
+    let mut table = kept.shown_table(run, system)?;
     shard::restrict(&mut table, ledger.shard()?);
     Ok((table, system))
 }

@@ -63,8 +63,7 @@ pub(super) fn compare(
 
 fn of_run(run: &str, file: &Path, runs: &Arc<dyn Runs>) -> Option<KeptRun> {
     // A pruned run has no input to compare with.
-    let is_it =
-        |one: &KeptRun| one.run().as_str() == run && one.input().is_ok_and(|input| input.is_file());
+    let is_it = |one: &KeptRun| one.run().as_str() == run && one.input().is_ok();
     // Test: `recognition::a_report_in_another_runs_folder_*`.
     let beside = KeptRun::of_file(runs, file).filter(is_it);
     let kept = || {
@@ -108,7 +107,7 @@ fn differences(run: &KeptRun, lines: &Lines, hasher: &RandomState) -> Result<Bef
     let ledger = run.ledger()?;
     let kept = SavedSettings::of(&ledger)?;
     let system = SystemKind::parse(&ledger.header().system).unwrap_or(SystemKind::Plume);
-    let input = kept.shown_table(&run.input()?, ledger.header(), system)?;
+    let input = kept.shown_table(run, system)?;
     let mut before = Before::new();
     for record in input.records()? {
         let record = record?;

@@ -145,21 +145,18 @@ impl SavedSettings {
         typed.map_or_else(Vec::new, |(setting, value)| words(setting, value))
     }
 
-    /// Opens the run's own copy of its file.
-    pub(super) fn table(
-        &self,
-        input: &Path,
-        name: &str,
-        rules: &Rules,
-    ) -> Result<Table, CommandError> {
-        Ok(Table::open(input, name, &self.reading()?, rules)?)
+    /// Opens the run's own copy of its file. Messages have the path of the copy: the run was begun with a good file, so only
+    /// the copy can be wrong.
+    pub(super) fn table(&self, run: &KeptRun, rules: &Rules) -> Result<Table, CommandError> {
+        let input = run.input()?;
+        let name = input.display().to_string();
+        Ok(Table::open(&input, &name, &self.reading()?, rules)?)
     }
 
     /// Opens the copy only to show its lines: the reseller of each line was determined when the run began.
     pub(super) fn shown_table(
         &self,
-        input: &Path,
-        header: &Header,
+        run: &KeptRun,
         system: SystemKind,
     ) -> Result<Table, CommandError> {
         let rules = Rules {
@@ -167,7 +164,7 @@ impl SavedSettings {
             verbatim: self.verbatim,
             ..input_plan::rules(system.capabilities())
         };
-        self.table(input, &header.input_name, &rules)
+        self.table(run, &rules)
     }
 
     /// Returns how the run's file is read.

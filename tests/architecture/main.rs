@@ -16,15 +16,16 @@ use std::path::{Path, PathBuf};
 /// impossible.
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("domain", &[]),
-    ("input", &["domain"]),
+    ("regular_file", &[]),
+    ("input", &["domain", "regular_file"]),
     ("plan", &["domain"]),
     ("limits", &[]),
     ("http", &["limits"]),
     ("call_log", &[]),
     ("system", &["domain", "http"]),
-    ("ledger", &["domain", "limits"]),
+    ("ledger", &["domain", "regular_file", "limits"]),
     ("engine", &["domain", "plan", "system", "ledger"]),
-    ("report", &["domain", "input", "ledger"]),
+    ("report", &["domain", "regular_file", "input", "ledger"]),
     // The targets of fuzzing, which are not part of the program.
     ("fuzzing", &["domain", "input", "plan", "http", "system"]),
     ("ui", &["domain", "engine"]),
@@ -33,8 +34,20 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "run",
         &[
-            "domain", "input", "plan", "limits", "http", "call_log", "system", "ledger", "engine",
-            "report", "ui", "sandbox", "config",
+            "domain",
+            "regular_file",
+            "input",
+            "plan",
+            "limits",
+            "http",
+            "call_log",
+            "system",
+            "ledger",
+            "engine",
+            "report",
+            "ui",
+            "sandbox",
+            "config",
         ],
     ),
     (

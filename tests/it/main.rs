@@ -130,6 +130,8 @@ mod reports;
 mod resume;
 /// What remains of old runs.
 mod retention;
+/// Files of a run that were lost, or in place of which something else stands.
+mod run_folder;
 /// The units and the `CronJob` in `samples/`.
 mod samples;
 /// The text output of each command.

@@ -6,8 +6,8 @@ use super::statement::Statement;
 use crate::domain::hex;
 use crate::ledger::columns::Fault;
 use crate::ledger::{LedgerError, PrivateFile};
+use crate::regular_file;
 use sha2::{Digest, Sha256};
-use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::Path;
 
@@ -19,7 +19,7 @@ const LEVEL: i32 = 3;
 /// Stores the file of a run that is being made. Stores nothing if there is no file.
 pub(super) fn store(process: &Process, run: &str, file: &Path) -> Result<(), LedgerError> {
     let failed = |why| LedgerError::io(file, "read", why);
-    let input = match File::open(file) {
+    let input = match regular_file::open(file) {
         Err(why) if why.kind() == io::ErrorKind::NotFound => return Ok(()),
         opened => opened.map_err(failed)?,
     };

@@ -246,7 +246,7 @@ impl Runs for SharedRuns {
                 input_copy::fetch(&*self.process()?, run.run().as_str(), digest, &copy)?;
             }
         }
-        Ok(copy)
+        run.checked_input()
     }
 
     fn create(&self, run: &RunId) -> Result<(RunDir, NewLedger), LedgerError> {

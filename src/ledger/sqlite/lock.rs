@@ -2,6 +2,7 @@
 
 use super::StateDb;
 use crate::ledger::{Holder, LedgerError, RegisteredRun, is_of_disk, private};
+use crate::regular_file;
 use sha2::{Digest, Sha256};
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Seek, SeekFrom, Write};
@@ -205,7 +206,7 @@ impl RunLock {
 
     /// Whether a living process holds it.
     pub(super) fn is_held(path: &Path) -> bool {
-        File::open(path).is_ok_and(|file| match file.try_lock() {
+        regular_file::open(path).is_ok_and(|file| match file.try_lock() {
             Ok(()) => {
                 drop(Locked(file));
                 false

@@ -90,7 +90,7 @@ impl Runs for LocalRuns {
     }
 
     fn input(&self, run: &RunDir) -> Result<PathBuf, LedgerError> {
-        Ok(run.local_input())
+        run.checked_input()
     }
 
     fn create(&self, run: &RunId) -> Result<(RunDir, NewLedger), LedgerError> {

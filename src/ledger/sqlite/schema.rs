@@ -6,9 +6,11 @@
 
 use super::rows::failed;
 use crate::ledger::LedgerError;
+use crate::regular_file;
 use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
+use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::Duration;
@@ -158,11 +160,12 @@ pub(super) fn create(path: &Path) -> Result<Connection, LedgerError> {
 
 /// Opens a ledger after making sure that it is one, and that this program knows its format.
 pub(super) fn open(path: &Path) -> Result<Connection, LedgerError> {
-    if !path.exists() {
-        return Err(LedgerError::Missing {
+    regular_file::check(path).map_err(|source| match source.kind() {
+        io::ErrorKind::NotFound => LedgerError::Missing {
             path: path.to_owned(),
-        });
-    }
+        },
+        _ => LedgerError::io(path, "opened", source),
+    })?;
     let connection = connect(path)?;
     recognise(&connection, path)?;
     Ok(connection)

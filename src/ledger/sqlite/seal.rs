@@ -6,7 +6,8 @@
 //! proves nothing, but it is never ahead of what is on the disk.
 
 use crate::ledger::{LedgerError, private};
-use std::fs::{self, File};
+use crate::regular_file;
+use std::fs::File;
 use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
@@ -35,10 +36,7 @@ impl Seal {
 
     /// Returns the number that was noted last; `None`: there is no seal, or it was not written completely.
     pub(in crate::ledger) fn read(ledger: &Path) -> Option<i64> {
-        fs::read_to_string(Self::path(ledger))
-            .ok()?
-            .trim_ascii()
-            .parse()
-            .ok()
+        let text = String::from_utf8(regular_file::read(&Self::path(ledger)).ok()?).ok()?;
+        text.trim_ascii().parse().ok()
     }
 }
