@@ -59,8 +59,19 @@ const WITHOUT_IDS: [&str; 16] = [
 pub(crate) enum CommandKind {
     /// It may write: its beginning and end are reported everywhere.
     Writes,
+    /// It may write, and continues a run that may have written.
+    Resumes,
     /// It only looks customers up: only metrics are written.
     Looks,
+}
+
+impl CommandKind {
+    fn may_write(self) -> bool {
+        match self {
+            Self::Writes | Self::Resumes => true,
+            Self::Looks => false,
+        }
+    }
 }
 
 /// Carries out a command, and reports its beginning and its end.
@@ -77,14 +88,15 @@ pub(crate) fn with_notifications(
     }
     if let Some(url) = &asked.healthcheck_url {
         let check = notice("healthcheck_url", url, &asked)?;
-        if kind == CommandKind::Writes {
+        if kind.may_write() {
             warn_of("healthcheck_url", wait(check.get(Some("start"))));
         }
     }
     let began_ms = clock::now_ms();
     let result = work();
     let run = request.run.get();
-    let result = result.map_err(|failure| failure.on_disk_of(run, command == "resume"));
+    let resumes = kind == CommandKind::Resumes;
+    let result = result.map_err(|failure| failure.on_disk_of(run, resumes));
     let asked = match run {
         // A run that is continued has its profile on record.
         Some(dir) => notifications(request, Some(dir)).unwrap_or(asked),
@@ -94,7 +106,9 @@ pub(crate) fn with_notifications(
     let cut = CancellationToken::new();
     // If the thread for signals cannot be started, the result of the run stands.
     let _listening = Listening::after_run(cut.clone(), end.exit as u8).ok();
-    if let (Some(older_than), Some(dir), CommandKind::Writes) = (asked.keep, run, kind) {
+    if let (Some(older_than), Some(dir)) = (asked.keep, run)
+        && kind.may_write()
+    {
         let pruned = catalog(&request.typed)
             .and_then(|(catalog, _)| prune::keep(dir, &catalog, older_than))
             .map_err(|failure| failure.message);
@@ -219,13 +233,13 @@ impl End {
                 exit_code: self.exit as u8,
                 duration_ms: ended_at_ms - self.began_ms,
                 ended_at_ms,
-                may_succeed: self.kind == CommandKind::Writes,
+                may_succeed: self.kind.may_write(),
             };
             let written = write_metrics(path, &measured);
             let what = format!("metrics_file {}", path.display());
             warn_of(&what, written.map_err(|why| why.to_string()));
         }
-        if self.kind == CommandKind::Looks {
+        if !self.kind.may_write() {
             return;
         }
         if let Some(words) = &asked.on_finish {
