@@ -258,6 +258,11 @@ impl Outcome {
             duration_ms: 0,
         }
     }
+
+    /// Whether the location of the line was changed.
+    pub fn has_moved_location(&self) -> bool {
+        self.service.differs() || self.profile.differs()
+    }
 }
 
 #[cfg(test)]

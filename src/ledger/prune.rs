@@ -1,5 +1,6 @@
 //! Reduces a run to what must stay when its input and its reports are removed: the header, every write, and the data of
-//! the lines that later runs need. Messages, service IDs, profiles and the numbers of the answers are removed.
+//! the lines that later runs need. Messages, service IDs, profiles and the numbers of the answers are removed; service ID and
+//! profile of a failed line that has changed something stay.
 //!
 //! A run that is marked as pruned stays marked. If the process is killed after that, the next prune completes the work.
 
@@ -71,10 +72,10 @@ impl Ledger {
 
 /// Returns the part of an outcome that later runs need; `None`: they need nothing of it.
 fn stripped(outcome: &Outcome, keeps_found: &impl Fn(&Outcome) -> bool) -> Option<Outcome> {
-    let wrote_account = outcome.account.before != outcome.account.after;
+    let has_failed = matches!(outcome.status, Status::Failed(_));
     let with_ids = match outcome.status {
         Status::Changed | Status::InDoubt => true,
-        Status::Failed(_) => wrote_account,
+        Status::Failed(_) => outcome.account.differs() || outcome.has_moved_location(),
         Status::Unchanged(Unchanged::Already) if keeps_found(outcome) => true,
         Status::Unchanged(_) | Status::Skipped(_) | Status::WouldChange => return None,
     };
@@ -84,6 +85,11 @@ fn stripped(outcome: &Outcome, keeps_found: &impl Fn(&Outcome) -> bool) -> Optio
         left.customer.clone_from(&outcome.customer);
         left.location.clone_from(&outcome.location);
         left.account = outcome.account.clone();
+        if has_failed {
+            // Only these show whether a failed line has changed its location.
+            left.service = outcome.service.clone();
+            left.profile = outcome.profile.clone();
+        }
     }
     Some(left)
 }

@@ -4,7 +4,7 @@
 use super::catalog::{Entry, Lost, RunCatalog};
 use super::claim::TargetClaim;
 use super::error::CommandError;
-use crate::domain::{CustomerId, LocationId, Outcome, Status, Transition, Unchanged};
+use crate::domain::{CustomerId, LocationId, Status, Unchanged};
 use crate::engine::{AddRun, NewerRequests};
 use crate::ledger::{Ledger, RunKind, State, Write};
 
@@ -207,33 +207,24 @@ fn restored(undo: &Ledger, adding: &mut AddRun<'_>) -> Result<(), CommandError> 
     Ok(())
 }
 
-/// Returns whether the run has changed the location of a line.
-fn has_moved(outcome: &Outcome) -> bool {
-    let Outcome {
-        service, profile, ..
-    } = outcome;
-    service.before != service.after || profile.before != profile.after
-}
-
 /// Adds what one run has asked for after this time. Of two runs with the same wish, the newer counts: it comes first.
 ///
 /// A line that failed after it has changed something counts for all that it asked for, because that was requested after
 /// the older run. A line of an undo counts only for what it has restored, so that a further undo of the same run restores
-/// the rest (tests: `undo_again::*`); if the undo is pruned, it is no longer on record what that is.
+/// the rest (tests: `undo_again::*`).
 fn wanted(other: &Ledger, after_ms: i64, adding: &mut AddRun<'_>) -> Result<(), CommandError> {
-    let counts_in_part = other.header().kind == RunKind::Undo && other.pruned()?.is_none();
+    let counts_in_part = other.header().kind == RunKind::Undo;
     for outcome in other.outcomes() {
         let outcome = outcome?;
-        let Transition { before, after } = &outcome.account;
-        let is_renamed = before != after;
+        let (is_renamed, has_moved) = (outcome.account.differs(), outcome.has_moved_location());
         // A line that has changed only a location does not concern the account ID (tests:
         // `overtaken::whoever_was_at_work_*`, `overtaken::an_undo_of_an_older_run_*`).
         let of_account = outcome.location.is_none() || is_renamed;
         let (account, location) = match outcome.status {
             Status::Changed | Status::Unchanged(Unchanged::Already) => (of_account, true),
-            Status::Failed(_) if counts_in_part => (is_renamed, has_moved(&outcome)),
+            Status::Failed(_) if counts_in_part => (is_renamed, has_moved),
             // Tests: `newer_runs::a_rename_of_a_newer_run_*`, `newer_runs::a_service_id_that_a_newer_run_*`.
-            Status::Failed(_) if is_renamed || has_moved(&outcome) => (of_account, true),
+            Status::Failed(_) if is_renamed || has_moved => (of_account, true),
             // Writes in doubt are among the unresolved writes.
             Status::Failed(_)
             | Status::InDoubt

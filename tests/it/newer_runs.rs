@@ -183,6 +183,12 @@ fn an_older_run_that_is_gone_stops_no_resume() {
 /// The rule also holds where the system stored another value than the written one, so that the line of the newer run failed.
 #[test]
 fn a_service_id_that_a_newer_run_wrote_and_the_system_altered_is_not_overwritten() {
+    [false, true]
+        .into_iter()
+        .for_each(leaves_what_the_system_altered);
+}
+
+fn leaves_what_the_system_altered(is_pruned: bool) {
     let place = Place::plume();
     place.moves(3);
     let file = |name: &str, value: &str| {
@@ -197,6 +203,11 @@ fn a_service_id_that_a_newer_run_wrote_and_the_system_altered_is_not_overwritten
     place.run(&["apply", &second, "--yes"]).expect(1);
     assert_eq!(place.verdicts(), ["failed/altered"; 3]);
     place.with_world(|mut world| world.stores = None);
+    if is_pruned {
+        let prune = ["runs", "prune", "--older-than", "0s", "--keep-last", "0"];
+        let pruned = place.run(&[&prune[..], &["--yes"]].concat()).expect(0);
+        assert!(pruned.out.contains("1 run"), "{}", pruned.out);
+    }
     place.run(&["resume", &older]).expect(1);
     let after = days(&place);
     assert!(after.values().all(|day| day == "DAY2"), "{after:?}");

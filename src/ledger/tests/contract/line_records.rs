@@ -1,7 +1,7 @@
 //! What is on record of the lines of a run: their outcomes, their writes, and lines that were not looked at.
 
 use super::*;
-use crate::domain::{CustomerId, Skipped};
+use crate::domain::{CustomerId, Failed, ServiceId, Skipped};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 
@@ -215,6 +215,33 @@ pub(super) fn a_pruned_run_keeps_of_them_what_is_still_needed(kept: &Kept) {
         assert_eq!(kept.count(), usize::from(keeps));
         assert_eq!(left.len(), 857 + usize::from(keeps));
     }
+}
+
+/// What a failed line has changed is needed later; of other failed lines, nothing is.
+pub(super) fn a_pruned_run_keeps_what_a_failed_line_has_changed(kept: &Kept) {
+    let (_dir, mut ledger) = kept.fresh();
+    let failed = |line, service: Option<&str>| {
+        let mut outcome = full_outcome(line);
+        outcome.status = Status::Failed(Failed::Altered);
+        outcome.account.after.clone_from(&outcome.account.before);
+        outcome.profile.after = outcome.profile.before;
+        outcome.service.before = ServiceId::new("old").ok();
+        let after = service.and_then(|text| ServiceId::new(text).ok());
+        outcome.service.after = after.or_else(|| outcome.service.before.clone());
+        outcome
+    };
+    let (altered, unmoved) = (failed(2, Some("NEW")), failed(3, None));
+    ledger.seed([altered.clone(), unmoved]).unwrap();
+    let hold = ledger.hold().unwrap();
+    ledger.strip(&hold, None).unwrap();
+    let left: Vec<Outcome> = ledger.outcomes().map(Result::unwrap).collect();
+    let ids = |one: &Outcome| (one.customer.clone(), one.location.clone());
+    assert_eq!(ids(&left[0]), ids(&altered));
+    assert_eq!(left[0].service, altered.service);
+    assert_eq!(
+        (left[0].message.as_str(), ids(&left[1])),
+        ("", (None, None))
+    );
 }
 
 fn any_text() -> impl Strategy<Value = String> {

@@ -140,6 +140,7 @@ contract! {
     line_records::what_is_told_in_short_is_what_the_outcomes_say,
     line_records::lines_that_were_not_looked_at_are_given_like_all_others,
     line_records::a_pruned_run_keeps_of_them_what_is_still_needed,
+    line_records::a_pruned_run_keeps_what_a_failed_line_has_changed,
     line_records::any_outcome_comes_back_as_it_was,
     line_records::drift_is_kept_in_place_of_what_was_there,
     run_records::the_state_is_read_back_as_it_was_noted,
