@@ -42,15 +42,15 @@ impl NetChange {
         self.customer == other.customer && self.reseller == other.reseller
     }
 
-    /// Whether the customer was left with a temporary ID.
-    pub fn is_temporary(&self) -> bool {
-        matches!(
-            self.value,
+    /// Returns the temporary ID with which the customer was left; `None`: it was left with none.
+    pub fn temporary_id(&self) -> Option<&AccountId> {
+        match &self.value {
             NetValue::Account {
+                change,
                 temporary: true,
-                ..
-            }
-        )
+            } => change.after.as_ref(),
+            NetValue::Account { .. } | NetValue::Location { .. } => None,
+        }
     }
 
     /// Whether the value after differs from the one before.

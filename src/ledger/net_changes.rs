@@ -7,7 +7,7 @@ use super::store::WritesOf;
 use super::write_columns::WriteSketch;
 use super::write_fold::{fold, fold_one};
 use super::{Ledger, LedgerError, LineSet, Verdict, WriteId, WriteRecord};
-use crate::domain::{Line, NetChange, NetValue};
+use crate::domain::{AccountId, Line, NetChange, NetValue};
 use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
 
@@ -112,15 +112,15 @@ impl Ledger {
         self.write_order(|customer| customers.contains(&hasher.hash_one(customer)))
     }
 
-    /// Whether the run left a customer with a temporary ID, or may have.
-    pub fn leaves_temporary_id(&self) -> Result<bool, LedgerError> {
+    /// Returns the temporary IDs with which the run left customers, or may have, as its own record shows.
+    pub fn temporary_ids_left(&self) -> Result<HashSet<AccountId>, LedgerError> {
         let order = self.write_order_with(WritesOf::Temporary)?;
+        let mut left = HashSet::new();
         for changes in self.net_changes_in(&order) {
-            if changes?.iter().any(NetChange::is_temporary) {
-                return Ok(true);
-            }
+            let changes = changes?;
+            left.extend(changes.iter().filter_map(NetChange::temporary_id).cloned());
         }
-        Ok(false)
+        Ok(left)
     }
 
     /// Returns the number of customers that had a temporary ID of the run and now have another account ID than before the run:

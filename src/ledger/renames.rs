@@ -3,7 +3,7 @@
 use super::columns::Fault;
 use super::store::WritesOf;
 use super::write_columns::{WriteSketch, reseller};
-use super::{Ledger, LedgerError, Write, record};
+use super::{Ledger, LedgerError, Verdict, Write, record};
 use crate::domain::{AccountId, CustomerId, Reseller};
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
@@ -91,6 +91,16 @@ impl Ledger {
         mut each: impl FnMut(Option<&str>, Option<&str>, Option<&str>),
     ) -> Result<(), LedgerError> {
         self.store().each_account_moved(&mut each)
+    }
+
+    /// Calls `each` with the account ID before every write of an account ID that is known to have taken effect.
+    pub fn each_account_replaced(&self, mut each: impl FnMut(&str)) -> Result<(), LedgerError> {
+        self.store().each_write(WritesOf::Accounts, &mut |write| {
+            if write.verdict == Some(Verdict::Applied) {
+                write.before.into_iter().for_each(&mut each);
+            }
+            Ok(())
+        })
     }
 
     /// Returns the customer of a write and the account ID that it gave; `None`: it removed the ID, or was about a location.

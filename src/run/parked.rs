@@ -1,12 +1,35 @@
-//! Customers parked by a run that already has a final outcome for all their lines.
+//! Customers that a run has parked under temporary IDs: those that it must still restore, and those that are parked although
+//! their lines have a final outcome.
 //!
 //! A write that parks a customer may take effect after the run read the customer and did not see it. No other run
 //! knows the customer's own account ID, so `resume` restores it, and `verify` reports it.
 
+use super::catalog::RunCatalog;
 use super::error::CommandError;
 use crate::ledger::{Ledger, Write, WriteRecord};
 use crate::system::System;
 use std::collections::HashSet;
+
+/// Returns whether customers still have temporary IDs of the run, which only its resume restores, as far as the records of all
+/// runs show.
+///
+/// A finished run has no more to do: a customer that it could not restore is gone, or was renamed by others. Before the run
+/// is finished, another run may have renamed the customer.
+pub(super) fn are_left(ledger: &Ledger, catalog: &RunCatalog) -> Result<bool, CommandError> {
+    if !ledger.is_unfinished()? {
+        return Ok(false);
+    }
+    let mut left = ledger.temporary_ids_left()?;
+    let targets: Vec<&str> = ledger.targets().collect();
+    for other in catalog.others(&ledger.header().run, &targets) {
+        if left.is_empty() {
+            break;
+        }
+        let ledger = other.ledger()?;
+        ledger.each_account_replaced(|before| left.retain(|id| id.as_str() != before))?;
+    }
+    Ok(!left.is_empty())
+}
 
 /// The writes that parked the customers that are still parked, one for each customer.
 ///

@@ -12,6 +12,7 @@ use super::input_identity::InputIdentity;
 use super::input_plan::InputPlan;
 use super::kept_run::KeptRun;
 use super::line_digest::{RequestDigest, number, request_digest};
+use super::parked;
 use super::prior_renames::LedgerRenames;
 use super::saved_settings::SavedSettings;
 use crate::config::Resolved;
@@ -332,7 +333,8 @@ pub(super) fn leaving_temporary_ids<'a>(
     let given = history.temporary.values().flatten();
     let runs: HashSet<&str> = given.map(|(run, _)| &**run).collect();
     for earlier in catalog.others("", targets) {
-        if runs.contains(&*earlier.header.run) && earlier.ledger()?.leaves_temporary_id()? {
+        let may_leave = runs.contains(&*earlier.header.run);
+        if may_leave && parked::are_left(&earlier.ledger()?, catalog)? {
             return Ok(Some(earlier));
         }
     }

@@ -3,6 +3,7 @@
 use super::catalog::{Entry, RunCatalog};
 use super::error::CommandError;
 use super::input_identity::InputIdentity;
+use super::parked;
 use crate::ledger::{Header, Ledger, RunDir, RunKind, State};
 use crate::report::run_status;
 use std::collections::HashMap;
@@ -120,7 +121,7 @@ impl Rules {
                 return Ok(Some(format!("it is unfinished and has written: {to_do}")));
             }
         }
-        if ledger.leaves_temporary_id()? {
+        if parked::are_left(ledger, catalog)? {
             return Ok(Some("a customer may still have a temporary ID".to_owned()));
         }
         if let Some(by) = self.referred.get(&header.run) {

@@ -21,6 +21,7 @@ use super::left_untouched;
 use super::line_summary::WrittenLines;
 use super::lock_wait;
 use super::open::{self, OpenRun};
+use super::parked;
 use super::prepared_run::{PreparedRun, Task, Work};
 use super::prior_runs;
 use super::prune::refuse_pruned;
@@ -167,8 +168,8 @@ fn print_nothing_to_restore(parent: &str, why: &str, output: Output) {
 /// Refuses if the run, or an earlier undo of it, must be finished first.
 fn refuse_unfinished(known: &OpenRun<()>, catalog: &RunCatalog) -> Result<(), CommandError> {
     let parent = known.dir.run();
-    // A finished run has no more to do: a customer that it could not restore is restored like any other, or is `stale`.
-    if known.ledger.is_unfinished()? && known.ledger.leaves_temporary_id()? {
+    // A customer that needs no resume is restored like any other, or is `stale`.
+    if parked::are_left(&known.ledger, catalog)? {
         return Err(CommandError::usage(format!(
             "run {parent} left a customer under a temporary ID"
         ))

@@ -104,6 +104,8 @@ mod overtaken;
 mod pace;
 /// README and `docs/`: the command of the README, and links.
 mod pages;
+/// Customers that a run has left under a temporary ID, and that others have renamed since.
+mod parked;
 /// What a night reuses from the previous one.
 mod plain_nights;
 /// Plans, order, guards, undo, verify, reconcile.

@@ -208,5 +208,5 @@ fn undo_counts_what_is_in_doubt_and_leaves_out_what_was_rolled_back() {
     let expected = at_location(spot("s0", None), spot("s1", None));
     assert_eq!(changes[1].value, expected);
     assert_eq!(changes[2].value, to("", "x"));
-    assert!(changes[3].is_temporary() && !changes[2].is_temporary());
+    assert!(changes[3].temporary_id().is_some() && changes[2].temporary_id().is_none());
 }
