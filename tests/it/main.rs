@@ -173,4 +173,11 @@ mod uncertain;
 mod undo_again;
 /// `--waves`: growing parts of a run, each read back before the next.
 mod waves;
+/// Several processes on one run in PostgreSQL: who does what, and what each is given.
 mod workers;
+/// Workers that are killed or cut off from their ledger: the others finish the run.
+mod workers_killed;
+/// When a worker does not join a run, or leaves it, and what it says then.
+mod workers_refused;
+/// What stops all processes on a run: guards, failures, signals and orders; and how the run is resumed then.
+mod workers_stopped;
