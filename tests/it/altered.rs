@@ -100,12 +100,11 @@ fn a_service_id_that_is_stored_otherwise_is_altered_and_can_be_undone() {
     );
     place.run(&["apply", &file, "--yes"]).expect(1);
     assert_eq!(place.verdicts(), ["failed/altered"]);
-    let service = || place.with_world(|world| world.plume["C-0"].locations[0].service_id.clone());
-    assert_eq!(service().as_deref(), Some("NEW-SERVICE"));
+    assert_eq!(place.service_of("C-0"), "NEW-SERVICE");
     place.run(&["verify"]).expect(3);
     place.with_world(|mut world| world.stores = None);
     place.run(&["undo", "--yes"]).expect(0);
-    assert_eq!(service().as_deref(), Some("old"));
+    assert_eq!(place.service_of("C-0"), "old");
 }
 
 /// The rule also holds if the process is killed at any step, and with writes in doubt.

@@ -188,9 +188,7 @@ fn a_kill_of_an_undo_is_resumed_until_everything_is_as_it_was() {
                 "{step}"
             );
             let id = format!("C-{n}");
-            let service =
-                place.with_world(|world| world.plume[&*id].locations[0].service_id.clone());
-            assert_eq!(service.as_deref(), Some("old"), "{step}: {id}");
+            assert_eq!(place.service_of(&id), "old", "{step}: {id}");
         }
     });
     assert!(kills > 5, "{kills}");

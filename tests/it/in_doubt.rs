@@ -211,10 +211,7 @@ fn what_a_plan_has_shown_is_still_expected_once_a_write_in_doubt_is_known() {
     hides.store(false, Ordering::SeqCst);
     run(&place, &front, &[], &["resume"]).expect(1);
     assert_eq!(place.verdicts(), ["failed/stale"]);
-    place.with_world(|world| {
-        let service = world.plume["C-0"].locations[0].service_id.as_deref();
-        assert_eq!(service, Some("THEIRS"));
-    });
+    assert_eq!(place.service_of("C-0"), "THEIRS");
 }
 
 /// Three lines of the first wave wait for the fourth. Without a count of these, a later wave would be written, and they
@@ -616,10 +613,9 @@ fn a_location_that_is_written_before_the_resume_is_known_to_the_undo() {
     place.moves(2);
     let file = place.file("services.csv", "accountId,serviceId\nA-000001,NEW\n");
     let front = landed_late(&place, &file, "/L-1");
-    let service = || place.with_world(|world| world.plume["C-1"].locations[0].service_id.clone());
-    assert_eq!(service().as_deref(), Some("NEW"));
+    assert_eq!(place.service_of("C-1"), "NEW");
     run(&place, &front, &[], &["undo", "--yes"]).expect(0);
-    assert_eq!(service().as_deref(), Some("old"));
+    assert_eq!(place.service_of("C-1"), "old");
 }
 
 #[test]

@@ -43,13 +43,6 @@ fn reference(place: &Place, id: &str) -> String {
     })
 }
 
-fn service(place: &Place, id: &str) -> String {
-    place.with_world(|world| {
-        let service = world.plume[id].locations[0].service_id.as_deref();
-        service.unwrap().to_owned()
-    })
-}
-
 /// A chain was carried out by hand: the customer that now has the second ID got it through the first line.
 #[test]
 fn who_was_renamed_by_another_line_before_is_not_renamed_on() {
@@ -118,8 +111,8 @@ fn failures_that_were_copied_mean_the_customers_that_their_run_has_found() {
     )
     .unwrap();
     place.run(&["apply", "again.csv", "--yes"]).expect(0);
-    assert_eq!(service(&place, "C-1"), "S-1");
-    assert_eq!(service(&place, "C-9"), "old");
+    assert_eq!(place.service_of("C-1"), "S-1");
+    assert_eq!(place.service_of("C-9"), "old");
 }
 
 /// The command that is printed as the next step must work.
@@ -140,7 +133,7 @@ fn failures_of_a_customer_who_was_renamed_can_be_tried_again() {
     place
         .run(&["apply", failures.to_str().unwrap(), "--yes"])
         .expect(0);
-    assert_eq!(service(&place, "C-1"), "S-1");
+    assert_eq!(place.service_of("C-1"), "S-1");
 }
 
 /// The former value is restored exactly, even if no file may contain such a value.
@@ -174,7 +167,7 @@ fn an_undo_restores_the_exact_former_value() {
     place.run(&["apply", &file, "--yes"]).expect(0);
     place.run(&["undo", "--yes"]).expect(0);
     for (n, before) in odd.iter().enumerate() {
-        assert_eq!(service(&place, &format!("C-{n}")), *before);
+        assert_eq!(place.service_of(&format!("C-{n}")), *before);
     }
     assert_eq!(place.account_of("C-9"), "Jan-24");
     assert_eq!(place.account_of("C-8"), "TRAILING ");
@@ -436,8 +429,8 @@ fn an_altered_line_of_a_report_does_not_mean_the_customer_of_before() {
         place
             .run(&["apply", "altered.csv", "--yes", "--lookup", lookup])
             .expect(1);
-        assert_eq!(service(&place, "C-2"), "old");
-        assert_eq!(service(&place, "C-4"), "old");
+        assert_eq!(place.service_of("C-2"), "old");
+        assert_eq!(place.service_of("C-4"), "old");
     }
 }
 

@@ -180,12 +180,7 @@ fn nobody_outside_of_the_fence_is_written_to() {
         ]);
         assert_eq!(done.code, 1, "{}{}", done.out, done.err);
         assert_eq!(place.account_of("C-4"), "A-000004");
-        assert_eq!(
-            place
-                .with_world(|world| world.plume["C-4"].locations[0].service_id.clone())
-                .as_deref(),
-            Some("old")
-        );
+        assert_eq!(place.service_of("C-4"), "old");
         assert_eq!(place.account_of("C-5"), "B-000005");
         let verdicts = place.verdicts();
         assert_eq!(

@@ -357,8 +357,7 @@ fn account_ids_are_put_back_whatever_became_of_the_locations() {
     assert_eq!(accounts(&place, 3), ["A-000000", "A-000001", "A-000002"]);
     // The output does not suggest a command that would overwrite the protected value.
     assert!(!undone.out.contains("idshift apply"), "{}", undone.out);
-    let service = place.with_world(|world| world.plume["C-0"].locations[0].service_id.clone());
-    assert_eq!(service.as_deref(), Some("SOMEBODY"));
+    assert_eq!(place.service_of("C-0"), "SOMEBODY");
 }
 
 #[test]

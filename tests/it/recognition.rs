@@ -23,13 +23,6 @@ fn accounts(place: &Place, customers: u32) -> Vec<String> {
     ids.map(|n| place.account_of(&format!("C-{n}"))).collect()
 }
 
-fn service(place: &Place, id: &str) -> String {
-    place.with_world(|world| {
-        let service = world.plume[id].locations[0].service_id.as_deref();
-        service.unwrap().to_owned()
-    })
-}
-
 fn apply(place: &Place, name: &str, lines: &str) -> Done {
     let file = place.file(name, &format!("{HEAD}{lines}"));
     place.run(&["apply", &file, "--yes"])
@@ -62,7 +55,7 @@ fn a_line_that_names_its_customer_is_not_written_to_the_customer_of_an_earlier_r
     place.run(&["apply", &file, "--yes"]).expect(0);
     place.file("moves.csv", &format!("{head}{chain}A-1,,C-0,S-0\n"));
     place.run(&["apply", &file, "--yes"]).expect(1);
-    assert_eq!(service(&place, "C-1"), "old");
+    assert_eq!(place.service_of("C-1"), "old");
 }
 
 /// A line without a new account ID refers to the customer that has its ID now.
@@ -73,7 +66,7 @@ fn a_line_that_renames_no_customer_refers_to_whoever_has_the_id() {
     place.file("moves.csv", "accountId,serviceId\nA-1,S-1\n");
     place.run(&["apply", "moves.csv", "--yes"]).expect(0);
     assert_eq!(
-        [service(&place, "C-0"), service(&place, "C-1")],
+        [place.service_of("C-0"), place.service_of("C-1")],
         ["S-1", "old"]
     );
 }

@@ -65,10 +65,7 @@ fn a_location_that_changed_while_calls_were_held_is_not_written_over() {
     )
     .expect(1);
     assert_eq!(place.verdicts(), ["failed/stale"]);
-    place.with_world(|world| {
-        let service = world.plume["C-1"].locations[0].service_id.as_deref();
-        assert_eq!(service, Some("THEIRS"));
-    });
+    assert_eq!(place.service_of("C-1"), "THEIRS");
 }
 
 /// If a location is in doubt, a write for each line with the same request would be a repetition without a read.
@@ -228,10 +225,7 @@ fn a_service_id_that_has_come_about_speaks_for_a_profile_that_is_not_shown() {
     assert_eq!(place.verdicts(), ["changed/"]);
     assert_eq!(place.patches(), 1);
     run(&place, &front, &["undo", "--yes"]).expect(0);
-    place.with_world(|world| {
-        let service = world.plume["C-1"].locations[0].service_id.as_deref();
-        assert_eq!(service, Some("old"));
-    });
+    assert_eq!(place.service_of("C-1"), "old");
 }
 
 #[test]
@@ -307,8 +301,5 @@ fn an_undo_writes_no_location_of_a_customer_whose_account_id_was_changed_since()
     let verdicts = place.verdicts();
     let is_stale = verdicts.iter().any(|one| one == "failed/stale");
     assert!(is_stale, "{verdicts:?}");
-    place.with_world(|world| {
-        let service = world.plume["C-0"].locations[0].service_id.as_deref();
-        assert_eq!(service, Some("NEW"));
-    });
+    assert_eq!(place.service_of("C-0"), "NEW");
 }

@@ -38,10 +38,7 @@ impl Thing {
         if self.path == "/C-0" {
             return place.account_of("C-0");
         }
-        place.with_world(|world| {
-            let service = world.plume["C-0"].locations[0].service_id.as_deref();
-            service.unwrap().to_owned()
-        })
+        place.service_of("C-0")
     }
 
     /// Returns a front that forwards all calls except writes to this; `about` returns the answer to such a write;

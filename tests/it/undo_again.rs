@@ -7,11 +7,6 @@ const FAULTS: [&str; 2] = [
     "location-patch:500:about=L-1",
 ];
 
-fn service_of(place: &Place, id: &str) -> String {
-    let service = place.with_world(|world| world.plume[id].locations[0].service_id.clone());
-    service.unwrap().to_string()
-}
-
 fn set_service(place: &Place, id: &str, service: &str) {
     place.with_world(|mut world| {
         let customer = world.plume.get_mut(id).unwrap();
@@ -47,7 +42,7 @@ fn half_undone(new: [&str; 3], fault: &str) -> (Place, String, String) {
         assert_eq!(place.account_of(&format!("C-{n}")), *new);
     }
     undo_with(&place, &run, fault);
-    assert_eq!(service_of(&place, "C-1"), "NEW-1");
+    assert_eq!(place.service_of("C-1"), "NEW-1");
     is_restored(&place, &["C-0", "C-2"]);
     assert_eq!(place.account_of("C-1"), "A-000001");
     (place, run, file)
@@ -58,7 +53,7 @@ fn is_restored(place: &Place, customers: &[&str]) {
     for id in customers {
         let number: u32 = id.trim_start_matches("C-").parse().unwrap();
         assert_eq!(place.account_of(id), format!("A-{number:06}"));
-        assert_eq!(service_of(place, id), "old", "{id}");
+        assert_eq!(place.service_of(id), "old", "{id}");
     }
 }
 
@@ -159,7 +154,7 @@ fn a_second_undo_leaves_a_location_that_another_client_has_changed_since() {
         let before = place.patches();
         place.run(&["undo", &run, "--yes"]).expect(1);
         assert_eq!(place.patches(), before);
-        assert_eq!(service_of(&place, "C-1"), "THEIRS");
+        assert_eq!(place.service_of("C-1"), "THEIRS");
         let mut verdicts = place.verdicts();
         verdicts.sort();
         assert_eq!(verdicts[0], "failed/stale");
@@ -177,7 +172,7 @@ fn a_second_undo_leaves_what_another_client_has_changed_after_the_first_one() {
     place.run(&["undo", &run, "--yes"]).expect(1);
     assert_eq!(place.patches(), before + 1);
     assert_eq!(place.account_of("C-0"), "B-000000");
-    assert_eq!(service_of(&place, "C-2"), "NEW-2");
+    assert_eq!(place.service_of("C-2"), "NEW-2");
     is_restored(&place, &["C-1"]);
 }
 
@@ -191,7 +186,7 @@ fn a_second_undo_leaves_a_customer_that_another_run_has_renamed_since() {
         place.run(&["undo", &run, "--yes"]).expect(1);
         assert_eq!(place.patches(), before);
         assert_eq!(place.account_of("C-1"), "X-1");
-        assert_eq!(service_of(&place, "C-1"), "NEW-1");
+        assert_eq!(place.service_of("C-1"), "NEW-1");
         is_restored(&place, &["C-0", "C-2"]);
         let stale = place
             .verdicts()
@@ -225,7 +220,7 @@ fn a_second_undo_leaves_what_another_run_has_set_since() {
     let before = place.patches();
     place.run(&["undo", &run, "--yes"]).expect(1);
     assert_eq!(place.patches(), before);
-    assert_eq!(service_of(&place, "C-1"), "NEW-1");
+    assert_eq!(place.service_of("C-1"), "NEW-1");
 }
 
 /// Another run renamed the customer as the undone run had done.

@@ -188,6 +188,12 @@ impl Place {
         self.with_world(|world| world.plume[id].account_id.to_string())
     }
 
+    /// Returns the service ID of the first location of a customer.
+    pub(crate) fn service_of(&self, id: &str) -> String {
+        let service = self.with_world(|world| world.plume[id].locations[0].service_id.clone());
+        service.unwrap().to_string()
+    }
+
     pub(crate) fn patches(&self) -> usize {
         self.sandbox
             .log()
