@@ -12,45 +12,114 @@ use super::request::Request;
 use super::resume as alone;
 use super::target::{Target, shown_key};
 use super::worker::work_with_others;
-use crate::ledger::{Ledger, State};
+use crate::ledger::{Holder, Ledger, State};
 use crate::ui;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How often to check whether the leading process is gone.
 const EVERY: Duration = Duration::from_secs(1);
 /// A process that has been silent for longer than this, in milliseconds, may be gone.
 const SILENCE_MS: u64 = 3_000;
+/// How long to wait for a process that has closed the run and draws its reports.
+const REPORTS: Duration = Duration::from_secs(60);
 
 /// Resumes this run, or the newest unfinished one: alone, or with processes that continue it without a leading process.
 pub(crate) fn resume(run: Option<&str>, request: &Request) -> Result<Exit, CommandError> {
-    match (alone::resume(run, request), request.run.get()) {
-        (Err(busy), Some(run)) if busy.exit == Exit::Busy => {
-            if is_without_lead(run)? {
-                attach(run, request)
-            } else {
-                Err(busy)
-            }
-        }
-        (resumed, _) => resumed,
+    let resumed = alone::resume(run, request);
+    let (Err(busy), Some(run)) = (&resumed, request.run.get()) else {
+        return resumed;
+    };
+    let Some(holder) = busy.holder_for(run.run().as_str()) else {
+        return resumed;
+    };
+    match others(run, holder)? {
+        Others::Lead => resumed,
+        Others::GoOn => attach(run, request),
+        Others::Ended => finished(run, &run.ledger()?, request),
     }
 }
 
-/// Returns whether other processes have the run and its leading process is gone. Waits while a process of a led run is
-/// silent: it may be the leading process.
-fn is_without_lead(run: &KeptRun) -> Result<bool, CommandError> {
+/// What other processes do with a run that this process could not take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Others {
+    /// The process that began or resumed it is at work, or another one is about to resume it.
+    Lead,
+    /// That process is gone; others continue the run or close it.
+    GoOn,
+    /// They have closed it.
+    Ended,
+}
+
+/// Looks at what other processes do with the run. Waits while the leading process is silent, because it may be gone, and
+/// while a process that has closed the run still holds the target for its reports. `holder`: the process that has the target.
+fn others(run: &KeptRun, holder: &Holder) -> Result<Others, CommandError> {
+    let asked = Instant::now();
     loop {
-        let to_join = run.runs().to_join()?;
-        let Some(found) = to_join.iter().find(|one| one.run == *run.run()) else {
-            return Ok(false);
-        };
-        let at_work = run.ledger()?.at_work()?;
-        let is_open = at_work.iter().any(|one| one.silent_ms > SILENCE_MS);
-        if !found.is_led || !is_open {
-            return Ok(!found.is_led);
+        let at_work = others_at_work(run)?;
+        // The state is read last: if it is that of a run in progress, the processes found were at work on it.
+        let ledger = run.ledger()?;
+        let state = ledger.progress()?.state;
+        if is_at_end(state) && !has_worked(&ledger, holder)? {
+            // It has not closed the run, but is about to resume it.
+            return Ok(Others::Lead);
         }
-        thread::park_timeout(EVERY);
+        match (state, at_work) {
+            (State::Finished, _) => return Ok(Others::Ended),
+            (State::Planned, _) => return Ok(Others::Lead),
+            (State::Stopped | State::Interrupted, _) if !run.is_taken(&ledger) => {
+                return Ok(Others::Ended);
+            }
+            (State::Stopped | State::Interrupted, _) if asked.elapsed() > REPORTS => {
+                return Ok(Others::Lead);
+            }
+            (State::Created | State::Running, Some(others)) => return Ok(others),
+            (_, _) => thread::park_timeout(EVERY),
+        }
     }
+}
+
+fn is_at_end(state: State) -> bool {
+    match state {
+        State::Finished | State::Stopped | State::Interrupted => true,
+        State::Created | State::Planned | State::Running => false,
+    }
+}
+
+/// Returns whether this process has had a session on the run.
+fn has_worked(ledger: &Ledger, process: &Holder) -> Result<bool, CommandError> {
+    let sessions = ledger.sessions()?;
+    let mut sessions = sessions.iter();
+    Ok(sessions.any(|one| one.pid == i64::from(process.pid) && one.host == process.host))
+}
+
+/// Returns what the processes at work on a run in progress do; `None`: the leading process is silent.
+fn others_at_work(run: &KeptRun) -> Result<Option<Others>, CommandError> {
+    let ledger = run.ledger()?;
+    let at_work = ledger.at_work()?;
+    let to_join = run.runs().to_join()?;
+    if let Some(found) = to_join.iter().find(|one| one.run == *run.run()) {
+        let is_silent = at_work.iter().any(|one| one.silent_ms > SILENCE_MS);
+        return Ok(match found.is_led {
+            false => Some(Others::GoOn),
+            true if is_silent => None,
+            true => Some(Others::Lead),
+        });
+    }
+    // The process that closes a run counts as its leading one. The processes that have joined a run have the epoch of the
+    // one that began or resumed it, which was the first of this epoch.
+    let sessions = ledger.sessions()?;
+    let epoch = sessions.last().map(|last| last.epoch);
+    let leads = sessions.iter().find(|one| Some(one.epoch) == epoch);
+    let is_at_work = leads.is_some_and(|leads| {
+        let mut at_work = at_work.iter();
+        at_work.any(|one| one.pid == leads.pid && one.host == leads.host)
+    });
+    Ok(Some(if at_work.is_empty() || is_at_work {
+        Others::Lead
+    } else {
+        Others::GoOn
+    }))
 }
 
 /// Works on the run with the processes that have it, and reports how it ended.

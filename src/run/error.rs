@@ -4,7 +4,7 @@ use super::exit_code::Exit;
 use super::kept_run::KeptRun;
 use crate::config::ConfigError;
 use crate::input::InputError;
-use crate::ledger::{LedgerError, State, is_of_disk};
+use crate::ledger::{Holder, LedgerError, State, is_of_disk};
 use crate::report::{Commands, ReportError};
 use crate::system::SetupError;
 use std::io;
@@ -18,6 +18,8 @@ pub(crate) struct CommandError {
     pub(crate) help: Option<String>,
     /// Whether the disk is full or has failed: the same command may succeed later.
     is_of_disk: bool,
+    /// The process that holds the target, and its run; `None`: the error has another cause.
+    holder: Option<Box<Holder>>,
 }
 
 impl CommandError {
@@ -27,7 +29,13 @@ impl CommandError {
             message: message.into(),
             help: None,
             is_of_disk: false,
+            holder: None,
         }
+    }
+
+    /// Returns the other process that holds the target for this run; `None`: none does.
+    pub(super) fn holder_for(&self, run: &str) -> Option<&Holder> {
+        self.holder.as_deref().filter(|holder| holder.run == run)
     }
 
     /// Makes the error for a file that the operating system does not open, read or write.
@@ -131,12 +139,13 @@ impl From<InputError> for CommandError {
 
 impl From<LedgerError> for CommandError {
     fn from(error: LedgerError) -> Self {
-        let exit = match error.root() {
-            LedgerError::Held { .. } => Exit::Busy,
-            _ => Exit::NothingDone,
+        let (exit, holder) = match error.root() {
+            LedgerError::Held { holder, .. } => (Exit::Busy, Some(Box::new(holder.clone()))),
+            _ => (Exit::NothingDone, None),
         };
         Self {
             is_of_disk: error.is_of_disk(),
+            holder,
             ..Self::new(exit, error.to_string())
         }
     }

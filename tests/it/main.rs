@@ -21,6 +21,8 @@ mod claims;
 mod cli;
 /// Client certificates.
 mod client_certificates;
+/// Runs that are closed while they are resumed.
+mod closed_meanwhile;
 /// Failures common to all lines.
 mod common_failures;
 /// What bash, zsh and fish offer when Tab is pressed.
