@@ -9,6 +9,7 @@ use super::exit_code::Exit;
 use super::feeder::PassInput;
 use super::input_identity::InputIdentity;
 use super::last_reconcile::{LastReconcile, SkippedLines};
+use super::parked;
 use super::prepared_run::{Task, Work};
 use super::request::{Output, Request};
 use super::retention::to_finish;
@@ -81,10 +82,13 @@ pub(crate) fn reconcile(
     new.prepared(known, task).execute()
 }
 
-/// Says what becomes of earlier reconciles of the file that were stopped.
+/// Says what becomes of earlier reconciles of the file that were stopped. Once a later one has finished, it has compared
+/// all lines, so those before it are of no concern, unless a customer may still have a temporary ID of one.
 fn tell_unfinished(new: &NewRun, output: Output) -> Result<(), CommandError> {
     let mine = InputIdentity::of_run(new.run.ledger.header());
     let (keys, catalog) = (new.claim.keys(), &new.claim.catalog);
+    // The highest epoch of a reconcile that has finished.
+    let mut compared = None;
     for entry in catalog.others(new.run.dir.run().as_str(), &keys) {
         let its = &entry.header;
         if its.kind != RunKind::Reconcile || !mine.is_same_file(&InputIdentity::of_run(its)) {
@@ -94,7 +98,13 @@ fn tell_unfinished(new: &NewRun, output: Output) -> Result<(), CommandError> {
         let Ok(ledger) = entry.ledger() else {
             continue;
         };
-        if !ledger.is_unfinished()? {
+        let last = ledger.writing_epochs()?.map_or(its.epoch, |(_, last)| last);
+        if ledger.progress()?.state == State::Finished {
+            compared = compared.max(Some(last));
+        }
+        // A night that was resumed after that, and stopped again, may have written since.
+        let is_compared = compared > Some(last);
+        if !ledger.is_unfinished()? || is_compared && !parked::are_left(&ledger, catalog)? {
             continue;
         }
         let run = &its.run;

@@ -314,19 +314,8 @@ fn a_night_that_was_stopped_before_its_first_write_is_replaced_by_the_next_one()
 }
 
 #[test]
-fn a_night_that_was_stopped_after_a_write_is_named_until_it_is_finished_or_undone() {
-    let place = Place::plume();
-    let file = place.moves(60);
-    let slowly = ["reconcile", &file, "--yes", "--rate", "40/s"];
-    let child = place.command(&slowly).spawn().unwrap();
-    let begun = Instant::now();
-    while place.patches() < 3 {
-        assert!(begun.elapsed() < Duration::from_secs(60), "it never wrote");
-        std::thread::yield_now();
-    }
-    place.run(&["drain"]).expect(0);
-    finish(child).expect(4);
-    let id = place.newest_id();
+fn a_night_that_was_stopped_after_a_write_is_named_until_a_later_one_has_finished() {
+    let (place, file, id) = stopped_after_a_write();
     let commands = [
         format!("`idshift resume {id}` finishes it"),
         format!("`idshift undo {id}` restores"),
@@ -339,10 +328,44 @@ fn a_night_that_was_stopped_after_a_write_is_named_until_it_is_finished_or_undon
         let shown = pruned(&place);
         assert!(shown.to_string().contains(command), "{shown}");
     }
-    place.run(&["resume", &id]).expect(0);
-    let next = place.run(&["reconcile", &file, "--yes"]).expect(0);
-    assert!(!next.err.contains(&id), "{}", next.err);
+    for _ in 0..2 {
+        let next = place.run(&["reconcile", &file, "--yes"]).expect(0);
+        assert!(!next.err.contains(&id), "{}", next.err);
+        // `prune` keeps it.
+        assert!(pruned(&place).to_string().contains(&commands[0]));
+    }
     place.judge_writes();
+}
+
+/// Begins a reconcile of 60 lines, and stops it when it has written.
+fn stopped_after_a_write() -> (Place, String, String) {
+    let place = Place::plume();
+    let file = place.moves(60);
+    let slowly = ["reconcile", &file, "--yes", "--rate", "40/s"];
+    let child = place.command(&slowly).spawn().unwrap();
+    let begun = Instant::now();
+    while place.patches() < 3 {
+        assert!(begun.elapsed() < Duration::from_secs(60), "it never wrote");
+        std::thread::yield_now();
+    }
+    place.run(&["drain"]).expect(0);
+    finish(child).expect(4);
+    let id = place.newest_id();
+    (place, file, id)
+}
+
+#[test]
+fn a_night_that_was_stopped_after_a_write_is_named_as_long_as_later_ones_are_stopped() {
+    let (place, file, first) = stopped_after_a_write();
+    for _ in 0..2 {
+        let guarded = ["reconcile", &file, "--yes", "--max-changes", "0"];
+        let night = place.run(&guarded).expect(4);
+        assert!(night.err.contains(&first), "{}", night.err);
+    }
+    for is_named in [true, false] {
+        let night = place.run(&["reconcile", &file, "--yes"]).expect(0);
+        assert_eq!(night.err.contains(&first), is_named, "{}", night.err);
+    }
 }
 
 /// Runs a command on a terminal. While the command waits at its question, runs `deed`; then answers yes.
