@@ -21,8 +21,10 @@ pub(super) fn run(options: &StatusOptions, console: Console) -> Result<Exit, Com
         let body = body(&overview)?;
         if console.output.json {
             ui::out_as_is(&document(Exit::Success, body));
-        } else {
+        } else if options.watch {
             shown.show(&line(&overview, &body));
+        } else {
+            ui::out(&line(&overview, &body));
         }
         if !options.watch || overview.state != State::Running {
             return Ok(Exit::Success);

@@ -5,6 +5,7 @@
 
 use super::wrap::wrapped;
 use super::{Tone, visible};
+use rustix::termios::Winsize;
 use std::borrow::Cow;
 use std::io::{IsTerminal, StderrLock, Write};
 use std::os::fd::AsFd;
@@ -62,16 +63,27 @@ pub fn printed(written: std::io::Result<()>) {
     remember(written);
 }
 
+/// Returns the size of this terminal; `None`: this is no terminal.
+fn size(stream: &(impl AsFd + IsTerminal)) -> Option<Winsize> {
+    let size = rustix::termios::tcgetwinsize(stream.as_fd()).ok();
+    size.filter(|_| stream.is_terminal())
+}
+
 /// Returns the width of this terminal in columns; `None`: this is no terminal, or its width is unknown.
 pub(super) fn columns(stream: &(impl AsFd + IsTerminal)) -> Option<usize> {
-    let size = rustix::termios::tcgetwinsize(stream.as_fd()).ok();
-    let told = size.filter(|size| size.ws_col > 0 && stream.is_terminal());
-    told.map(|size| usize::from(size.ws_col))
+    let columns = size(stream).map(|size| usize::from(size.ws_col));
+    columns.filter(|columns| *columns > 0)
 }
 
 /// Returns the width in columns of the terminal that shows the result; `None`: the result does not go to a terminal.
 pub fn out_columns() -> Option<usize> {
     columns(&std::io::stdout())
+}
+
+/// Returns the height in rows of the terminal that shows the result; `None`: there is none, or its height is unknown.
+pub(super) fn out_rows() -> Option<usize> {
+    let rows = size(&std::io::stdout()).map(|size| usize::from(size.ws_row));
+    rows.filter(|rows| *rows > 0)
 }
 
 /// Returns the text as it is sent to this stream: wrapped between words if the stream is a terminal.

@@ -5,13 +5,18 @@ use std::time::{Duration, Instant};
 
 /// On a terminal of this width, on which `answer` is typed, if it is anything.
 fn at_width(place: &Place, columns: u16, answer: &str, arguments: &[&str]) -> Done {
+    at_size(place, (24, columns), answer, arguments)
+}
+
+/// The same on a terminal of this number of rows and columns.
+fn at_size(place: &Place, (rows, columns): (u16, u16), answer: &str, arguments: &[&str]) -> Done {
     let mut idshift = place.command(arguments);
     idshift.env("TERM", "xterm");
     let typed = match answer {
         "" => ":".to_owned(),
         answer => format!("(sleep 1; echo {answer})"),
     };
-    let shown = format!("stty cols {columns} rows 24; exec $0 $*");
+    let shown = format!("stty cols {columns} rows {rows}; exec $0 $*");
     let script = format!("{typed} | script -qec \"{shown}\" /dev/null");
     let mut command = begun_by(place, &idshift, &["sh"], &script);
     finish(command.spawn().unwrap())
@@ -108,18 +113,7 @@ fn a_run_takes_one_row_of_a_terminal_and_elsewhere_all_that_is_known_of_it() {
 
 #[test]
 fn a_watched_status_is_drawn_in_its_place() {
-    let place = Place::plume();
-    let file = place.moves(400);
-    let apply = ["apply", &file, "--yes", "--rate", "60/s"];
-    let applying = place.command(&apply).spawn().unwrap();
-    let begun = Instant::now();
-    while place.patches() < 20 {
-        assert!(begun.elapsed() < Duration::from_secs(60));
-        std::thread::yield_now();
-    }
-    let run = place.newest_id();
-    let watched = at_width(&place, 60, "", &["status", &run, "--watch"]).expect(0);
-    finish(applying).expect(0);
+    let (run, watched) = watched_at((24, 60));
     let told = watched.out.matches(&format!("run {run} ")).count();
     assert!(told > 2, "{}", watched.out);
     let mut screen = Screen::new(OnResize::Cut, 60);
@@ -130,6 +124,40 @@ fn a_watched_status_is_drawn_in_its_place() {
         .filter(|row| row.contains(&format!("run {run} ")));
     assert_eq!(begins.count(), 1, "{rows:?}");
     assert!(rows.iter().any(|row| row.contains("finished")), "{rows:?}");
+}
+
+/// Watches a run until its end on a terminal of this number of rows and columns.
+fn watched_at(size: (u16, u16)) -> (String, Done) {
+    let place = Place::plume();
+    let file = place.moves(400);
+    let apply = ["apply", &file, "--yes", "--rate", "60/s"];
+    let applying = place.command(&apply).spawn().unwrap();
+    let begun = Instant::now();
+    while place.patches() < 20 {
+        assert!(begun.elapsed() < Duration::from_secs(60));
+        std::thread::yield_now();
+    }
+    let run = place.newest_id();
+    let watched = at_size(&place, size, "", &["status", &run, "--watch"]).expect(0);
+    finish(applying).expect(0);
+    (run, watched)
+}
+
+#[test]
+fn a_watched_status_that_is_taller_than_the_terminal_says_how_many_rows_are_left_out() {
+    let (run, watched) = watched_at((3, 34));
+    let told = watched.out.matches(&format!("run {run} ")).count();
+    assert!(told > 2, "{}", watched.out);
+    let mut screen = Screen::of_size(OnResize::Cut, (3, 34));
+    screen.write(&watched.out);
+    // Each state has replaced the one before.
+    assert_eq!(screen.rows_above(), 0, "{}", watched.out);
+    let rows = screen.rows();
+    assert!(rows[0].contains(&run[..8]), "{rows:?}");
+    assert!(
+        rows[1].starts_with("… ") && rows[1].ends_with(" more rows"),
+        "{rows:?}"
+    );
 }
 
 #[test]

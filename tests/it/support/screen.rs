@@ -19,17 +19,33 @@ pub(crate) struct Screen {
     parser: vt100::Parser,
 }
 
-fn parser(columns: u16) -> vt100::Parser {
+/// How many rows that have left the screen are kept.
+const KEPT: usize = 1_000;
+
+fn parser((rows, columns): (u16, u16)) -> vt100::Parser {
     let size = |number| NonZeroU16::new(number).unwrap();
-    vt100::Parser::new(size(ROWS), size(columns), 0)
+    vt100::Parser::new(size(rows), size(columns), KEPT)
 }
 
 impl Screen {
     pub(crate) fn new(on_resize: OnResize, columns: u16) -> Self {
+        Self::of_size(on_resize, (ROWS, columns))
+    }
+
+    /// A terminal of this number of rows and columns.
+    pub(crate) fn of_size(on_resize: OnResize, size: (u16, u16)) -> Self {
         Self {
             on_resize,
-            parser: parser(columns),
+            parser: parser(size),
         }
+    }
+
+    /// Returns how many rows have left the screen at its top.
+    pub(crate) fn rows_above(&mut self) -> usize {
+        self.parser.screen_mut().set_scrollback(KEPT);
+        let above = self.parser.screen().scrollback();
+        self.parser.screen_mut().set_scrollback(0);
+        above
     }
 
     pub(crate) fn columns(&self) -> u16 {
@@ -108,7 +124,7 @@ impl Screen {
         let above: usize = lines[..cursor_line].iter().map(height).sum();
         let all: usize = lines.iter().map(height).sum();
         let row = above.saturating_sub(all.saturating_sub(usize::from(ROWS)));
-        self.parser = parser(columns);
+        self.parser = parser((ROWS, columns));
         self.parser.process(lines.join("\r\n").as_bytes());
         let at = format!("\u{1b}[{};{}H", row + 1, cursor.1 + 1);
         self.parser.process(at.as_bytes());
