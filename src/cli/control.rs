@@ -82,7 +82,7 @@ fn give(
     let given = Instant::now();
     while ledger.followed_orders()? < number {
         if !ledger.is_live() || given.elapsed() > PATIENCE {
-            return Err(not_followed(&ledger, number));
+            return Err(not_followed(&ledger, order, number));
         }
         // The other process does not signal that it has read the order from its ledger, so the ledger is polled.
         std::thread::park_timeout(Duration::from_millis(50));
@@ -99,19 +99,36 @@ fn give(
     Ok(Exit::Success)
 }
 
-fn not_followed(ledger: &Ledger, number: u64) -> CommandError {
+/// Returns the error for an order that is not followed yet. The order remains: some processes may follow it already, and
+/// the others follow it as soon as they can.
+fn not_followed(ledger: &Ledger, order: Order, number: u64) -> CommandError {
     let run = &ledger.header().run;
+    if !ledger.is_live() {
+        let words = format!("run {run} ended meanwhile, so the order has no effect");
+        return CommandError::usage(words)
+            .with_help(format!("`idshift status {run}` shows how it ended"));
+    }
     let at_work = ledger.at_work().unwrap_or_default();
     let late = at_work.iter().find(|one| one.followed < number);
-    let seconds = PATIENCE.as_secs();
-    let words = match late {
+    let who = match late {
         Some(one) if at_work.len() > 1 => format!(
-            "process {} on {}, which works on run {run}, has not followed the order within {seconds} s",
+            "process {} on {}, which works on run {run},",
             one.pid,
             ui::visible(&one.host)
         ),
-        _ if ledger.is_live() => format!("run {run} has not followed the order within {seconds} s"),
-        _ => format!("run {run} ended meanwhile"),
+        _ => format!("run {run}"),
     };
-    CommandError::usage(words).with_help(format!("`idshift status {run}` shows its state"))
+    let otherwise = match order {
+        Order::Pause => format!("`idshift unpause {run}` takes it back"),
+        Order::Unpause => format!("`idshift pause {run}` takes it back"),
+        Order::Rate(_) => format!("`idshift rate {run} N/s` replaces it"),
+        Order::Drain => "it cannot be taken back".to_owned(),
+    };
+    CommandError::usage(format!(
+        "{who} has not followed the order within {} s; the order remains, and is followed as soon as possible",
+        PATIENCE.as_secs()
+    ))
+    .with_help(format!(
+        "`idshift status {run}` shows whether it is followed; {otherwise}"
+    ))
 }

@@ -18,13 +18,14 @@ pub(super) fn run(options: &StatusOptions, console: Console) -> Result<Exit, Com
     let mut shown = ui::Redrawn::default();
     loop {
         let overview = Overview::of(&dir)?.running_if_taken();
-        let body = body(&overview)?;
+        let given = Given::of(&overview.ledger)?;
+        let body = body(&overview, &given)?;
         if console.output.json {
             ui::out_as_is(&document(Exit::Success, body));
         } else if options.watch {
-            shown.show(&line(&overview, &body));
+            shown.show(&line(&overview, &given, &body));
         } else {
-            ui::out(&line(&overview, &body));
+            ui::out(&line(&overview, &given, &body));
         }
         if !options.watch || overview.state != State::Running {
             return Ok(Exit::Success);
@@ -33,33 +34,72 @@ pub(super) fn run(options: &StatusOptions, console: Console) -> Result<Exit, Com
     }
 }
 
-fn body(overview: &Overview) -> Result<Value, CommandError> {
-    let is_live = overview.ledger.is_live();
-    // Orders to an earlier process are void.
-    let orders = if is_live {
-        overview.ledger.orders()?
-    } else {
-        Orders::default()
-    };
-    let limit_per_s = overview.calls.limit_per_s;
+/// The orders to the processes that work on a run.
+struct Given {
+    is_live: bool,
+    orders: Orders,
+    is_followed: bool,
+}
+
+impl Given {
+    fn of(ledger: &Ledger) -> Result<Self, CommandError> {
+        let is_live = ledger.is_live();
+        // Orders to an earlier process are void.
+        let orders = if is_live {
+            ledger.orders()?
+        } else {
+            Orders::default()
+        };
+        Ok(Self {
+            is_live,
+            orders,
+            is_followed: !is_live || ledger.followed_orders()? >= orders.number,
+        })
+    }
+
+    /// Returns the orders in words, such as `pause, at most 2/s`.
+    fn words(&self) -> String {
+        let Orders {
+            paused,
+            draining,
+            rate_per_s,
+            ..
+        } = self.orders;
+        let is_given = [
+            (paused, "pause"),
+            (draining, "drain"),
+            (!paused && !draining && rate_per_s.is_none(), "no pause"),
+        ];
+        let given = is_given.into_iter().filter(|(is_given, _)| *is_given);
+        let given = given.map(|(_, order)| order.to_owned());
+        let rate = rate_per_s.map(|rate| format!("at most {rate}/s"));
+        given.chain(rate).collect::<Vec<_>>().join(", ")
+    }
+}
+
+fn body(overview: &Overview, given: &Given) -> Result<Value, CommandError> {
+    let (orders, limit_per_s) = (given.orders, overview.calls.limit_per_s);
     let more = json!({
-        "live": is_live,
+        "live": given.is_live,
         "paused": orders.paused,
         "draining": orders.draining,
         "rate_per_s": orders.rate_per_s.or(limit_per_s),
-        "processes": processes(&overview.ledger)?,
+        "orders_followed": given.is_followed,
+        "processes": processes(&overview.ledger, orders.number)?,
     });
     Ok(overview.document_with(now_ms(), more))
 }
 
-/// Returns the processes that work on the run: with a shared ledger there may be several.
-fn processes(ledger: &Ledger) -> Result<Vec<Value>, CommandError> {
+/// Returns the processes that work on the run: with a shared ledger there may be several. `last`: the number of the last
+/// order.
+fn processes(ledger: &Ledger, last: u64) -> Result<Vec<Value>, CommandError> {
     let processes = ledger.at_work()?.into_iter().map(|one| {
         json!({
             "host": one.host,
             "pid": one.pid,
             "lines": one.lines,
             "failed": one.failed,
+            "orders_followed": one.followed >= last,
             "silent_s": Duration::from_millis(one.silent_ms).as_secs(),
         })
     });
@@ -75,18 +115,32 @@ fn named(process: &Value) -> String {
         0..SILENT_S => String::new(),
         silent => format!(", no renewal of its lease for {silent} s"),
     };
-    format!("\n  process {} on {host}: {lines}{silent}", number("pid"))
+    let late = match process["orders_followed"].as_bool() {
+        Some(false) => ", has not followed the last order yet",
+        Some(true) | None => "",
+    };
+    format!(
+        "\n  process {} on {host}: {lines}{late}{silent}",
+        number("pid")
+    )
 }
 
-fn line(overview: &Overview, body: &Value) -> String {
+fn line(overview: &Overview, given: &Given, body: &Value) -> String {
     let header = overview.ledger.header();
-    let is = |name: &str| body[name].as_bool() == Some(true);
     let state = match overview.state {
-        State::Running if is("paused") => ui::Tone::Warning.paint("paused"),
-        State::Running if is("draining") => ui::Tone::Warning.paint("draining"),
+        State::Running if !given.is_followed => {
+            let words = format!(
+                "ordered: {}; the last order is not followed yet",
+                given.words()
+            );
+            format!("running ({})", ui::Tone::Warning.paint(&words))
+        }
+        State::Running if given.orders.paused => ui::Tone::Warning.paint("paused"),
+        State::Running if given.orders.draining => ui::Tone::Warning.paint("draining"),
         state => ui::Tone::of_state(state.as_str()).paint(state.as_str()),
     };
-    let rate = body["rate_per_s"].as_f64().filter(|_| is("live"));
+    let rate = body["rate_per_s"].as_f64();
+    let rate = rate.filter(|_| given.is_live && given.is_followed);
     let rate = rate.map_or_else(String::new, |rate| format!(", at most {rate}/s"));
     let cause = body["cause"]
         .as_str()

@@ -88,6 +88,14 @@ impl Control {
         })
     }
 
+    /// Records that this process, whose session has begun, follows the orders of which it knows.
+    pub(super) fn began(&self) -> Result<(), LedgerError> {
+        match self.followed.number {
+            0 => Ok(()),
+            number => self.ledger.follow_orders(number),
+        }
+    }
+
     /// Sets the tally of the pass in progress. `max_failures`: if other processes work on the pass, too, each gets a part
     /// of this limit; the part is 0 until the first query.
     pub(super) fn counts(&mut self, tally: &Arc<Tally>, max_failures: Option<Threshold>) {

@@ -135,6 +135,7 @@ impl PreparedRun {
         self.claim
             .register(&self.run.dir, &self.run.ledger, may_rename)?;
         let (journal, thread, coordinator) = self.journal(writing)?;
+        connected.control.began()?;
         // A prune had the run's lock until now, or finds it taken from now on.
         refuse_pruned(&self.run.ledger)?;
         connected.coordinator = coordinator;

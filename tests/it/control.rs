@@ -126,6 +126,53 @@ fn a_drained_run_finishes_what_is_under_way_and_can_be_resumed() {
     place.judge_writes();
 }
 
+/// The process is frozen, and follows the order as soon as it goes on. It is paused before, because a process that is frozen in
+/// the middle of a commit keeps its ledger locked.
+#[test]
+fn an_order_that_is_not_followed_in_time_remains_and_is_shown_as_given() {
+    use rustix::process::{Pid, Signal, kill_process};
+    let place = Place::plume();
+    let child = in_progress(&place, "30/s");
+    let run = place.newest_id();
+    let pid = Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
+    let status = || place.run(&["status", &run]).expect(0).out;
+    let paused = || {
+        place.run(&["pause", &run]).expect(0);
+        wait_for(|| status().contains(": paused, "));
+    };
+    paused();
+    kill_process(pid, Signal::STOP).unwrap();
+    let late = place.run(&["unpause", &run]).expect(2).err;
+    for words in ["the order remains", &format!("`idshift pause {run}`")] {
+        assert!(late.contains(words), "{words}: {late}");
+    }
+    let given = status();
+    let words = ": running (ordered: no pause; the last order is not followed yet), ";
+    assert!(given.contains(words), "{given}");
+    let shown = place.run(&["status", &run, "--json"]).expect(0).json();
+    assert_eq!(
+        (&shown["paused"], &shown["orders_followed"]),
+        (&false.into(), &false.into())
+    );
+    kill_process(pid, Signal::CONT).unwrap();
+    wait_for(|| status().contains(": running, "));
+    let shown = place.run(&["status", &run, "--json"]).expect(0).json();
+    assert_eq!(shown["orders_followed"], true);
+    // A run that is drained ends, also if the command that ordered it has given up.
+    paused();
+    kill_process(pid, Signal::STOP).unwrap();
+    let late = place.run(&["drain", &run]).expect(2).err;
+    assert!(late.contains("cannot be taken back"), "{late}");
+    let given = status();
+    assert!(given.contains("(ordered: "), "{given}");
+    assert!(
+        given.contains("drain; the last order is not followed yet), "),
+        "{given}"
+    );
+    kill_process(pid, Signal::CONT).unwrap();
+    finish(child).expect(4);
+}
+
 /// A process that has taken its run has not begun to read orders: here because its ledger is locked.
 #[test]
 fn an_order_to_a_run_that_is_about_to_begin_is_taken() {

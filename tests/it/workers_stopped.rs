@@ -73,6 +73,12 @@ fn an_order_is_followed_once_every_process_at_work_follows_it() {
     let named = format!("process {} on ", worker.id());
     assert!(late.err.contains(&named), "{}", late.err);
     assert!(late.err.contains("has not followed"), "{}", late.err);
+    let status = machine.run(&["status"]).expect(0).out;
+    let late = format!("\n  process {} on ", worker.id());
+    let (_, late) = status.split_once(&late).unwrap();
+    assert!(late.contains("has not followed the last order"), "{status}");
+    let late = status.matches("has not followed the last order");
+    assert_eq!(late.count(), 1, "{status}");
     signal(&worker, Signal::CONT);
     machine.run(&["pause"]).expect(0);
     // Calls that were under way when the processes followed the order have arrived by now.
@@ -88,6 +94,14 @@ fn an_order_is_followed_once_every_process_at_work_follows_it() {
     machine.run(&["drain"]).expect(0);
     finish(leader).expect(4);
     terminate(worker).expect(0);
+    // Orders to earlier processes are void.
+    let resume = ["resume", "--rate", "50/s"];
+    let resumed = place.command(&resume).spawn().unwrap();
+    until_at_work(server, &place, 1);
+    let status = machine.run(&["status"]).expect(0).out;
+    assert!(status.contains(": running, "), "{status}");
+    machine.run(&["drain"]).expect(0);
+    finish(resumed).expect(4);
 }
 
 /// The run waits for a frozen process until its lease is over; a second signal ends this wait.
