@@ -50,9 +50,9 @@ impl CommandError {
         Self::new(Exit::NothingDone, message)
     }
 
-    /// Puts the reason of an earlier failure before the message.
+    /// Puts the reason of an earlier failure before the message, unless both are the same.
     pub(crate) fn because(mut self, why: &str) -> Self {
-        if !why.is_empty() {
+        if !why.is_empty() && why != self.message {
             self.message = format!("{why}; {}", self.message);
         }
         self

@@ -1,4 +1,5 @@
 use crate::support::{Done, Place, begun_by, customer, finish, in_a_namespace};
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -57,6 +58,11 @@ fn a_disk_that_fills_up_at_any_size_stops_the_run_and_resume_finishes_it() {
         let said = [done.out.as_str(), &done.err].concat();
         let what = format!("{blocks} blocks: {said}");
         assert!(!said.contains("panicked"), "{what}");
+        for line in said.lines().filter_map(|line| line.strip_prefix("error: ")) {
+            let sentences: Vec<&str> = line.split("; ").collect();
+            let different: BTreeSet<&str> = sentences.iter().copied().collect();
+            assert_eq!(sentences.len(), different.len(), "{what}");
+        }
         match done.code {
             0 => {
                 assert_eq!(place.verdicts().len(), CUSTOMERS as usize, "{what}");
