@@ -5,6 +5,12 @@ use crate::run::{CommandError, Exit, Output, Verified, document, verify};
 use crate::ui;
 use serde_json::json;
 
+/// The result for a run without a line that could be compared.
+const LEFT_NOTHING: &str = "the run has changed nothing, and found no requested value in place";
+
+/// The same for a run that is not complete.
+const NOTHING_YET: &str = "no line has a value that can be compared, and the run is not complete";
+
 pub(super) fn run(options: &RunOptions, console: Console) -> Result<Exit, CommandError> {
     let request = options.settings.request(Some(&options.sandbox), console);
     let verified = verify(options.run.as_deref(), &request)?;
@@ -51,6 +57,8 @@ fn print(verified: &Verified, output: Output) {
         (false, _) => ui::Tone::Bad,
     };
     let result = match (differences.len(), whole) {
+        (0, true) if verified.checked == 0 => LEFT_NOTHING.to_owned(),
+        (0, false) if verified.checked == 0 => NOTHING_YET.to_owned(),
         (0, true) => format!("all {as_left}"),
         (0, false) => format!("{as_left}, but the run is not complete"),
         (n, _) => format!(

@@ -16,7 +16,7 @@ use crate::engine::{
     Aspect, Difference, Event, FinalValues, Left, Recheck, Tally, Unreadable, with_health,
 };
 use crate::http::Client;
-use crate::ledger::{BriefOutcome, Ledger, Write, WriteRecord};
+use crate::ledger::{BriefOutcome, Ledger, RunKind, State, Write, WriteRecord};
 use crate::system::{System, SystemError};
 use crate::ui;
 use std::collections::{HashMap, HashSet};
@@ -83,6 +83,7 @@ pub(crate) fn verify(run: Option<&str>, request: &Request) -> Result<Verified, C
         Purpose::Look,
         request,
     )?;
+    refuse_plan(&known)?;
     check_host(&base_url(&known.resolved)?)?;
     // Calls of `verify` and of a run count together. `verify` takes no lock, so that it does not keep a run from starting.
     let calls = known.shared_limits()?;
@@ -98,6 +99,24 @@ pub(crate) fn verify(run: Option<&str>, request: &Request) -> Result<Verified, C
     let verified = runtime()?.block_on(watched(&known, &Arc::new(system), &client, request))?;
     tracing::info!(event = "session_ended", exit_code = verified.exit() as u8);
     Ok(verified)
+}
+
+/// Refuses a plan: it has written nothing that could be compared.
+fn refuse_plan(known: &OpenRun) -> Result<(), CommandError> {
+    let ledger = &known.ledger;
+    let is_planned = ledger.progress()?.state == State::Planned;
+    if !is_planned && ledger.kind()? != RunKind::Plan {
+        return Ok(());
+    }
+    let commands = known.commands();
+    let help = if is_planned {
+        format!("`{}` carries it out", commands.carry_out(&[]))
+    } else {
+        format!("`{}` completes the plan", commands.resume(&[]))
+    };
+    let run = known.dir.run();
+    let words = format!("run {run} is a plan and wrote nothing, so there is nothing to verify");
+    Err(CommandError::usage(words).with_help(help))
 }
 
 /// Compares, and shows the progress and what it waits for.

@@ -306,3 +306,33 @@ fn a_command_without_a_run_says_that_all_runs_were_on_a_stand_in() {
         .err;
     assert!(said.contains("on this target"), "{said}");
 }
+
+#[test]
+fn verify_of_a_plan_says_that_it_is_one() {
+    let place = Place::plume();
+    let file = place.moves(3);
+    place.run(&["plan", &file]).expect(0);
+    let run = place.newest_id();
+    let calls = place.sandbox.log().len();
+    let unnamed = place.run(&["verify"]).expect(2).err;
+    assert!(unnamed.contains("no run that wrote something"), "{unnamed}");
+    let refused = place.run(&["verify", &run]).expect(2);
+    let words = format!("run {run} is a plan and wrote nothing");
+    assert!(refused.err.contains(&words), "{}", refused.err);
+    let carries_out = format!("`idshift apply --run {run}` carries it out");
+    assert!(refused.err.contains(&carries_out), "{}", refused.err);
+    assert_eq!(place.sandbox.log().len(), calls);
+    place.run(&["apply", "--run", &run, "--yes"]).expect(0);
+    let verified = place.run(&["verify", &run]).expect(0).out;
+    assert!(verified.contains("all 3 lines are as"), "{verified}");
+}
+
+#[test]
+fn verify_of_a_run_without_a_line_to_compare_says_so() {
+    let place = Place::plume();
+    let file = place.file("moves.csv", "accountId,newAccountId\nA-9,B-9\n");
+    place.run(&["apply", &file, "--yes"]).expect(1);
+    let verified = place.run(&["verify", &place.newest_id()]).expect(0).out;
+    let words = "the run has changed nothing, and found no requested value in place";
+    assert!(verified.contains(words), "{verified}");
+}
