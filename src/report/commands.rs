@@ -66,7 +66,12 @@ impl Commands {
 
     /// `idshift undo ID`.
     pub fn undo(&self) -> String {
-        self.on_run(&["undo", &self.run], &[])
+        self.undo_of(&self.run)
+    }
+
+    /// `idshift undo ID` for another run in the same place, with the same words.
+    pub fn undo_of(&self, run: &str) -> String {
+        self.on_run(&["undo", run], &[])
     }
 
     /// `idshift apply --run ID`, with more words where they are needed.

@@ -56,7 +56,7 @@ impl Next {
                 },
                 None => Self {
                     command: commands.resume(&[]),
-                    after: to_undo(summary),
+                    after: afterwards(summary),
                     ..Self::default()
                 },
             },
@@ -70,14 +70,24 @@ impl Next {
             },
             _ if of("in_doubt") + of("skipped") > suppressed => Self {
                 command: commands.resume(&[]),
-                after: to_undo(summary),
+                after: afterwards(summary),
                 ..Self::default()
             },
-            // If these lines were tried again, they would overwrite what was changed since.
-            _ if of("failed") > 0 && summary.undoes.is_some() => Self {
-                before: format!("look at {}{}", commands.failures(), not_undone(summary)),
-                ..Self::default()
-            },
+            // If `apply` tried these lines again, it would overwrite what was changed since.
+            _ if of("failed") > 0 && summary.undoes.is_some() => {
+                let look = format!("look at {}{}", commands.failures(), not_undone(summary));
+                match undo_again(summary) {
+                    Some(command) => Self {
+                        before: format!("{look}; "),
+                        command,
+                        after: " tries what has failed again".to_owned(),
+                    },
+                    None => Self {
+                        before: look,
+                        ..Self::default()
+                    },
+                }
+            }
             _ if of("failed") > 0 => Self {
                 before: format!("look at {}; ", commands.failures()),
                 command: commands.retry(),
@@ -93,6 +103,24 @@ impl Next {
             },
         }
     }
+}
+
+/// Returns what can be done after the run was resumed, or in place of that.
+fn afterwards(summary: &Summary) -> String {
+    match undo_again(summary) {
+        Some(command) => format!("; then {command} tries what has failed again"),
+        None => to_undo(summary),
+    }
+}
+
+/// Returns the command that completes an undo of which lines have failed, once it has no open lines; `None`: nothing is
+/// left that another undo could restore.
+fn undo_again(summary: &Summary) -> Option<String> {
+    let undone = summary.undoes.as_ref()?;
+    let failed = summary.counts.get("failed").copied().unwrap_or(0);
+    let since = summary.reasons.get("stale").copied().unwrap_or(0);
+    let for_ever = since + summary.cannot_undo.total();
+    (failed > for_ever).then(|| summary.commands.undo_of(undone))
 }
 
 /// Returns how to restore what was written, if something was. An undo that is not finished is continued instead.

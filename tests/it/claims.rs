@@ -153,6 +153,8 @@ fn what_cannot_be_undone_is_counted_before_and_after() {
     let undone = place.run(&["undo", "--yes"]).expect(1);
     assert!(undone.out.contains(words), "{}", undone.out);
     assert!(!undone.out.contains("changed since"), "{}", undone.out);
+    // Another undo could do no more.
+    assert!(!undone.out.contains("idshift undo"), "{}", undone.out);
     assert_eq!(place.account_of("C-3"), "A-000003");
     let summary = std::fs::read(place.newest().join("summary.json")).unwrap();
     let summary: serde_json::Value = serde_json::from_slice(&summary).unwrap();

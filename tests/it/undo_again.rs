@@ -17,9 +17,15 @@ fn set_service(place: &Place, id: &str, service: &str) {
 /// Runs `undo RUN`, with this fault, which fails at the location of customer `C-1` only.
 fn undo_with(place: &Place, run: &str, fault: &str) {
     place.sandbox.set_faults(vec![fault.parse().unwrap()]);
-    place
+    let done = place
         .run(&["undo", run, "--yes", "--retries", "0"])
         .expect(1);
+    let next = done.out.lines().last().unwrap();
+    let again = format!("; idshift undo {run} tries what has failed again");
+    assert!(
+        next.starts_with("next: ") && next.ends_with(&again),
+        "{next}"
+    );
     place.sandbox.set_faults(Vec::new());
     let verdicts = place.verdicts();
     let failed: Vec<_> = verdicts.iter().filter(|one| **one != "changed/").collect();
@@ -95,6 +101,45 @@ fn a_second_undo_completes_that_of_a_chain_a_swap_or_a_cycle() {
             complete(&place, &run);
         }
     }
+}
+
+/// The first undo is resumed before a second one is possible, and the next step says both.
+#[test]
+fn an_undo_that_was_stopped_after_a_line_had_failed_is_resumed_before_a_second_one() {
+    let place = Place::plume();
+    place.moves(40);
+    let mut text = String::from("accountId,newAccountId,serviceId\n");
+    (0..40).for_each(|n| writeln!(text, "A-{n:06},B-{n:06},NEW-{n}").unwrap());
+    let file = place.file("services.csv", &text);
+    place.run(&["apply", &file, "--yes"]).expect(0);
+    let (run, before) = (place.newest_id(), place.patches());
+    let fault = "location-patch:422:nth=1".parse().unwrap();
+    place.sandbox.set_faults(vec![fault]);
+    let slowly = ["undo", &run, "--yes", "--rate", "10/s"];
+    let child = place.command(&slowly).spawn().unwrap();
+    while place.patches() < before + 5 {
+        std::thread::yield_now();
+    }
+    place.run(&["drain"]).expect(0);
+    let done = finish(child).expect(4);
+    place.sandbox.set_faults(Vec::new());
+    let undo = place.newest_id();
+    let next = done.out.lines().last().unwrap();
+    let resumes = format!("next: idshift resume {undo}");
+    let again = format!("; then idshift undo {run} tries what has failed again");
+    assert!(
+        next.starts_with(&resumes) && next.ends_with(&again),
+        "{next}"
+    );
+    place.run(&["undo", &run, "--yes"]).expect(2);
+    let done = place.run(&["resume", &undo, "--rate", "500/s"]).expect(1);
+    assert!(done.out.trim_end().ends_with(&again[7..]), "{}", done.out);
+    place.run(&["undo", &run, "--yes"]).expect(0);
+    let customers: Vec<String> = (0..40).map(|n| format!("C-{n}")).collect();
+    is_restored(
+        &place,
+        &customers.iter().map(String::as_str).collect::<Vec<_>>(),
+    );
 }
 
 #[test]
