@@ -104,9 +104,11 @@ pub(super) fn open(
     request: &Request,
 ) -> Result<OpenRun, CommandError> {
     let mut found = Found::of(run, wanted, purpose, request)?;
-    // Another thread checks the ledger while the file is read.
+    // Another thread checks the ledger while the file is read. `verify` reads the outcomes, too, before it waits for the result.
     let draft = found.read_input();
-    found.ledger.checked()?;
+    if purpose.writes() {
+        found.ledger.checked()?;
+    }
     let mut draft = draft?;
     let Found {
         ledger, resolved, ..

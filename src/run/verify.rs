@@ -146,7 +146,10 @@ async fn compare(
     tally: &Tally,
 ) -> Result<Verified, CommandError> {
     let resellers = resellers(known)?;
-    let survey = Survey::of(known)?;
+    let survey = Survey::of(known);
+    // Nothing is called before it is known that the ledger is not damaged.
+    known.ledger.checked()?;
+    let survey = survey?;
     tally.lines.store(survey.settled, Ordering::Relaxed);
     let values = survey.final_values(known, &resellers)?;
     let mut recheck = Recheck::in_batches(system, known.resolved.concurrency, values);
