@@ -89,6 +89,8 @@ impl Ledger {
                 place.group = u64::from(lowest.unwrap_or(place.line));
             }
         }
+        // Customers of whom no write took effect: all of them have the same place, so they would be one batch.
+        places.retain(|place| place.group != u64::from(Line::MAX));
         places.sort_unstable();
         Ok(WriteOrder { places, renames })
     }
