@@ -3,8 +3,9 @@
 //! A wave of a run, the end of a run on a system with answers that may mislead, and `verify` use the same loop, so that
 //! they find the same differences.
 
-use super::compare::{Difference, FinalValues, differences};
+use super::compare::{Difference, differences};
 use super::concurrency::Concurrency;
+use super::final_values::FinalValues;
 use super::token_check;
 use crate::domain::{Failed, Line, Outcome, Reseller};
 use crate::system::{Bulk, Customer, Fatal, Key, System, SystemError, Wanted};

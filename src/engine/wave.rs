@@ -46,7 +46,8 @@ pub trait WaveLog {
     fn begin(&self, wave: &Wave) -> Result<(), LedgerError>;
     /// Returns what is on record for the lines of a wave.
     fn left(&self, wave: &Wave) -> Result<Vec<Left>, LedgerError>;
-    /// Returns the writes of lines without a final outcome that took effect or may have, in the order of their recording.
+    /// Returns the writes of lines without a final outcome that took effect or may have: by line, and for each line in the
+    /// order of their recording.
     fn unresolved_writes(&self) -> Result<Vec<WriteRecord>, LedgerError>;
     /// Records that a wave was found to be right.
     fn verified(&self, wave: &Wave) -> Result<(), LedgerError>;

@@ -1,6 +1,7 @@
 //! Reads a wave back. A line for which the system does not have the confirmed value has failed, also for a later `resume`.
 
-use super::compare::{FinalValues, did_not_last};
+use super::compare::did_not_last;
+use super::final_values::FinalValues;
 use super::recheck::{Left, Recheck, Unreadable};
 use super::{Context, Halt, Wave, WaveLog, WriteLog};
 use crate::domain::{Line, Status};
@@ -89,7 +90,7 @@ async fn wrong<N: WriteLog>(
         values.record(outcome, reseller.as_ref());
     }
     for write in unresolved {
-        values.record_unresolved(write);
+        values.record_unresolved(write, false);
     }
     let mut wrong = Wrong::default();
     let concurrency = context.settings.concurrency;

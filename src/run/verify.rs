@@ -151,7 +151,8 @@ async fn compare(
     known.ledger.checked()?;
     let survey = survey?;
     tally.lines.store(survey.settled, Ordering::Relaxed);
-    let values = survey.final_values(known, &resellers)?;
+    let in_progress = survey.was_live || known.ledger.is_live();
+    let values = survey.final_values(known, &resellers, in_progress)?;
     let mut recheck = Recheck::in_batches(system, known.resolved.concurrency, values);
     let mut differences = Vec::new();
     let mut each = |outcome: &Outcome, read: Result<Vec<Difference>, SystemError>| {
@@ -176,7 +177,7 @@ async fn compare(
         }
     }
     recheck.read(&batch, each).await.map_err(stopped)?;
-    let parked = add_parked(&mut differences, &known.ledger, system).await?;
+    let parked = add_parked(&mut differences, (&known.ledger, in_progress), system).await?;
     add_altered(&mut differences, &known.ledger)?;
     Ok(Verified {
         run: known.dir.run().to_string(),
@@ -199,13 +200,18 @@ fn unreadable(why: &Unreadable, system: &System) -> CommandError {
         .with_help("nothing was written; run verify again once the system answers")
 }
 
-/// Adds customers that are still parked although their lines have a final outcome, and returns their number.
+/// Adds customers that are still parked, and returns their number. `in_progress`: the run is about to restore those of its open
+/// lines.
 async fn add_parked(
     differences: &mut Vec<Difference>,
-    ledger: &Ledger,
+    (ledger, in_progress): (&Ledger, bool),
     system: &System,
 ) -> Result<usize, CommandError> {
-    let parked = parked::find(ledger, system).await?;
+    let mut parked = parked::find(ledger, system).await?;
+    if in_progress {
+        let done = ledger.done()?;
+        parked.retain(|write| done.contains(write.intent.line));
+    }
     let count = parked.len();
     for write in parked {
         let intent = write.intent;
@@ -323,15 +329,11 @@ impl Survey {
         &self,
         known: &OpenRun,
         resellers: &HashMap<u32, Reseller>,
+        in_progress: bool,
     ) -> Result<FinalValues, CommandError> {
         let mut values = FinalValues::default();
-        let is_in_progress = self.was_live || known.ledger.is_live();
         for write in &self.unresolved {
-            if is_in_progress {
-                values.record_in_progress(write);
-            } else {
-                values.record_unresolved(write);
-            }
+            values.record_unresolved(write, in_progress);
         }
         if self.several.is_empty() {
             return Ok(values);
