@@ -7,7 +7,7 @@ use super::store::WritesOf;
 use super::write_columns::WriteSketch;
 use super::write_fold::{fold, fold_one};
 use super::{Ledger, LedgerError, LineSet, Verdict, WriteId, WriteRecord};
-use crate::domain::{AccountId, Line, NetChange, NetValue};
+use crate::domain::{Line, NetChange, NetValue};
 use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
 
@@ -89,7 +89,8 @@ impl Ledger {
                 place.group = u64::from(lowest.unwrap_or(place.line));
             }
         }
-        // Customers of whom no write took effect: all of them have the same place, so they would be one batch.
+        // A customer for whom no write took effect has not changed. All such customers are in one group, so they would be
+        // read in one batch.
         places.retain(|place| place.group != u64::from(Line::MAX));
         places.sort_unstable();
         Ok(WriteOrder { places, renames })
@@ -115,12 +116,13 @@ impl Ledger {
     }
 
     /// Returns the temporary IDs with which the run left customers, or may have, as its own record shows.
-    pub fn temporary_ids_left(&self) -> Result<HashSet<AccountId>, LedgerError> {
+    pub fn temporary_ids_left(&self) -> Result<HashSet<String>, LedgerError> {
         let order = self.write_order_with(WritesOf::Temporary)?;
         let mut left = HashSet::new();
         for changes in self.net_changes_in(&order) {
             let changes = changes?;
-            left.extend(changes.iter().filter_map(NetChange::temporary_id).cloned());
+            let ids = changes.iter().filter_map(NetChange::temporary_id);
+            left.extend(ids.map(ToString::to_string));
         }
         Ok(left)
     }

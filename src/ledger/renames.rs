@@ -93,11 +93,15 @@ impl Ledger {
         self.store().each_account_moved(&mut each)
     }
 
-    /// Calls `each` with the account ID before every write of an account ID that is known to have taken effect.
-    pub fn each_account_replaced(&self, mut each: impl FnMut(&str)) -> Result<(), LedgerError> {
+    /// Calls `each` for every write of an account ID that is known to have taken effect, in the order of noting: with the ID
+    /// before and the ID after.
+    pub fn each_account_replaced(
+        &self,
+        mut each: impl FnMut(Option<&str>, Option<&str>),
+    ) -> Result<(), LedgerError> {
         self.store().each_write(WritesOf::Accounts, &mut |write| {
             if write.verdict == Some(Verdict::Applied) {
-                write.before.into_iter().for_each(&mut each);
+                each(write.before, write.after);
             }
             Ok(())
         })

@@ -8,7 +8,7 @@ use super::catalog::RunCatalog;
 use super::error::CommandError;
 use crate::ledger::{Ledger, Write, WriteRecord};
 use crate::system::System;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 /// Returns whether customers still have temporary IDs of the run, which only its resume restores, as far as the records of all
 /// runs show.
@@ -21,12 +21,21 @@ pub(super) fn are_left(ledger: &Ledger, catalog: &RunCatalog) -> Result<bool, Co
     }
     let mut left = ledger.temporary_ids_left()?;
     let targets: Vec<&str> = ledger.targets().collect();
+    // The newest run that has taken the ID from a customer, or has given it back, decides.
     for other in catalog.others(&ledger.header().run, &targets) {
         if left.is_empty() {
-            break;
+            return Ok(false);
         }
-        let ledger = other.ledger()?;
-        ledger.each_account_replaced(|before| left.retain(|id| id.as_str() != before))?;
+        let mut given = HashMap::new();
+        other.ledger()?.each_account_replaced(|before, after| {
+            let of_run = |id: &str| left.get(id).cloned();
+            given.extend(before.and_then(of_run).map(|id| (id, false)));
+            given.extend(after.and_then(of_run).map(|id| (id, true)));
+        })?;
+        if given.values().any(|is_given| *is_given) {
+            return Ok(true);
+        }
+        left.retain(|id| !given.contains_key(id));
     }
     Ok(!left.is_empty())
 }

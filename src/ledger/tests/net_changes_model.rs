@@ -225,7 +225,7 @@ proptest! {
             let is_new = customers.insert((of_customer[0].customer.clone(), of_customer[0].reseller.clone()));
             prop_assert!(is_new, "the changes of a customer are apart: {:?}", batches);
         }
-        let temporary = model.iter().filter_map(NetChange::temporary_id).cloned();
+        let temporary = model.iter().filter_map(NetChange::temporary_id).map(ToString::to_string);
         prop_assert_eq!(ledger.temporary_ids_left().unwrap(), temporary.collect());
         let order = ledger.write_order(|customer| customer == "c1").unwrap();
         let of_one: Vec<NetChange> = ledger.net_changes_in(&order).flat_map(Result::unwrap).collect();
