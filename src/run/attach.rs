@@ -59,30 +59,25 @@ fn others(run: &KeptRun, holder: &Holder) -> Result<Others, CommandError> {
         let at_work = others_at_work(run)?;
         // The state is read last: if it is that of a run in progress, the processes found were at work on it.
         let ledger = run.ledger()?;
-        let state = ledger.progress()?.state;
-        if is_at_end(state) && !has_worked(&ledger, holder)? {
-            // It has not closed the run, but is about to resume it.
-            return Ok(Others::Lead);
-        }
-        match (state, at_work) {
-            (State::Finished, _) => return Ok(Others::Ended),
-            (State::Planned, _) => return Ok(Others::Lead),
-            (State::Stopped | State::Interrupted, _) if !run.is_taken(&ledger) => {
-                return Ok(Others::Ended);
+        let found = match ledger.progress()?.state {
+            State::Created | State::Running => at_work,
+            // The process has not closed the run, but is about to resume it or to carry it out.
+            State::Planned => Some(Others::Lead),
+            _ if !has_worked(&ledger, holder)? => Some(Others::Lead),
+            State::Finished | State::Stopped | State::Interrupted => {
+                if !run.is_taken(&ledger) {
+                    Some(Others::Ended)
+                } else if asked.elapsed() > REPORTS {
+                    Some(Others::Lead)
+                } else {
+                    None
+                }
             }
-            (State::Stopped | State::Interrupted, _) if asked.elapsed() > REPORTS => {
-                return Ok(Others::Lead);
-            }
-            (State::Created | State::Running, Some(others)) => return Ok(others),
-            (_, _) => thread::park_timeout(EVERY),
+        };
+        match found {
+            Some(found) => return Ok(found),
+            None => thread::park_timeout(EVERY),
         }
-    }
-}
-
-fn is_at_end(state: State) -> bool {
-    match state {
-        State::Finished | State::Stopped | State::Interrupted => true,
-        State::Created | State::Planned | State::Running => false,
     }
 }
 
