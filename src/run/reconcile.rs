@@ -82,12 +82,12 @@ pub(crate) fn reconcile(
     new.prepared(known, task).execute()
 }
 
-/// Says what becomes of earlier reconciles of the file that were stopped. Once a later one has finished, it has compared
-/// all lines, so those before it are of no concern, unless a customer may still have a temporary ID of one.
+/// Says what becomes of earlier reconciles of the file that were stopped. Once one that began later has finished, it has
+/// compared all lines, so those before it are of no concern, unless a customer may still have a temporary ID of one.
 fn tell_unfinished(new: &NewRun, output: Output) -> Result<(), CommandError> {
     let mine = InputIdentity::of_run(new.run.ledger.header());
     let (keys, catalog) = (new.claim.keys(), &new.claim.catalog);
-    // The highest epoch of a reconcile that has finished.
+    // The highest epoch in which a reconcile of the whole file began that has finished.
     let mut compared = None;
     for entry in catalog.others(new.run.dir.run().as_str(), &keys) {
         let its = &entry.header;
@@ -98,9 +98,10 @@ fn tell_unfinished(new: &NewRun, output: Output) -> Result<(), CommandError> {
         let Ok(ledger) = entry.ledger() else {
             continue;
         };
-        let last = ledger.writing_epochs()?.map_or(its.epoch, |(_, last)| last);
-        if ledger.progress()?.state == State::Finished {
-            compared = compared.max(Some(last));
+        let epochs = ledger.writing_epochs()?;
+        let (first, last) = epochs.unwrap_or((its.epoch, its.epoch));
+        if ledger.progress()?.state == State::Finished && ledger.shard()?.is_none() {
+            compared = compared.max(Some(first));
         }
         // A night that was resumed after that, and stopped again, may have written since.
         let is_compared = compared > Some(last);
