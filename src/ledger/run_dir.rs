@@ -94,7 +94,8 @@ impl RunDir {
 
     /// Whether its ledger was ever complete. A run whose ledger never was has written nothing.
     pub(super) fn has_begun(&self) -> bool {
-        Seal::read(&self.ledger()).is_some()
+        // If this cannot be determined, the run may have begun.
+        !matches!(Seal::read(&self.ledger()), Ok(None))
     }
 
     /// Where this machine's copy of the run's input is; [`Runs::input`](super::Runs::input) makes sure that it is there.

@@ -118,7 +118,7 @@ pub(in crate::ledger) fn open_moved(
 
 fn open_at(dir: &RunDir, path: PathBuf, check: Check) -> Result<Box<dyn Store>, LedgerError> {
     // The seal is read before the ledger: a run under way commits more groups meanwhile.
-    let sealed = Seal::read(&path);
+    let sealed = Seal::read(&path)?;
     let opened = schema::open(&path).and_then(|connection| {
         let under_way = PageCheck::of(check, &connection, &path)?;
         let store = SqliteStore::of(connection, path.clone()).under(under_way);

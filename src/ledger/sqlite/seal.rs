@@ -8,7 +8,7 @@
 use crate::ledger::{LedgerError, private};
 use crate::regular_file;
 use std::fs::File;
-use std::io::{Seek, SeekFrom, Write};
+use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 /// The file beside the ledger.
@@ -35,8 +35,14 @@ impl Seal {
     }
 
     /// Returns the number that was noted last; `None`: there is no seal, or it was not written completely.
-    pub(in crate::ledger) fn read(ledger: &Path) -> Option<i64> {
-        let text = String::from_utf8(regular_file::read(&Self::path(ledger)).ok()?).ok()?;
-        text.trim_ascii().parse().ok()
+    pub(in crate::ledger) fn read(ledger: &Path) -> Result<Option<i64>, LedgerError> {
+        let path = Self::path(ledger);
+        match regular_file::read(&path) {
+            Ok(text) => Ok(str::from_utf8(&text)
+                .ok()
+                .and_then(|text| text.trim_ascii().parse().ok())),
+            Err(why) if why.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(LedgerError::io(&path, "read", source)),
+        }
     }
 }
