@@ -68,7 +68,8 @@ impl Given {
         let is_given = [
             (paused, "pause"),
             (draining, "drain"),
-            (!paused && !draining && rate_per_s.is_none(), "no pause"),
+            // The last order may have ended a pause.
+            (!paused && !draining, "no pause"),
         ];
         let given = is_given.into_iter().filter(|(is_given, _)| *is_given);
         let given = given.map(|(_, order)| order.to_owned());

@@ -126,8 +126,7 @@ fn a_drained_run_finishes_what_is_under_way_and_can_be_resumed() {
     place.judge_writes();
 }
 
-/// The process is frozen, and follows the order as soon as it goes on. It is paused before, because a process that is frozen in
-/// the middle of a commit keeps its ledger locked.
+/// The process is frozen, and follows the order as soon as it goes on.
 #[test]
 fn an_order_that_is_not_followed_in_time_remains_and_is_shown_as_given() {
     use rustix::process::{Pid, Signal, kill_process};
@@ -140,8 +139,20 @@ fn an_order_that_is_not_followed_in_time_remains_and_is_shown_as_given() {
         place.run(&["pause", &run]).expect(0);
         wait_for(|| status().contains(": paused, "));
     };
+    let ledger = rusqlite::Connection::open(place.newest().join("ledger.db")).unwrap();
+    // A process that is frozen in the middle of a commit keeps its ledger locked.
+    let freeze = || {
+        wait_for(|| {
+            kill_process(pid, Signal::STOP).unwrap();
+            let is_free = ledger.execute_batch("BEGIN IMMEDIATE; ROLLBACK").is_ok();
+            if !is_free {
+                kill_process(pid, Signal::CONT).unwrap();
+            }
+            is_free
+        });
+    };
     paused();
-    kill_process(pid, Signal::STOP).unwrap();
+    freeze();
     let late = place.run(&["unpause", &run]).expect(2).err;
     for words in ["the order remains", &format!("`idshift pause {run}`")] {
         assert!(late.contains(words), "{words}: {late}");
@@ -160,7 +171,7 @@ fn an_order_that_is_not_followed_in_time_remains_and_is_shown_as_given() {
     assert_eq!(shown["orders_followed"], true);
     // A run that is drained ends, also if the command that ordered it has given up.
     paused();
-    kill_process(pid, Signal::STOP).unwrap();
+    freeze();
     let late = place.run(&["drain", &run]).expect(2).err;
     assert!(late.contains("cannot be taken back"), "{late}");
     let given = status();
