@@ -1,8 +1,9 @@
-use crate::support::{Asked, Front, Place, finish, good_answer, named};
+use crate::support::{Asked, Front, Place, finish, good_answer};
 use std::io::Write as _;
 use std::net::TcpStream;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 fn run(place: &Place, front: &Front, arguments: &[&str]) -> crate::support::Done {
     place.run_with(&[("BASE_URL", &front.base_url())], arguments)
@@ -67,12 +68,7 @@ fn a_parked_customer_that_was_renamed_by_others_does_not_prevent_the_undo() {
 /// If such a write takes effect after the run, the customer keeps the temporary ID. `undo` restores its ID.
 #[test]
 fn a_customer_parked_after_the_run_gets_its_id_back_by_undo() {
-    let place = Place::plume();
-    place.with_world(|mut world| {
-        world.add_plume(named("C-1", "A-1", &["L-1"]));
-        world.add_plume(named("C-2", "A-2", &["L-2"]));
-    });
-    let file = place.file("swap.csv", "accountId,newAccountId\nA-1,A-2\nA-2,A-1\n");
+    let (place, file) = Place::with_a_swap();
     place.run(&["apply", &file, "--yes"]).expect(0);
     let aside = place
         .sandbox
@@ -113,12 +109,7 @@ fn a_customer_parked_after_the_run_gets_its_id_back_by_undo() {
 #[test]
 fn a_customer_parked_after_a_swap_was_given_up_gets_its_id_back_by_resume() {
     for given_up in [false, true] {
-        let place = Place::plume();
-        place.with_world(|mut world| {
-            world.add_plume(named("C-1", "A-1", &["L-1"]));
-            world.add_plume(named("C-2", "A-2", &["L-2"]));
-        });
-        let file = place.file("swap.csv", "accountId,newAccountId\nA-1,A-2\nA-2,A-1\n");
+        let (place, file) = Place::with_a_swap();
         let honest = place.sandbox.base_url();
         let late: Arc<Mutex<Option<Asked>>> = Arc::default();
         let kept = Arc::clone(&late);
@@ -174,6 +165,50 @@ fn a_customer_parked_after_a_swap_was_given_up_gets_its_id_back_by_resume() {
     }
 }
 
+/// A swap is under way: its first or its second write was carried out, and has no answer yet.
+#[test]
+fn verify_of_a_run_in_progress_shows_no_difference_for_a_swap_under_way() {
+    for withheld in [0, 1] {
+        let (place, file) = Place::with_a_swap();
+        let honest = place.sandbox.base_url();
+        let (writes, goes_on) = (AtomicUsize::new(0), Arc::new(AtomicBool::new(false)));
+        let released = Arc::clone(&goes_on);
+        let front = Front::new(move |asked: &Asked, stream: &mut TcpStream| {
+            let answer = asked.honestly(&honest);
+            let is_withheld =
+                asked.method == "PATCH" && writes.fetch_add(1, Ordering::SeqCst) == withheld;
+            while is_withheld && !released.load(Ordering::SeqCst) {
+                std::thread::yield_now();
+            }
+            stream.write_all(&answer).is_ok()
+        });
+        let mut apply = place.command(&["apply", &file, "--yes"]);
+        let apply = apply.env("IDSHIFT_BASE_URL", front.base_url());
+        let apply = apply.spawn().unwrap();
+        let begun = Instant::now();
+        while place.patches() <= withheld {
+            assert!(begun.elapsed() < Duration::from_secs(60));
+            std::thread::yield_now();
+        }
+        let verified = run(&place, &front, &["verify", &place.newest_id()]);
+        goes_on.store(true, Ordering::SeqCst);
+        assert_eq!(
+            verified.code, 4,
+            "{withheld}: {}{}",
+            verified.out, verified.err
+        );
+        for words in ["the run left", "temporary ID"] {
+            assert!(
+                !verified.out.contains(words),
+                "{withheld}: {}",
+                verified.out
+            );
+        }
+        finish(apply).expect(0);
+        run(&place, &front, &["verify"]).expect(0);
+    }
+}
+
 const WARNING: &str = "customers still have temporary IDs";
 
 /// Returns whether a run beside this one is warned of customers with temporary IDs, and whether `runs prune` keeps the run for
@@ -224,7 +259,12 @@ fn a_parked_customer_that_another_run_has_renamed_counts_as_parked_no_more() {
     let by_hand = place.file("by-hand.csv", &text);
     place.run(&["apply", &by_hand, "--yes"]).expect(0);
     assert_eq!(place.account_of(customer), "OTHER-1");
+    let by_hand = place.newest_id();
     assert_eq!(counts_as_parked(&place, &run), (false, false));
+    // Its undo gives the temporary ID back.
+    place.run(&["undo", &by_hand, "--yes"]).expect(0);
+    assert_eq!(place.account_of(customer), temporary);
+    assert!(counts_as_parked(&place, &run).0);
 }
 
 /// Another run that was to rename the parked customer was killed before its write was sent, or before that was on record.

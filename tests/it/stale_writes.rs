@@ -104,12 +104,7 @@ fn lines_that_ask_the_same_of_a_location_share_its_doubt() {
 /// writes.
 #[test]
 fn a_write_that_parks_a_customer_and_takes_effect_late_is_reversed() {
-    let place = Place::plume();
-    place.with_world(|mut world| {
-        world.add_plume(named("C-1", "A-1", &["L-1"]));
-        world.add_plume(named("C-2", "A-2", &["L-2"]));
-    });
-    let file = place.file("swap.csv", "accountId,newAccountId\nA-1,A-2\nA-2,A-1\n");
+    let (place, file) = Place::with_a_swap();
     let honest = place.sandbox.base_url();
     let late: Arc<Mutex<Option<Asked>>> = Arc::default();
     let writes = AtomicUsize::new(0);

@@ -104,6 +104,17 @@ fn an_order_is_followed_once_every_process_at_work_follows_it() {
     finish(resumed).expect(4);
 }
 
+/// Begins a run with a worker, which is frozen. Returns the worker and the leading process.
+fn beside_a_frozen_worker(server: &Server, place: &Place) -> (Child, Child) {
+    let machine = Machine::new(place, "one");
+    let worker = worker(&machine);
+    let slowly = ["apply", "moves.csv", "--yes", "--rate", "100/s"];
+    let leader = place.command(&slowly).spawn().unwrap();
+    until_at_work(server, place, 2);
+    signal(&worker, Signal::STOP);
+    (worker, leader)
+}
+
 /// The run waits for a frozen process until its lease is over; a second signal ends this wait.
 #[test]
 fn a_second_signal_ends_the_wait_for_other_processes_and_they_close_the_run() {
@@ -111,12 +122,7 @@ fn a_second_signal_ends_the_wait_for_other_processes_and_they_close_the_run() {
         return;
     };
     let place = with_lines(server, 1_500, slow());
-    let machine = Machine::new(&place, "one");
-    let worker = worker(&machine);
-    let slowly = ["apply", "moves.csv", "--yes", "--rate", "100/s"];
-    let leader = place.command(&slowly).spawn().unwrap();
-    until_at_work(server, &place, 2);
-    signal(&worker, Signal::STOP);
+    let (worker, leader) = beside_a_frozen_worker(server, &place);
     signal(&leader, Signal::TERM);
     let draining = "SELECT draining FROM orders";
     until("the run is drained", || {
@@ -146,12 +152,7 @@ fn resume_after_a_second_ctrl_c_goes_on_while_another_process_is_frozen() {
         return;
     };
     let place = with_lines(server, 1_500, slow());
-    let machine = Machine::new(&place, "one");
-    let worker = worker(&machine);
-    let slowly = ["apply", "moves.csv", "--yes", "--rate", "100/s"];
-    let leader = place.command(&slowly).spawn().unwrap();
-    until_at_work(server, &place, 2);
-    signal(&worker, Signal::STOP);
+    let (worker, leader) = beside_a_frozen_worker(server, &place);
     signal(&leader, Signal::INT);
     let draining = "SELECT draining FROM orders";
     until("the run is drained", || {
@@ -167,14 +168,13 @@ fn resume_after_a_second_ctrl_c_goes_on_while_another_process_is_frozen() {
 }
 
 /// Runs `deed` for a drained run whose leading process was killed, beside a frozen worker. `progress`: why the run was stopped.
-fn beside_a_frozen_worker(server: &Server, progress: &str, deed: impl FnOnce(&Place, &str)) {
+fn drained_beside_a_frozen_worker(
+    server: &Server,
+    progress: &str,
+    deed: impl FnOnce(&Place, &str),
+) {
     let place = with_lines(server, 1_500, slow());
-    let machine = Machine::new(&place, "one");
-    let worker = worker(&machine);
-    let slowly = ["apply", "moves.csv", "--yes", "--rate", "100/s"];
-    let mut leader = place.command(&slowly).spawn().unwrap();
-    until_at_work(server, &place, 2);
-    signal(&worker, Signal::STOP);
+    let (worker, mut leader) = beside_a_frozen_worker(server, &place);
     leader.kill().unwrap();
     finish(leader);
     let stop = format!(
@@ -192,7 +192,7 @@ fn resume_beside_a_frozen_worker_asks_on_a_terminal() {
     let Some(server) = Server::shared() else {
         return;
     };
-    beside_a_frozen_worker(server, "stopped_by = 'drained'", |place, run| {
+    drained_beside_a_frozen_worker(server, "stopped_by = 'drained'", |place, run| {
         let asked = on_a_terminal(place, "no", &["resume", run]).expect(2);
         for words in ["with the processes that work on it", "not confirmed"] {
             assert!(asked.out.contains(words), "{words}: {}", asked.out);
@@ -207,7 +207,7 @@ fn resume_that_cannot_join_leaves_the_run_drained() {
         return;
     };
     let other = "stopped_by = 'drained', units_digest = 'of another version'";
-    beside_a_frozen_worker(server, other, |place, run| {
+    drained_beside_a_frozen_worker(server, other, |place, run| {
         let refused = place.run(&["resume", run]).expect(2);
         assert!(refused.err.contains("same version"), "{}", refused.err);
         assert_eq!(sql(server, place, "SELECT draining FROM orders"), "t");
@@ -220,7 +220,7 @@ fn resume_beside_a_frozen_worker_does_not_go_on_after_a_guard_has_stopped_the_ru
         return;
     };
     let guard = "stopped_by = 'max_failures', why = 'too many lines fail'";
-    beside_a_frozen_worker(server, guard, |place, run| {
+    drained_beside_a_frozen_worker(server, guard, |place, run| {
         let written = place.patches();
         let stopped = place.run(&["resume", run]).expect(4);
         assert_eq!(place.patches(), written, "{}{}", stopped.out, stopped.err);

@@ -109,6 +109,17 @@ impl Place {
         self.file("moves.csv", &text)
     }
 
+    /// Makes two customers, and a file in which they swap their account IDs.
+    pub(crate) fn with_a_swap() -> (Self, String) {
+        let place = Self::plume();
+        place.with_world(|mut world| {
+            world.add_plume(named("C-1", "A-1", &["L-1"]));
+            world.add_plume(named("C-2", "A-2", &["L-2"]));
+        });
+        let file = place.file("swap.csv", "accountId,newAccountId\nA-1,A-2\nA-2,A-1\n");
+        (place, file)
+    }
+
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_idshift"));
         command
