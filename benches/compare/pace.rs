@@ -6,7 +6,7 @@ pub(crate) fn limits() {
     println!("\n## Pace\n");
     println!("| limit | calls | used | most in one second | allowed |");
     println!("| --- | --- | --- | --- | --- |");
-    for rate in [20_u32, 100, 1000, 5000] {
+    for rate in [20_u32, 100, 1000, 3000, 5000] {
         let lines = rate * 4;
         let stand_in = StandIn::start(lines, &["log", "bulk"]);
         Place::with_renames(lines).apply(&stand_in.base, &["--rate", &format!("{rate}/s")]);
