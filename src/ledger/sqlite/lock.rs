@@ -7,50 +7,79 @@ use sha2::{Digest, Sha256};
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 /// The folder of the locks, in that of the state database.
 const LOCKS: &str = "locks";
 
-/// A locked file. It is unlocked explicitly: a program that is being started has a copy of the open file for a moment,
+/// A file to lock. It is unlocked explicitly: a program that is being started has a copy of the open file for a moment,
 /// which would keep the lock.
 #[derive(Debug)]
-struct Locked(File);
+struct LockFile(File);
 
-impl Drop for Locked {
+impl Drop for LockFile {
     fn drop(&mut self) {
         // If this fails, closing the file frees the lock.
         let _ = self.0.unlock();
     }
 }
 
-/// Opens and locks a file; `false`: another process holds the lock.
-fn try_hold(path: &Path) -> Result<(File, bool), LedgerError> {
-    if fs::symlink_metadata(path).is_ok_and(|meta| meta.file_type().is_symlink()) {
-        return Err(LedgerError::Symlink {
-            path: path.to_owned(),
-        });
+/// How an attempt to take a lock ended.
+enum Attempt {
+    Taken,
+    /// Another process has it.
+    Held,
+    /// It is not free, but may be soon: a process may only be checking whether it is held.
+    NotYet,
+}
+
+impl LockFile {
+    fn open(path: &Path) -> Result<Self, LedgerError> {
+        if fs::symlink_metadata(path).is_ok_and(|meta| meta.file_type().is_symlink()) {
+            return Err(LedgerError::Symlink {
+                path: path.to_owned(),
+            });
+        }
+        let file = private::open_private(path);
+        file.map(Self)
+            .map_err(|source| LedgerError::io(path, "opened", source))
     }
-    let file =
-        private::open_private(path).map_err(|source| LedgerError::io(path, "opened", source))?;
-    match file.try_lock() {
-        Ok(()) => Ok((file, true)),
-        Err(TryLockError::WouldBlock) => Ok((file, false)),
-        Err(TryLockError::Error(source)) => Err(LedgerError::io(path, "locked", source)),
+
+    /// Tries to take the exclusive lock.
+    fn try_exclusive(&self) -> io::Result<Attempt> {
+        Ok(match self.0.try_lock() {
+            Ok(()) => Attempt::Taken,
+            Err(TryLockError::Error(source)) => return Err(source),
+            Err(TryLockError::WouldBlock) if self.is_exclusive()? => Attempt::Held,
+            Err(TryLockError::WouldBlock) => Attempt::NotYet,
+        })
+    }
+
+    /// Whether another process has the exclusive lock. Takes only the shared one to find out, so that checks do not take
+    /// each other for a holder.
+    fn is_exclusive(&self) -> io::Result<bool> {
+        match self.0.try_lock_shared() {
+            Ok(()) => self.0.unlock().map(|()| false),
+            Err(TryLockError::WouldBlock) => Ok(true),
+            Err(TryLockError::Error(source)) => Err(source),
+        }
     }
 }
 
-/// Takes a lock. A process that only checks whether the lock is held has it for two system calls, so a lock that is not free
-/// is tried again.
-fn beside_checks<T>(
-    hold: impl Fn() -> Result<Option<T>, LedgerError>,
-) -> Result<Option<T>, LedgerError> {
-    for _ in 0..100 {
-        if let Some(held) = hold()? {
-            return Ok(Some(held));
+/// Repeats an attempt to take a lock that may be free soon, and returns whether it was taken. A check whether a lock is
+/// held lasts for two system calls, but a busy machine may stop the process between them, so one second is allowed.
+fn take(attempt: impl Fn() -> Result<Attempt, LedgerError>) -> Result<bool, LedgerError> {
+    let begun = Instant::now();
+    loop {
+        match attempt()? {
+            Attempt::Taken => return Ok(true),
+            Attempt::NotYet if begun.elapsed() < Duration::from_secs(1) => {
+                thread::park_timeout(Duration::from_millis(1));
+            }
+            Attempt::Held | Attempt::NotYet => return Ok(false),
         }
-        std::thread::yield_now();
     }
-    hold()
 }
 
 /// Lets one run at a time work on a target (system, address and tenant), while this value lives.
@@ -58,7 +87,7 @@ fn beside_checks<T>(
 /// The lock does not reach another machine.
 #[derive(Debug)]
 pub(super) struct TargetLock {
-    _files: Vec<Locked>,
+    _files: Vec<LockFile>,
 }
 
 impl TargetLock {
@@ -84,48 +113,58 @@ impl TargetLock {
         let mut files = Vec::with_capacity(targets.len());
         for target in targets {
             let path = lock_of(&folder, target);
-            let hold = || Self::try_one(state, target, &path, run, with_others);
-            let Some(file) = beside_checks(hold)? else {
+            let file = LockFile::open(&path).map_err(|error| match error {
+                LedgerError::Io { path, source, .. } => unlockable(&path, source),
+                LedgerError::ReadOnly { path } => {
+                    unlockable(&path, io::ErrorKind::ReadOnlyFilesystem.into())
+                }
+                error => error,
+            })?;
+            let attempt = || {
+                let exclusive = Self::try_exclusive(state, target, &file, &path, run)?;
+                if !with_others {
+                    return Ok(exclusive);
+                }
+                // The first process that shares the lock has recorded for which run. It has an exclusive lock until then.
+                if file.0.try_lock_shared().is_ok() && state.holder(target)?.run == run {
+                    return Ok(Attempt::Taken);
+                }
+                file.0
+                    .unlock()
+                    .map_err(|source| unlockable(&path, source))?;
+                Ok(Attempt::NotYet)
+            };
+            if !take(attempt)? {
                 return Err(LedgerError::Held {
                     holder: state.holder(target)?,
                     lock: path.display().to_string(),
                     free_in: None,
                 });
-            };
+            }
             files.push(file);
         }
         Ok(Self { _files: files })
     }
 
-    /// Takes the lock of one target; `None`: another process has it.
-    fn try_one(
+    /// Tries to take the exclusive lock of a target, and records which process has it.
+    fn try_exclusive(
         state: &StateDb,
         target: &str,
+        file: &LockFile,
         path: &Path,
         run: &str,
-        with_others: bool,
-    ) -> Result<Option<Locked>, LedgerError> {
-        let (file, is_free) = try_hold(path).map_err(|error| match error {
-            LedgerError::Io { path, source, .. } => unlockable(&path, source),
-            LedgerError::ReadOnly { path } => {
-                unlockable(&path, io::ErrorKind::ReadOnlyFilesystem.into())
-            }
-            error => error,
-        })?;
-        let file = Locked(file);
-        if is_free {
+    ) -> Result<Attempt, LedgerError> {
+        let attempt = file
+            .try_exclusive()
+            .map_err(|source| unlockable(path, source))?;
+        if matches!(attempt, Attempt::Taken) {
             state.set_holder(target, &Holder::this_process(run))?;
         }
-        // The first process that shares the lock has recorded for which run.
-        let is_held = if with_others {
-            file.0.try_lock_shared().is_ok() && state.holder(target)?.run == run
-        } else {
-            is_free
-        };
-        Ok(is_held.then_some(file))
+        Ok(attempt)
     }
 
-    /// Whether a living process has the lock of this target for this run.
+    /// Whether a living process has the lock of this target for this run, whose ledger is a SQLite file: such a run
+    /// never shares the lock.
     pub(super) fn is_held_for(state: &StateDb, target: &str, run: &str) -> bool {
         state.holder(target).is_ok_and(|holder| holder.run == run)
             && RunLock::is_held(&lock_of(&state.folder().join(LOCKS), target))
@@ -168,52 +207,36 @@ fn number(target: &str) -> u64 {
     bytes.fold(0_u64, |all, byte| all << 8 | u64::from(*byte))
 }
 
-/// Opens and locks the file of a run, and writes into it which process has it; `None`: another process has it.
-fn hold(path: &Path, run: &str) -> Result<Option<Locked>, LedgerError> {
-    let (file, is_free) = try_hold(path)?;
-    if !is_free {
-        return Ok(None);
-    }
-    let locked = Locked(file);
-    let text = serde_json::to_string(&Holder::this_process(run)).unwrap_or_default();
-    let write = || {
-        let mut file = &locked.0;
-        file.set_len(0)?;
-        file.seek(SeekFrom::Start(0))?;
-        file.write_all(text.as_bytes())
-    };
-    write().map_err(|source| LedgerError::io(path, "written", source))?;
-    Ok(Some(locked))
-}
-
 /// One process at a time writes to a run's ledger.
 pub(super) struct RunLock {
-    _file: Locked,
+    _file: LockFile,
 }
 
 impl RunLock {
+    /// Takes the lock, and writes into its file which process has it.
     pub(super) fn acquire(path: &Path, run: &str) -> Result<Self, LedgerError> {
-        if let Some(file) = beside_checks(|| hold(path, run))? {
-            return Ok(Self { _file: file });
+        let mut file = LockFile::open(path)?;
+        let failed = |source| LedgerError::io(path, "locked", source);
+        if !take(|| file.try_exclusive().map_err(failed))? {
+            return Err(LedgerError::Held {
+                holder: Holder::read(&mut file.0),
+                lock: path.display().to_string(),
+                free_in: None,
+            });
         }
-        let (mut file, _) = try_hold(path)?;
-        Err(LedgerError::Held {
-            holder: Holder::read(&mut file),
-            lock: path.display().to_string(),
-            free_in: None,
-        })
+        let text = serde_json::to_string(&Holder::this_process(run)).unwrap_or_default();
+        let mut write = || {
+            file.0.set_len(0)?;
+            file.0.seek(SeekFrom::Start(0))?;
+            file.0.write_all(text.as_bytes())
+        };
+        write().map_err(|source| LedgerError::io(path, "written", source))?;
+        Ok(Self { _file: file })
     }
 
     /// Whether a living process holds it.
     pub(super) fn is_held(path: &Path) -> bool {
-        regular_file::open(path).is_ok_and(|file| match file.try_lock() {
-            Ok(()) => {
-                drop(Locked(file));
-                false
-            }
-            Err(TryLockError::WouldBlock) => true,
-            Err(TryLockError::Error(_)) => false,
-        })
+        regular_file::open(path).is_ok_and(|file| LockFile(file).is_exclusive().unwrap_or(false))
     }
 }
 
@@ -299,6 +322,47 @@ mod tests {
         assert!(share("run").is_err());
         drop(alone);
         share("other").unwrap();
+    }
+
+    /// Stops a process in the middle of a check whether the lock is held, for as long as the returned file is there.
+    fn check_in_progress(path: &Path) -> LockFile {
+        let file = LockFile::open(path).unwrap();
+        file.0.try_lock_shared().unwrap();
+        file
+    }
+
+    #[test]
+    fn a_check_that_takes_long_is_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        drop(acquire(folder, "plume https://x", "run").unwrap());
+        let target = lock_of(&folder.join(LOCKS), "plume https://x");
+        let of_run = folder.join("run.lock");
+        for path in [&target, &of_run] {
+            let check = check_in_progress(path);
+            thread::scope(|scope| {
+                scope.spawn(|| {
+                    thread::park_timeout(Duration::from_millis(100));
+                    drop(check);
+                });
+                if *path == of_run {
+                    RunLock::acquire(path, "run").map(drop).unwrap();
+                } else {
+                    acquire(folder, "plume https://x", "run").unwrap();
+                }
+            });
+        }
+    }
+
+    #[test]
+    fn a_check_is_not_taken_for_a_holder() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run.lock");
+        let held = RunLock::acquire(&path, "run").unwrap();
+        assert!(RunLock::is_held(&path));
+        drop(held);
+        let _check = check_in_progress(&path);
+        assert!(!RunLock::is_held(&path));
     }
 
     #[test]
