@@ -4,6 +4,7 @@ use super::options::{Console, ControlOptions, RateOptions};
 use crate::config::TypedSettings;
 use crate::http::Rate;
 use crate::ledger::{Ledger, Order};
+use crate::report::Commands;
 use crate::run::{CommandError, Exit, Output, document, open_for_orders};
 use crate::ui;
 use serde_json::json;
@@ -77,12 +78,12 @@ fn give(
     order: Order,
     words: &str,
 ) -> Result<Exit, CommandError> {
-    let ledger = open_for_orders(command, run, typed)?;
+    let (ledger, commands) = open_for_orders(command, run, typed)?;
     let number = ledger.order(order)?;
     let given = Instant::now();
     while ledger.followed_orders()? < number {
         if !ledger.is_live() || given.elapsed() > PATIENCE {
-            return Err(not_followed(&ledger, order, number));
+            return Err(not_followed(&ledger, &commands, order, number));
         }
         // The other process does not signal that it has read the order from its ledger, so the ledger is polled.
         std::thread::park_timeout(Duration::from_millis(50));
@@ -101,12 +102,12 @@ fn give(
 
 /// Returns the error for an order that is not followed yet. The order remains: some processes may follow it already, and
 /// the others follow it as soon as they can.
-fn not_followed(ledger: &Ledger, order: Order, number: u64) -> CommandError {
+fn not_followed(ledger: &Ledger, commands: &Commands, order: Order, number: u64) -> CommandError {
     let run = &ledger.header().run;
+    let status = commands.status();
     if !ledger.is_live() {
         let words = format!("run {run} ended meanwhile, so the order has no effect");
-        return CommandError::usage(words)
-            .with_help(format!("`idshift status {run}` shows how it ended"));
+        return CommandError::usage(words).with_help(format!("`{status}` shows how it ended"));
     }
     let at_work = ledger.at_work().unwrap_or_default();
     let late = at_work.iter().find(|one| one.followed < number);
@@ -119,9 +120,9 @@ fn not_followed(ledger: &Ledger, order: Order, number: u64) -> CommandError {
         _ => format!("run {run}"),
     };
     let otherwise = match order {
-        Order::Pause => format!("`idshift unpause {run}` takes it back"),
-        Order::Unpause => format!("`idshift pause {run}` takes it back"),
-        Order::Rate(_) => format!("`idshift rate {run} N/s` replaces it"),
+        Order::Pause => format!("`{}` takes it back", commands.order("unpause", &[])),
+        Order::Unpause => format!("`{}` takes it back", commands.order("pause", &[])),
+        Order::Rate(_) => format!("`{}` replaces it", commands.order("rate", &["N/s"])),
         Order::Drain => "it cannot be taken back".to_owned(),
     };
     CommandError::usage(format!(
@@ -129,6 +130,6 @@ fn not_followed(ledger: &Ledger, order: Order, number: u64) -> CommandError {
         PATIENCE.as_secs()
     ))
     .with_help(format!(
-        "`idshift status {run}` shows whether it is followed; {otherwise}"
+        "`{status}` shows whether it is followed; {otherwise}"
     ))
 }

@@ -59,6 +59,17 @@ impl Commands {
         self.on_run(&["resume", &self.run], more)
     }
 
+    /// `idshift status ID`.
+    pub fn status(&self) -> String {
+        self.order("status", &[])
+    }
+
+    /// `idshift COMMAND ID`, for a command that gives an order to the run or shows its state, with more words where they are
+    /// needed.
+    pub fn order(&self, command: &str, more: &[&str]) -> String {
+        self.on_run(&[command, &self.run], more)
+    }
+
     /// `idshift verify ID`.
     pub fn verify(&self) -> String {
         self.on_run(&["verify", &self.run], &[])
@@ -232,6 +243,10 @@ mod tests {
         assert_eq!(
             there.resume(&["--max-changes", "7"]),
             format!("idshift resume 20261120-223015-k3f9 --max-changes 7 {end}")
+        );
+        assert_eq!(
+            there.order("rate", &["N/s"]),
+            format!("idshift rate 20261120-223015-k3f9 N/s {end}")
         );
         assert_eq!(
             there.report(),

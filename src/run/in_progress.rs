@@ -6,6 +6,7 @@ use super::selection::{Selection, choose, given_by};
 use super::values::catalog;
 use crate::config::TypedSettings;
 use crate::ledger::Ledger;
+use crate::report::Commands;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -36,14 +37,16 @@ pub(crate) fn open_live(
     })
 }
 
-/// Returns the ledger of that run when a process accepts orders there; waits up to [`BEGINNING`] for that.
+/// Returns the ledger of that run when a process accepts orders there, and the commands that may follow; waits up to
+/// [`BEGINNING`] for that.
 pub(crate) fn open_for_orders(
     command: &'static str,
     run: Option<&str>,
     typed: &TypedSettings,
-) -> Result<Ledger, CommandError> {
+) -> Result<(Ledger, Commands), CommandError> {
     let run = open_live(command, run, typed)?;
     let ledger = run.ledger()?;
+    let commands = Commands::of(run.path(), &ledger)?;
     let id = &ledger.header().run;
     let asked = Instant::now();
     while !ledger.is_live() {
@@ -57,11 +60,12 @@ pub(crate) fn open_for_orders(
                 "the process that has run {id} takes no orders now: it is about to begin, or draws the reports"
             );
             return Err(CommandError::usage(words).with_help(format!(
-                "`idshift status {id}` shows its state; then give the order again"
+                "`{}` shows its state; then give the order again",
+                commands.status()
             )));
         }
         // No event tells when the other process begins, so this polls.
         thread::park_timeout(EVERY);
     }
-    Ok(ledger)
+    Ok((ledger, commands))
 }
