@@ -10,6 +10,7 @@ use super::{Ledger, LedgerError, LineSet, Verdict, WriteId, WriteRecord};
 use crate::domain::{Line, NetChange, NetValue};
 use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
+use std::iter::{Skip, StepBy};
 
 /// Minimum number of writes that are folded together; a batch holds all writes of some customers.
 const BATCH: usize = if cfg!(test) { 4 } else { 500 };
@@ -67,10 +68,20 @@ fn renames(write: &WriteSketch<'_>) -> bool {
 impl Ledger {
     /// Everything that these writes of this run changed or may have changed.
     pub fn net_changes_in<'a>(&'a self, order: &'a WriteOrder) -> NetChanges<'a> {
+        self.part_of_net_changes_in(order, 0, 1)
+    }
+
+    /// The batches `part`, `part + parts`, … of [`Ledger::net_changes_in`], so that several threads can read them at the
+    /// same time.
+    pub fn part_of_net_changes_in<'a>(
+        &'a self,
+        order: &'a WriteOrder,
+        part: usize,
+        parts: usize,
+    ) -> NetChanges<'a> {
         NetChanges {
             ledger: self,
-            places: &order.places,
-            read: 0,
+            batches: Some(Batches(&order.places).skip(part).step_by(parts)),
         }
     }
 
@@ -180,35 +191,46 @@ impl Ledger {
     }
 }
 
-/// What a run changed, customer by customer, in the order of their lowest lines; the account ID comes before the
-/// locations. A swap that was rolled back changed nothing. Each item is a batch: all changes of some customers.
+/// The places of writes in batches, each with all places of some customers.
 #[derive(Debug)]
-pub struct NetChanges<'a> {
-    ledger: &'a Ledger,
-    places: &'a [Place],
-    /// How many of the places were read.
-    read: usize,
-}
+struct Batches<'a>(&'a [Place]);
 
-impl NetChanges<'_> {
-    /// Folds the next batch; it is empty if none of its writes changed anything.
-    fn load(&mut self) -> Result<Vec<NetChange>, LedgerError> {
-        let rest = &self.places[self.read..];
+impl<'a> Iterator for Batches<'a> {
+    type Item = &'a [Place];
+
+    fn next(&mut self) -> Option<Self::Item> {
         let mut taken = 0;
-        for of_line in rest.chunk_by(|a, b| a.group == b.group) {
+        for of_line in self.0.chunk_by(|a, b| a.group == b.group) {
             taken += of_line.len();
             if taken >= BATCH {
                 break;
             }
         }
-        let places = &rest[..taken];
+        let (batch, rest) = self.0.split_at(taken);
+        self.0 = rest;
+        (!batch.is_empty()).then_some(batch)
+    }
+}
+
+/// What a run changed, customer by customer, in the order of their lowest lines; the account ID comes before the
+/// locations. A swap that was rolled back changed nothing. Each item is a batch: all changes of some customers, or none if
+/// the writes of a batch changed nothing. After an error, nothing more is read: the ledger is damaged.
+#[derive(Debug)]
+pub struct NetChanges<'a> {
+    ledger: &'a Ledger,
+    batches: Option<StepBy<Skip<Batches<'a>>>>,
+}
+
+impl Iterator for NetChanges<'_> {
+    type Item = Result<Vec<NetChange>, LedgerError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let places = self.batches.as_mut()?.next()?;
         let writes = self.ledger.writes_at(places);
-        // After an error, nothing more is read: the ledger is damaged.
-        self.read = match &writes {
-            Ok(_) => self.read + taken,
-            Err(_) => self.places.len(),
-        };
-        Ok(of_places(places, &writes?))
+        if writes.is_err() {
+            self.batches = None;
+        }
+        Some(writes.map(|writes| of_places(places, &writes)))
     }
 }
 
@@ -232,12 +254,4 @@ fn of_places(places: &[Place], writes: &[WriteRecord]) -> Vec<NetChange> {
     }
     batch.retain(NetChange::differs);
     batch
-}
-
-impl Iterator for NetChanges<'_> {
-    type Item = Result<Vec<NetChange>, LedgerError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        (self.read < self.places.len()).then(|| self.load())
-    }
 }

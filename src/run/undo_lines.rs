@@ -10,7 +10,7 @@ use super::line_summary::WrittenLines;
 use crate::config::Resolved;
 use crate::domain::{Change, Failed, Line, NetChange, NewAccount, Outcome, Status};
 use crate::input::cell::push_quoted;
-use crate::ledger::{Ledger, LedgerError, NewLedger, PrivateFile, RunDir, WriteOrder};
+use crate::ledger::{Ledger, NewLedger, PrivateFile, RunDir, WriteOrder};
 use crate::plan::{Impossible, Inverse, undo_plan};
 use crate::report::CannotUndo;
 use std::io::{self, Write};
@@ -126,29 +126,37 @@ impl UndoLines {
     }
 }
 
-/// Maximum number of batches that are read ahead.
+/// Number of threads that read writes.
+const READERS: usize = 2;
+/// Maximum number of batches that each of them reads ahead.
 const WAITING: usize = 4;
 
-/// The net changes of some customers.
-type Batch = Result<Vec<NetChange>, LedgerError>;
-
-/// Calls `each` with the inverse of each change that these writes made; the lines are numbered from 2 on. A second thread reads
-/// the writes ahead.
+/// Calls `each` with the inverse of each change that these writes made; the lines are numbered from 2 on. Other threads read
+/// the writes ahead, in turns.
 fn each_inverse(
     ledger: &Ledger,
     order: &WriteOrder,
     can_clear: bool,
     mut each: impl FnMut(Inverse) -> Result<(), CommandError>,
 ) -> Result<(), CommandError> {
-    let (batches, ready) = mpsc::sync_channel::<Batch>(WAITING);
     thread::scope(|scope| {
-        // `send` fails only if the loop below has ended with an error: no further batch is needed.
-        scope.spawn(move || {
-            let mut changes = ledger.net_changes_in(order);
-            changes.try_for_each(|batch| batches.send(batch)).ok()
+        let readers = (0..READERS).map(|reader| {
+            let (batches, ready) = mpsc::sync_channel(WAITING);
+            // `send` fails only if the loop below has ended with an error: no further batch is needed.
+            scope.spawn(move || {
+                let mut changes = ledger.part_of_net_changes_in(order, reader, READERS);
+                changes.try_for_each(|batch| batches.send(batch)).ok()
+            });
+            ready
         });
+        let readers: Vec<_> = readers.collect();
         let mut next: Line = 2;
-        for batch in ready {
+        // The first reader without a further batch would have had the one after the last.
+        let in_order = readers
+            .iter()
+            .cycle()
+            .map_while(|reader| reader.recv().ok());
+        for batch in in_order {
             for of_customer in batch?.chunk_by(NetChange::is_of_same_customer) {
                 for line in undo_plan(of_customer, can_clear, next) {
                     next += 1;

@@ -101,6 +101,22 @@ fn a_customer_that_somebody_moved_after_the_plan_is_stale_and_untouched() {
     place.run(&["apply", "--run", &run, "--yes"]).expect(2);
 }
 
+/// Two threads read the writes of the undone run, some hundred at a time.
+#[test]
+fn the_lines_of_an_undo_are_in_the_order_of_the_undone_file() {
+    let place = Place::plume();
+    let file = place.moves(2_600);
+    place.run(&["apply", &file, "--yes"]).expect(0);
+    place.run(&["undo", "--yes"]).expect(0);
+    let text = std::fs::read_to_string(place.newest().join("input.csv")).unwrap();
+    let found: Vec<&str> = text.lines().skip(1).collect();
+    let wanted = (0..2_600).map(|n| format!("\"B-{n:06}\",\"A-{n:06}\",\"C-{n}\""));
+    assert_eq!(found.len(), 2_600);
+    for (found, wanted) in found.iter().zip(wanted) {
+        assert!(found.starts_with(&wanted), "{found} instead of {wanted}");
+    }
+}
+
 #[test]
 fn an_undo_leaves_alone_whoever_was_changed_since() {
     let place = Place::plume();

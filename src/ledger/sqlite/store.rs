@@ -31,6 +31,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 /// The record of one run. Readers may open it while a run is under way.
 #[derive(Debug)]
 pub(super) struct SqliteStore {
+    /// More connections, for threads that read at the same time. They are closed first: closing the other one may move the
+    /// log into the file.
+    readers: Mutex<Vec<Connection>>,
     connection: Mutex<Connection>,
     path: PathBuf,
     /// A check that is under way.
@@ -40,6 +43,7 @@ pub(super) struct SqliteStore {
 impl SqliteStore {
     pub(super) fn of(connection: Connection, path: PathBuf) -> Self {
         Self {
+            readers: Mutex::default(),
             connection: Mutex::new(connection),
             path,
             check: Mutex::default(),
@@ -59,9 +63,22 @@ impl SqliteStore {
 
     fn lock(&self) -> MutexGuard<'_, Connection> {
         // SQLite rolls back by itself a transaction that a panic left open.
-        self.connection
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        lock(&self.connection)
+    }
+
+    /// Reads with a connection that no other thread is using.
+    fn beside_others<T>(
+        &self,
+        read: impl FnOnce(&Connection) -> Result<T, LedgerError>,
+    ) -> Result<T, LedgerError> {
+        if let Ok(free) = self.connection.try_lock() {
+            return read(&free);
+        }
+        let reader = lock(&self.readers).pop();
+        let reader = reader.map_or_else(|| schema::connect(&self.path), Ok)?;
+        let found = read(&reader);
+        lock(&self.readers).push(reader);
+        found
     }
 
     fn run_lock(&self) -> PathBuf {
@@ -118,13 +135,18 @@ impl SqliteStore {
     }
 }
 
+/// Locks what is whole between any two statements, also after a panic of another thread.
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl Store for SqliteStore {
     fn place(&self) -> RecordPlace {
         RecordPlace::from(&self.path)
     }
 
     fn checked(&self) -> Result<(), LedgerError> {
-        let mut check = self.check.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut check = lock(&self.check);
         if let Some(under_way) = check.as_mut() {
             under_way.wait(&self.path)?;
             *check = None;
@@ -288,7 +310,7 @@ impl Store for SqliteStore {
     }
 
     fn numbered(&self, numbers: &[u32]) -> Result<Vec<WriteRecord>, LedgerError> {
-        writes_by_number::read(&self.lock(), &self.path, numbers)
+        self.beside_others(|connection| writes_by_number::read(connection, &self.path, numbers))
     }
 
     fn each_write(

@@ -220,6 +220,12 @@ proptest! {
         let model = model(&writes);
         let order = ledger.write_order(|_| true).unwrap();
         let batches: Vec<Vec<NetChange>> = ledger.net_changes_in(&order).map(Result::unwrap).collect();
+        let parts = [0, 1, 2].map(|part| -> Vec<_> {
+            ledger.part_of_net_changes_in(&order, part, 3).map(Result::unwrap).collect()
+        });
+        let in_turns = (0..batches.len()).map(|n| parts[n % 3][n / 3].clone());
+        prop_assert_eq!(&in_turns.collect::<Vec<_>>(), &batches);
+        prop_assert_eq!(parts.map(|part| part.len()).iter().sum::<usize>(), batches.len());
         let mut customers = HashSet::new();
         for of_customer in batches.iter().flat_map(|batch| batch.chunk_by(NetChange::is_of_same_customer)) {
             let is_new = customers.insert((of_customer[0].customer.clone(), of_customer[0].reseller.clone()));
