@@ -78,7 +78,9 @@ pub(super) fn of(
     let same = runs.iter().filter(|one| one.same_file && one.has_writes);
     let same: Vec<&KeptRun> = same.map(|one| &one.run).collect();
     let compared = compared(&same)?;
-    if !is_known_apart(&runs, compared)? {
+    // A run that is resumed has compared them when it began.
+    let by_this_run = is_apart(mine, kept, compared);
+    if !by_this_run && !is_known_apart(&runs, compared)? {
         history.hands = changed_hands(&same)?;
     }
     kept.apart = history.hands.is_empty().then_some(compared);
@@ -184,9 +186,13 @@ fn is_known_apart(runs: &[Earlier], compared: u64) -> Result<bool, CommandError>
         return Ok(false);
     };
     let ledger = last.run.ledger()?;
-    let is_of_this_version = ledger.header().tool_version == env!("CARGO_PKG_VERSION");
-    let apart = SavedSettings::of(&ledger).ok().and_then(|kept| kept.apart);
-    Ok(is_of_this_version && apart == Some(compared))
+    Ok(SavedSettings::of(&ledger).is_ok_and(|kept| is_apart(ledger.header(), &kept, compared)))
+}
+
+/// Returns whether this run, with its saved settings, has compared the account IDs of the same runs, and found none that
+/// went from one customer to another.
+fn is_apart(header: &Header, kept: &SavedSettings, compared: u64) -> bool {
+    header.tool_version == env!("CARGO_PKG_VERSION") && kept.apart == Some(compared)
 }
 
 /// Returns the account IDs that these runs both took from a customer and gave to a customer. These are rare, so only hashes
