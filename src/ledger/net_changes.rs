@@ -71,8 +71,8 @@ impl Ledger {
         self.part_of_net_changes_in(order, 0, 1)
     }
 
-    /// The batches `part`, `part + parts`, … of [`Ledger::net_changes_in`], so that several threads can read them at the
-    /// same time.
+    /// The batches `part`, `part + parts`, … of [`Ledger::net_changes_in`], counted from 0, so that several threads can
+    /// read them at the same time.
     pub fn part_of_net_changes_in<'a>(
         &'a self,
         order: &'a WriteOrder,

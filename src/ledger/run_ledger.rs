@@ -141,7 +141,7 @@ impl Ledger {
 
     /// Fails if a living process is writing to it, and names that process.
     pub fn refuse_if_live(&self) -> Result<(), LedgerError> {
-        self.hold().map(drop)
+        self.store.refuse_if_live()
     }
 
     /// Opens the journal: begins a session of this process, alone, and starts the thread that commits.

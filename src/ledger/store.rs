@@ -173,6 +173,10 @@ pub(super) trait Store: fmt::Debug + Send + Sync {
     /// Whether a living process works on the run.
     fn is_live(&self) -> bool;
 
+    /// Fails if a living process works on the run, and names that process. Takes nothing, so that no other process is
+    /// refused meanwhile.
+    fn refuse_if_live(&self) -> Result<(), LedgerError>;
+
     /// Keeps every other process from working on the run, or says which one does.
     fn hold(&self) -> Result<ExclusiveLock, LedgerError>;
 

@@ -188,12 +188,26 @@ impl Process {
 
     /// Whether a living process has this hold for this run.
     pub(super) fn is_held_for(&self, name: &str, run: &str) -> Result<bool, LedgerError> {
-        let sql = "SELECT h.run, q.process, q.host, q.pid, q.machine, 0::bigint, 0::bigint \
+        Ok(self.holder(name, run)?.is_some())
+    }
+
+    /// Fails if a living process has this hold for this run, and names that process.
+    pub(super) fn refuse_if_held_for(&self, name: &str, run: &str) -> Result<(), LedgerError> {
+        match self.holder(name, run)? {
+            Some(found) => Err(self.held(found)),
+            None => Ok(()),
+        }
+    }
+
+    fn holder(&self, name: &str, run: &str) -> Result<Option<Found>, LedgerError> {
+        let sql = "SELECT h.run, q.process, q.host, q.pid, q.machine, \
+                   (extract(epoch FROM clock_timestamp() - q.seen_at) * 1000)::bigint, \
+                   (extract(epoch FROM q.held_until + q.grace - clock_timestamp()) * 1000)::bigint \
                    FROM hold h JOIN process q USING (process) \
                    WHERE h.name = $1 AND h.run = $2 AND q.held_until + q.grace >= clock_timestamp()";
         let ask = Statement::repeatable(sql).with(name.to_owned());
         let found = self.rows(ask.with(run.to_owned()), Found::read)?;
-        Ok(found.iter().any(|one| !self.knows_gone(one)))
+        Ok(found.into_iter().find(|one| !self.knows_gone(one)))
     }
 
     /// Returns the processes with sessions of a run that this machine knows to have ended.

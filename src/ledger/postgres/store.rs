@@ -389,6 +389,11 @@ impl Store for PgStore {
             .unwrap_or(false)
     }
 
+    fn refuse_if_live(&self) -> Result<(), LedgerError> {
+        self.process
+            .refuse_if_held_for(&format!("run {}", self.run), &self.run)
+    }
+
     fn hold(&self) -> Result<ExclusiveLock, LedgerError> {
         self.process
             .take(self.hold_name(), &self.run)

@@ -8,7 +8,7 @@ use std::fs::{self, File, TryLockError};
 use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// The folder of the locks, in that of the state database.
 const LOCKS: &str = "locks";
@@ -25,15 +25,6 @@ impl Drop for LockFile {
     }
 }
 
-/// How an attempt to take a lock ended.
-enum Attempt {
-    Taken,
-    /// Another process has it.
-    Held,
-    /// It is not free, but may be soon: a process may only be checking whether it is held.
-    NotYet,
-}
-
 impl LockFile {
     fn open(path: &Path) -> Result<Self, LedgerError> {
         if fs::symlink_metadata(path).is_ok_and(|meta| meta.file_type().is_symlink()) {
@@ -47,39 +38,44 @@ impl LockFile {
     }
 
     /// Tries to take the exclusive lock.
-    fn try_exclusive(&self) -> io::Result<Attempt> {
-        Ok(match self.0.try_lock() {
-            Ok(()) => Attempt::Taken,
-            Err(TryLockError::Error(source)) => return Err(source),
-            Err(TryLockError::WouldBlock) if self.is_exclusive()? => Attempt::Held,
-            Err(TryLockError::WouldBlock) => Attempt::NotYet,
-        })
+    fn try_exclusive(&self) -> io::Result<bool> {
+        is_taken(self.0.try_lock())
+    }
+
+    /// Tries to take the lock that several processes can have. Takes it in place of the exclusive lock, if this process has
+    /// that one.
+    fn try_shared(&self) -> io::Result<bool> {
+        is_taken(self.0.try_lock_shared())
     }
 
     /// Whether another process has the exclusive lock. Takes only the shared one to find out, so that checks do not take
     /// each other for a holder.
     fn is_exclusive(&self) -> io::Result<bool> {
-        match self.0.try_lock_shared() {
-            Ok(()) => self.0.unlock().map(|()| false),
-            Err(TryLockError::WouldBlock) => Ok(true),
-            Err(TryLockError::Error(source)) => Err(source),
-        }
+        let is_shared = self.try_shared()?;
+        self.0.unlock()?;
+        Ok(!is_shared)
     }
 }
 
-/// Repeats an attempt to take a lock that may be free soon, and returns whether it was taken. A check whether a lock is
-/// held lasts for two system calls, but a busy machine may stop the process between them, so one second is allowed.
-fn take(attempt: impl Fn() -> Result<Attempt, LedgerError>) -> Result<bool, LedgerError> {
-    let begun = Instant::now();
-    loop {
-        match attempt()? {
-            Attempt::Taken => return Ok(true),
-            Attempt::NotYet if begun.elapsed() < Duration::from_secs(1) => {
-                thread::park_timeout(Duration::from_millis(1));
-            }
-            Attempt::Held | Attempt::NotYet => return Ok(false),
-        }
+/// Whether the attempt took the lock; `false`: another process has it.
+fn is_taken(attempt: Result<(), TryLockError>) -> io::Result<bool> {
+    match attempt {
+        Ok(()) => Ok(true),
+        Err(TryLockError::WouldBlock) => Ok(false),
+        Err(TryLockError::Error(source)) => Err(source),
     }
+}
+
+/// Repeats the attempt to take a lock for a second, and returns whether it was taken. A process that checks whether a lock is
+/// held has the lock itself between two system calls, and a busy machine may stop the process there.
+fn take(attempt: impl Fn() -> Result<bool, LedgerError>) -> Result<bool, LedgerError> {
+    for _ in 0..100 {
+        if attempt()? {
+            return Ok(true);
+        }
+        thread::park_timeout(Duration::from_millis(10));
+    }
+    attempt()
 }
 
 /// Lets one run at a time work on a target (system, address and tenant), while this value lives.
@@ -120,20 +116,7 @@ impl TargetLock {
                 }
                 error => error,
             })?;
-            let attempt = || {
-                let exclusive = Self::try_exclusive(state, target, &file, &path, run)?;
-                if !with_others {
-                    return Ok(exclusive);
-                }
-                // The first process that shares the lock has recorded for which run. It has an exclusive lock until then.
-                if file.0.try_lock_shared().is_ok() && state.holder(target)?.run == run {
-                    return Ok(Attempt::Taken);
-                }
-                file.0
-                    .unlock()
-                    .map_err(|source| unlockable(&path, source))?;
-                Ok(Attempt::NotYet)
-            };
+            let attempt = || Self::try_one(state, target, (&file, &path), (run, with_others));
             if !take(attempt)? {
                 return Err(LedgerError::Held {
                     holder: state.holder(target)?,
@@ -146,25 +129,31 @@ impl TargetLock {
         Ok(Self { _files: files })
     }
 
-    /// Tries to take the exclusive lock of a target, and records which process has it.
-    fn try_exclusive(
+    /// Tries to take the lock of one target. Whoever has the exclusive lock records for which run.
+    fn try_one(
         state: &StateDb,
         target: &str,
-        file: &LockFile,
-        path: &Path,
-        run: &str,
-    ) -> Result<Attempt, LedgerError> {
-        let attempt = file
-            .try_exclusive()
-            .map_err(|source| unlockable(path, source))?;
-        if matches!(attempt, Attempt::Taken) {
+        (file, path): (&LockFile, &Path),
+        (run, with_others): (&str, bool),
+    ) -> Result<bool, LedgerError> {
+        let failed = |source| unlockable(path, source);
+        let is_alone = file.try_exclusive().map_err(failed)?;
+        if is_alone {
             state.set_holder(target, &Holder::this_process(run))?;
         }
-        Ok(attempt)
+        if !with_others {
+            return Ok(is_alone);
+        }
+        let is_shared = file.try_shared().map_err(failed)?;
+        if is_shared && state.holder(target)?.run == run {
+            return Ok(true);
+        }
+        file.0.unlock().map_err(failed)?;
+        Ok(false)
     }
 
-    /// Whether a living process has the lock of this target for this run, whose ledger is a SQLite file: such a run
-    /// never shares the lock.
+    /// Whether a living process has the exclusive lock of this target for this run. A run with a ledger in a database
+    /// shares the lock, and is not found here.
     pub(super) fn is_held_for(state: &StateDb, target: &str, run: &str) -> bool {
         state.holder(target).is_ok_and(|holder| holder.run == run)
             && RunLock::is_held(&lock_of(&state.folder().join(LOCKS), target))
@@ -172,13 +161,18 @@ impl TargetLock {
 }
 
 impl StateDb {
-    /// Fails if a process of this machine works on the run, wherever the run's folder is by now: that process has the
-    /// lock of the run's target.
+    /// Fails if a process of this machine works on the run, wherever the run's folder or database is by now: that process has
+    /// the lock of the run's target, alone or with others.
     pub fn refuse_if_at_work(&self, run: &RegisteredRun) -> Result<(), LedgerError> {
-        if !TargetLock::is_held_for(self, &run.target, &run.run) {
+        let lock = lock_of(&self.folder().join(LOCKS), &run.target);
+        if self.holder(&run.target)?.run != run.run || !lock.exists() {
             return Ok(());
         }
-        let lock = lock_of(&self.folder().join(LOCKS), &run.target);
+        let file = LockFile::open(&lock)?;
+        let failed = |source| unlockable(&lock, source);
+        if take(|| file.try_exclusive().map_err(failed))? {
+            return Ok(());
+        }
         Err(LedgerError::Held {
             holder: self.holder(&run.target)?,
             lock: lock.display().to_string(),
@@ -218,11 +212,7 @@ impl RunLock {
         let mut file = LockFile::open(path)?;
         let failed = |source| LedgerError::io(path, "locked", source);
         if !take(|| file.try_exclusive().map_err(failed))? {
-            return Err(LedgerError::Held {
-                holder: Holder::read(&mut file.0),
-                lock: path.display().to_string(),
-                free_in: None,
-            });
+            return Err(held_by(&mut file.0, path));
         }
         let text = serde_json::to_string(&Holder::this_process(run)).unwrap_or_default();
         let mut write = || {
@@ -237,6 +227,25 @@ impl RunLock {
     /// Whether a living process holds it.
     pub(super) fn is_held(path: &Path) -> bool {
         regular_file::open(path).is_ok_and(|file| LockFile(file).is_exclusive().unwrap_or(false))
+    }
+
+    /// Fails if a living process holds it, and names that process.
+    pub(super) fn refuse_if_held(path: &Path) -> Result<(), LedgerError> {
+        if !Self::is_held(path) {
+            return Ok(());
+        }
+        let mut file =
+            regular_file::open(path).map_err(|source| LedgerError::io(path, "opened", source))?;
+        Err(held_by(&mut file, path))
+    }
+}
+
+/// The error that names the process which has the lock of a run.
+fn held_by(file: &mut File, path: &Path) -> LedgerError {
+    LedgerError::Held {
+        holder: Holder::read(file),
+        lock: path.display().to_string(),
+        free_in: None,
     }
 }
 
@@ -324,7 +333,7 @@ mod tests {
         share("other").unwrap();
     }
 
-    /// Stops a process in the middle of a check whether the lock is held, for as long as the returned file is there.
+    /// Holds the lock as a process does in the middle of a check, until the returned file is dropped.
     fn check_in_progress(path: &Path) -> LockFile {
         let file = LockFile::open(path).unwrap();
         file.0.try_lock_shared().unwrap();
@@ -363,6 +372,31 @@ mod tests {
         drop(held);
         let _check = check_in_progress(&path);
         assert!(!RunLock::is_held(&path));
+        RunLock::refuse_if_held(&path).unwrap();
+    }
+
+    #[test]
+    fn a_run_is_at_work_also_where_several_processes_share_its_target() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = StateDb::open_in(folder.path()).unwrap();
+        let mut run = RegisteredRun {
+            path: folder.path().join("run"),
+            run: "20261120-223015-k3f9".to_owned(),
+            system: "plume".to_owned(),
+            target: "plume https://x".to_owned(),
+            epoch: 1,
+            renames: true,
+            customer: None,
+        };
+        for with_others in [false, true] {
+            let held = TargetLock::acquire(&state, &[&run.target], &run.run, with_others).unwrap();
+            let error = state.refuse_if_at_work(&run).unwrap_err();
+            assert!(matches!(error, LedgerError::Held { .. }), "{error}");
+            drop(held);
+            state.refuse_if_at_work(&run).unwrap();
+        }
+        run.target = "plume https://never".to_owned();
+        state.refuse_if_at_work(&run).unwrap();
     }
 
     #[test]

@@ -31,7 +31,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 /// The record of one run. Readers may open it while a run is under way.
 #[derive(Debug)]
 pub(super) struct SqliteStore {
-    /// More connections, for threads that read at the same time. They are closed first: closing the other one may move the
+    /// More connections, for threads that read at the same time. They are closed first: closing `connection` may move the
     /// log into the file.
     readers: Mutex<Vec<Connection>>,
     connection: Mutex<Connection>,
@@ -67,7 +67,7 @@ impl SqliteStore {
     }
 
     /// Reads with a connection that no other thread is using.
-    fn beside_others<T>(
+    fn on_a_free_connection<T>(
         &self,
         read: impl FnOnce(&Connection) -> Result<T, LedgerError>,
     ) -> Result<T, LedgerError> {
@@ -135,7 +135,7 @@ impl SqliteStore {
     }
 }
 
-/// Locks what is whole between any two statements, also after a panic of another thread.
+/// Locks the mutex, also after another thread has panicked while it held it: the value is consistent at any time.
 fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -310,7 +310,9 @@ impl Store for SqliteStore {
     }
 
     fn numbered(&self, numbers: &[u32]) -> Result<Vec<WriteRecord>, LedgerError> {
-        self.beside_others(|connection| writes_by_number::read(connection, &self.path, numbers))
+        self.on_a_free_connection(|connection| {
+            writes_by_number::read(connection, &self.path, numbers)
+        })
     }
 
     fn each_write(
@@ -418,6 +420,10 @@ impl Store for SqliteStore {
 
     fn is_live(&self) -> bool {
         RunLock::is_held(&self.run_lock())
+    }
+
+    fn refuse_if_live(&self) -> Result<(), LedgerError> {
+        RunLock::refuse_if_held(&self.run_lock())
     }
 
     fn hold(&self) -> Result<ExclusiveLock, LedgerError> {
