@@ -120,9 +120,9 @@ fn not_followed(ledger: &Ledger, commands: &Commands, order: Order, number: u64)
         _ => format!("run {run}"),
     };
     let otherwise = match order {
-        Order::Pause => format!("`{}` takes it back", commands.order("unpause", &[])),
-        Order::Unpause => format!("`{}` takes it back", commands.order("pause", &[])),
-        Order::Rate(_) => format!("`{}` replaces it", commands.order("rate", &["N/s"])),
+        Order::Pause => format!("`{}` takes it back", commands.on_record("unpause", &[])),
+        Order::Unpause => format!("`{}` takes it back", commands.on_record("pause", &[])),
+        Order::Rate(_) => format!("`{}` replaces it", commands.on_record("rate", &["N/s"])),
         Order::Drain => "it cannot be taken back".to_owned(),
     };
     CommandError::usage(format!(

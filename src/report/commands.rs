@@ -28,6 +28,8 @@ struct Begun {
 
 /// The option that names a configuration file.
 const CONFIG: &str = "--config";
+/// The option for a stand-in in place of the system.
+pub const SANDBOX: &str = "--sandbox";
 
 /// The commands that can follow a run.
 #[derive(Debug, Clone)]
@@ -61,13 +63,18 @@ impl Commands {
 
     /// `idshift status ID`.
     pub fn status(&self) -> String {
-        self.order("status", &[])
+        self.on_record("status", &[])
     }
 
-    /// `idshift COMMAND ID`, for a command that gives an order to the run or shows its state, with more words where they are
-    /// needed.
-    pub fn order(&self, command: &str, more: &[&str]) -> String {
-        self.on_run(&[command, &self.run], more)
+    /// `idshift COMMAND ID`, for a command that calls no system, with more words where they are needed: it shows what is on
+    /// record, or gives an order to a run in progress.
+    pub fn on_record(&self, command: &str, more: &[&str]) -> String {
+        let words = [&["idshift", command, &self.run], more].concat();
+        let words = words.into_iter().map(str::to_owned);
+        // Only commands that call the system need its stand-in.
+        let always = self.begun.typed.always.iter().cloned();
+        let always = always.filter(|word| word != SANDBOX);
+        shell(words.chain(always).chain(self.place()))
     }
 
     /// `idshift verify ID`.
@@ -90,10 +97,9 @@ impl Commands {
         self.on_run(&["apply", "--run", &self.run], more)
     }
 
-    /// `idshift report ID`, which calls no system.
+    /// `idshift report ID`.
     pub fn report(&self) -> String {
-        let words = ["idshift", "report", &self.run].map(str::to_owned);
-        shell(words.into_iter().chain(self.place()))
+        self.on_record("report", &[])
     }
 
     /// `idshift apply …/failures.csv`, with the columns as in the run's own file.
@@ -229,13 +235,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("it's.toml");
         std::fs::write(&file, "").unwrap();
-        let settings = r#"{"typed": {"always": ["--config", "FILE"], "target": ["--profile", "night", "--reseller", "own"]},
+        let settings = r#"{"typed": {"always": ["--config", "FILE", "--sandbox"], "target": ["--profile", "night", "--reseller", "own"]},
                 "values": {"map": "newAccountId=CRM KEY\naccountId=-old", "allow_clear": "true",
                            "encoding": "utf-16le", "delimiter": ";"}, "something_newer": 1}"#;
         let settings = settings.replace("FILE", &file.display().to_string());
         let there = commands("/srv/night runs/20261120-223015-k3f9", &settings);
-        let config = format!("'{}/it'\\''s.toml'", folder.path().display());
-        let end = format!("--config {config} --runs-dir '/srv/night runs'");
+        let config = format!("--config '{}/it'\\''s.toml'", folder.path().display());
+        let end = format!("{config} --sandbox --runs-dir '/srv/night runs'");
         assert_eq!(
             there.undo(),
             format!("idshift undo 20261120-223015-k3f9 {end}")
@@ -245,12 +251,12 @@ mod tests {
             format!("idshift resume 20261120-223015-k3f9 --max-changes 7 {end}")
         );
         assert_eq!(
-            there.order("rate", &["N/s"]),
-            format!("idshift rate 20261120-223015-k3f9 N/s {end}")
+            there.on_record("rate", &["N/s"]),
+            format!("idshift rate 20261120-223015-k3f9 N/s {config} --runs-dir '/srv/night runs'")
         );
         assert_eq!(
             there.report(),
-            "idshift report 20261120-223015-k3f9 --runs-dir '/srv/night runs'"
+            format!("idshift report 20261120-223015-k3f9 {config} --runs-dir '/srv/night runs'")
         );
         assert_eq!(
             there.retry(),

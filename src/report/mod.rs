@@ -22,7 +22,7 @@ mod tally;
 mod tests;
 
 pub use cannot_undo::CannotUndo;
-pub use commands::{Commands, Typed, option, path_word, shell};
+pub use commands::{Commands, SANDBOX, Typed, option, path_word, shell};
 pub use digest::{note_plan_digest, plan_digest};
 pub use error::ReportError;
 pub use metrics::{Measured, write as write_metrics};

@@ -37,8 +37,8 @@ pub(crate) fn open_live(
     })
 }
 
-/// Returns the ledger of that run when a process accepts orders there, and the commands that may follow; waits up to
-/// [`BEGINNING`] for that.
+/// Returns the ledger of that run when a process accepts orders there, and the commands to suggest for the run; waits up
+/// to [`BEGINNING`] for that.
 pub(crate) fn open_for_orders(
     command: &'static str,
     run: Option<&str>,

@@ -19,7 +19,7 @@ use super::unplanned;
 use super::values::{catalog, resolve, values};
 use crate::config::{Origin, Resolved, Values};
 use crate::ledger::{Header, Ledger, RunKind};
-use crate::report::Commands;
+use crate::report::{Commands, SANDBOX};
 use crate::ui;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -189,7 +189,7 @@ impl Found {
         if typed.get("profile").is_some() && purpose.writes() {
             same_as_profile(&values, ledger.header())?;
         }
-        if sandbox.sandbox && !kept.typed.always.iter().any(|word| word == "--sandbox") {
+        if sandbox.sandbox && !kept.typed.always.iter().any(|word| word == SANDBOX) {
             let (run, address) = (&ledger.header().run, ui::visible(&ledger.header().base_url));
             let words = format!("run {run} works on `{address}`, and not on a stand-in");
             return Err(CommandError::usage(words).with_help("leave --sandbox out"));

@@ -298,7 +298,7 @@ fn typed(settings: &TypedSettings, sandbox: bool, values: &Values) -> Typed {
     if let Some(ledger) = values.get("ledger").filter(|_| is_named) {
         always.extend(report::option("--ledger", ledger));
     }
-    always.extend(sandbox.then(|| "--sandbox".to_owned()));
+    always.extend(sandbox.then(|| report::SANDBOX.to_owned()));
     Typed { always, target }
 }
 
