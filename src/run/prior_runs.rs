@@ -78,9 +78,9 @@ pub(super) fn of(
     let same = runs.iter().filter(|one| one.same_file && one.has_writes);
     let same: Vec<&KeptRun> = same.map(|one| &one.run).collect();
     let compared = compared(&same)?;
-    // A run that is resumed has compared them when it began.
-    let by_this_run = is_apart(mine, kept, compared);
-    if !by_this_run && !is_known_apart(&runs, compared)? {
+    // A run that is resumed compared them when it began.
+    let compared_at_begin = found_apart(mine, kept, compared);
+    if !compared_at_begin && !is_known_apart(&runs, compared)? {
         history.hands = changed_hands(&same)?;
     }
     kept.apart = history.hands.is_empty().then_some(compared);
@@ -170,11 +170,14 @@ fn moves(run: &KeptRun, mut each: impl FnMut(WriteRecord)) -> Result<(), Command
     Ok(())
 }
 
-/// Returns the digest of these runs in their present state: what a run has written can only grow with its commits.
+/// Returns the digest of these runs in their present state: what a run has written can only grow with its commits. An import
+/// into a database counts them from 0 again, but whatever commits after that is another session.
 fn compared(runs: &[&KeptRun]) -> Result<u64, CommandError> {
     let mut text = String::new();
     for run in runs {
-        text.push_str(&format!("{} {}\n", run.run(), run.ledger()?.commits()?));
+        let ledger = run.ledger()?;
+        let (sessions, commits) = (ledger.sessions()?.len(), ledger.commits()?);
+        text.push_str(&format!("{} {sessions} {commits}\n", run.run()));
     }
     Ok(number(&text))
 }
@@ -186,12 +189,12 @@ fn is_known_apart(runs: &[Earlier], compared: u64) -> Result<bool, CommandError>
         return Ok(false);
     };
     let ledger = last.run.ledger()?;
-    Ok(SavedSettings::of(&ledger).is_ok_and(|kept| is_apart(ledger.header(), &kept, compared)))
+    Ok(SavedSettings::of(&ledger).is_ok_and(|kept| found_apart(ledger.header(), &kept, compared)))
 }
 
 /// Returns whether this run, with its saved settings, has compared the account IDs of the same runs, and found none that
 /// went from one customer to another.
-fn is_apart(header: &Header, kept: &SavedSettings, compared: u64) -> bool {
+fn found_apart(header: &Header, kept: &SavedSettings, compared: u64) -> bool {
     header.tool_version == env!("CARGO_PKG_VERSION") && kept.apart == Some(compared)
 }
 

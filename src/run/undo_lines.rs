@@ -142,7 +142,7 @@ fn each_inverse(
     thread::scope(|scope| {
         let readers = (0..READERS).map(|reader| {
             let (batches, ready) = mpsc::sync_channel(WAITING);
-            // `send` fails only if the loop below has ended with an error: no further batch is needed.
+            // `send` fails only if the loop below has ended: no further batch is needed.
             scope.spawn(move || {
                 let mut changes = ledger.part_of_net_changes_in(order, reader, READERS);
                 changes.try_for_each(|batch| batches.send(batch)).ok()
@@ -151,7 +151,7 @@ fn each_inverse(
         });
         let readers: Vec<_> = readers.collect();
         let mut next: Line = 2;
-        // The first reader without a further batch would have had the one after the last.
+        // The readers take turns, so the first one without a further batch marks the end.
         let in_order = readers
             .iter()
             .cycle()

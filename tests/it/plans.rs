@@ -101,7 +101,7 @@ fn a_customer_that_somebody_moved_after_the_plan_is_stale_and_untouched() {
     place.run(&["apply", "--run", &run, "--yes"]).expect(2);
 }
 
-/// Two threads read the writes of the undone run, some hundred at a time.
+/// Two threads read the writes of the undone run in turns, 500 at a time: six batches.
 #[test]
 fn the_lines_of_an_undo_are_in_the_order_of_the_undone_file() {
     let place = Place::plume();
