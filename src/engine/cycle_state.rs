@@ -66,9 +66,10 @@ impl<N: WriteLog> CycleMember<'_, N> {
         self.state.now != self.state.original
     }
 
-    /// Returns whether the customer still has to be rolled back.
+    /// Returns whether the customer still has to be rolled back. A customer that got an ID from another client meanwhile
+    /// keeps it.
     fn is_to_restore(&self) -> bool {
-        self.is_displaced() && !self.is_rolled_back
+        self.is_displaced() && !self.is_rolled_back && self.sent.seen.is_none()
     }
 }
 
@@ -172,11 +173,9 @@ impl<'a, N: WriteLog> CycleState<'a, N> {
             let mut moved = false;
             for at in (0..self.members.len()).rev() {
                 let original = self.members[at].state.original.clone();
-                // A customer that got an ID from another user or program meanwhile keeps it.
-                let is_others = self.members[at].sent.seen.is_some();
                 let is_taken = self.is_taken(original.as_ref())
                     || self.is_taken_otherwise(at, original.as_ref());
-                if is_others || !self.members[at].is_to_restore() || is_taken {
+                if !self.members[at].is_to_restore() || is_taken {
                     continue;
                 }
                 let one = &self.members[at];

@@ -119,8 +119,10 @@ impl<N: WriteLog> Case<'_, N> {
         let ended = self.write(state, line, write).await?;
         let now = match &ended {
             StepOutcome::Done(_) => Some(after),
-            StepOutcome::Failed(_, sent) => match &sent.effect {
-                Some(StoredValue::Account(stored)) => Some(stored.clone()),
+            StepOutcome::Failed(_, sent) => match (&sent.effect, &sent.seen) {
+                // Another client has changed it since.
+                (Some(_), Some(StoredValue::Account(now))) => Some(now.clone()),
+                (Some(StoredValue::Account(stored)), _) => Some(stored.clone()),
                 _ => None,
             },
             _ => None,

@@ -68,12 +68,39 @@ pub(super) async fn stored<N: WriteLog>(
             Next::End(StepOutcome::Done(sent.clone()))
         }
         Judgement::DidNot => return in_doubt(context, request, doubt(), correlation, sent).await,
-        Judgement::Altered | Judgement::ConcurrentChange => {
+        Judgement::Altered => {
             context.write_stored_otherwise(&request.write, sent.number);
-            // Another client may have changed the value again since; the answer tells what this write did.
             Next::End(altered(request, told, sent))
         }
+        Judgement::ConcurrentChange => {
+            context.write_stored_otherwise(&request.write, sent.number);
+            Next::End(changed_since(context, request, told, seen, sent))
+        }
     })
+}
+
+/// Makes the outcome of a write for which the answer tells another value than requested, and a reading a third one: the
+/// answer tells what this write did. If the values differ, another client has changed the value since, and keeps it.
+fn changed_since<N: WriteLog>(
+    context: &Context<N>,
+    request: &WriteRequest<'_>,
+    told: StoredValue,
+    seen: StoredValue,
+    sent: &Sent,
+) -> StepOutcome {
+    if told == seen {
+        return altered(request, told, sent);
+    }
+    let trouble = request.moved_on(context, &seen, true);
+    let sent = Sent {
+        seen: Some(seen),
+        ..sent.clone()
+    };
+    // What the system made of a temporary ID is of no interest once the customer has another ID.
+    if request.write.is_temporary() {
+        return StepOutcome::Failed(trouble, sent);
+    }
+    altered(request, told, &sent)
 }
 
 /// Finds out why a write was refused: the customer that has the wanted ID decides. Returns `None` if the write had

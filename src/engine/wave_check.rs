@@ -41,8 +41,19 @@ fn waiting(wave: &Wave, left: &[Left]) -> Vec<Line> {
     lines.filter(|line| !ended.contains(*line)).collect()
 }
 
+/// Returns the lines of a wave under way whose last write is in doubt: what an earlier process left there could not be
+/// read. Each is one of the `unresolved` writes, which come by line and in the order of their recording.
+fn unread(wave: &Wave, unresolved: &[WriteRecord]) -> Vec<Line> {
+    let by_line = unresolved.chunk_by(|one, next| one.intent.line == next.intent.line);
+    let last = by_line.filter_map(<[WriteRecord]>::last);
+    let in_doubt = last.filter(|write| write.in_doubt());
+    let lines = in_doubt.map(|write| write.intent.line);
+    lines.filter(|line| wave.lines.contains(*line)).collect()
+}
+
 /// Reads back what a wave wrote. Returns why the run stops, if too many lines are wrong. `is_over`: `false` while the
-/// wave is under way; lines without a final outcome are then no failures.
+/// wave is under way; lines without a final outcome are then failures only if a write of an earlier process to them is
+/// in doubt.
 pub(super) async fn read_back<N: WriteLog>(
     context: &Context<N>,
     record: &impl WaveLog,
@@ -61,6 +72,12 @@ pub(super) async fn read_back<N: WriteLog>(
     let unresolved = record.unresolved_writes()?;
     let mut wrong = wrong(context, left, &unresolved).await?;
     wrong.add_waiting(&waiting);
+    if !is_over {
+        for line in unread(wave, &unresolved) {
+            let words = format!("line {line} has a write in doubt, which could not be read back");
+            wrong.add(line, words);
+        }
+    }
     // The failures must be on record before the wave is verified or the run stopped.
     context.log.flush().await?;
     let settings = &context.settings;

@@ -43,7 +43,7 @@ const MOST_HELD_BACK: u32 = 30;
 const SETTLING: Duration = Duration::from_secs(10);
 
 /// A reading this recent is enough for a write, however small the maximum age is: it takes time to record the intent.
-const JUST_SEEN: Duration = Duration::from_millis(250);
+pub(super) const JUST_SEEN: Duration = Duration::from_millis(250);
 
 /// Carries one write to its end.
 pub(super) async fn carry_out<N: WriteLog>(
