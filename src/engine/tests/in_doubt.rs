@@ -1,13 +1,13 @@
 //! Swaps that an earlier process left after it had recorded the outcomes of some of their lines.
 
 use super::memory::Memory;
-use super::refused::{carried_out, prepared};
+use super::refused::{carried_out, carried_out_with, prepared, renames, settings};
 use super::world::World;
 use crate::domain::{
     AccountId, Change, CustomerId, Failed, NewAccount, Outcome, Status, Transition,
 };
-use crate::engine::{Ending, UnitTask};
-use crate::ledger::{Intent, Verdict, Write, WriteId, WriteRecord};
+use crate::engine::{Ending, Settings, UnitTask, Wave};
+use crate::ledger::{Intent, StopReason, Verdict, Write, WriteId, WriteRecord};
 use crate::plan::group;
 
 fn account(id: &str) -> AccountId {
@@ -119,4 +119,72 @@ async fn a_swap_that_was_completed_waits_for_a_customer_that_was_parked_late_and
         panic!("{doubts:?}");
     };
     assert!(words.starts_with("waits for line 2 "), "{words}");
+}
+
+/// A system that stores all IDs in lower case, where another client renames one customer of a swap directly after this
+/// run has.
+async fn contested(id: &str) -> [(String, String); 2] {
+    let (world, notes) = prepared();
+    {
+        let mut state = world.lock();
+        state.stores = Some(str::to_lowercase);
+        state.contested = Some(id.to_owned());
+    }
+    let ending = carried_out(&world, &notes, vec![swap()]).await;
+    assert!(matches!(ending, Ending::Finished), "{ending:?}");
+    let (state, kept) = (world.lock(), notes.lock());
+    assert_eq!(state.broken, None);
+    [(2, "C-0"), (3, "C-1")].map(|(line, id)| {
+        let status = kept.outcomes[&line].status;
+        (
+            status.reason().to_owned(),
+            state.customers[id].account.clone(),
+        )
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_customer_that_others_renamed_while_it_was_parked_keeps_what_they_gave_it() {
+    let [(_, parked), (_, other)] = contested("C-0").await;
+    assert_eq!((parked.as_str(), other.as_str()), ("X-C-0", "A-1"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_swap_that_is_rolled_back_leaves_a_customer_as_others_have_renamed_it() {
+    let [(_, parked), (why, other)] = contested("C-1").await;
+    assert_eq!((parked.as_str(), other.as_str()), ("a-0", "X-C-1"));
+    assert_eq!(why, "altered");
+}
+
+/// A wave of three lines. The process before was killed after it had sent the write of the first one, whose customer
+/// cannot be read now.
+#[tokio::test(start_paused = true)]
+async fn nothing_more_of_a_wave_is_written_while_a_write_before_cannot_be_read_back() {
+    let (world, notes) = prepared();
+    let mut tasks = renames();
+    write(&mut tasks[0], 2, ("A-0", "B-0"), false, Verdict::Unknown);
+    {
+        let mut kept = notes.lock();
+        kept.writes.clone_from(&tasks[0].recorded);
+        let lines = || (2..5).collect();
+        kept.wave = Some((lines(), lines()));
+    }
+    notes.reopen(None);
+    world.lock().hidden = Some("C-0".to_owned());
+    let resumed = Settings {
+        waves: [Wave {
+            number: 1,
+            lines: (2..5).collect(),
+            is_resumed: true,
+        }]
+        .into(),
+        wave_count: 1,
+        ..settings()
+    };
+    let ending = carried_out_with(resumed, &world, &notes, tasks).await;
+    let Ending::Stopped(StopReason::Canary, why) = ending else {
+        panic!("{ending:?}");
+    };
+    assert!(why.contains("line 2 has a write in doubt"), "{why}");
+    assert_eq!(notes.lock().writes.len(), 1, "another write");
 }

@@ -1,6 +1,7 @@
 //! A ledger in memory: an intent is kept once it is acknowledged, everything else from the next commit on.
 
 use super::super::{Left, Wave, WaveLog, WriteLog};
+use super::world::{Pauses, pause};
 use crate::domain::{Line, Outcome, Status};
 use crate::ledger::{
     Chunk, Intent, Lease, LedgerError, LineSet, Noted, Verdict, WriteId, WriteRecord, WriteVerdict,
@@ -8,7 +9,6 @@ use crate::ledger::{
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 enum Waiting {
     WriteVerdict(WriteId, WriteVerdict),
@@ -26,6 +26,8 @@ pub(super) struct Kept {
     unread: bool,
     /// The units for which that process has left writes.
     begun: LineSet,
+    /// The number of writes on record when that wave was read back.
+    read_back: usize,
     pub(super) has_verified: bool,
     waiting: Vec<Waiting>,
     /// The number of further intents after which the disk is full.
@@ -35,6 +37,8 @@ pub(super) struct Kept {
     pub(super) late: u32,
     /// Another process has the unit of this customer.
     pub(super) taken: Option<String>,
+    /// How slow the disk is.
+    pub(super) pauses: Pauses,
     random: fastrand::Rng,
 }
 
@@ -72,7 +76,9 @@ impl Kept {
                     let is_of_wave = self.begun.contains(one.intent.unit);
                     is_of_wave && one.effect.is_some() && !one.intent.write.is_temporary()
                 };
-                let altered = self.writes.iter().find(|one| is_altered(one));
+                // What this process writes to the rest of the wave is read back together at its end.
+                let before = &self.writes[..self.read_back];
+                let altered = before.iter().find(|one| is_altered(one));
                 assert!(altered.is_none(), "a write after {altered:?}");
             }
             assert!(units.contains(unit), "unit {unit} is not of the wave");
@@ -95,6 +101,10 @@ impl Kept {
         }
         self.late -= 1;
         Noted::Granted(id, Lease::over())
+    }
+
+    fn of_disk(&mut self) -> u64 {
+        self.pauses.of_disk(&mut self.random)
     }
 
     fn has_room(&mut self) -> Result<(), LedgerError> {
@@ -128,6 +138,11 @@ impl Memory {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    async fn waits_for_the_disk(&self) {
+        let ms = self.lock().of_disk();
+        pause(ms).await;
+    }
+
     /// Begins a process; what the last process had not committed is lost.
     pub(super) fn reopen(&self, room: Option<u32>) {
         let mut kept = self.lock();
@@ -135,6 +150,7 @@ impl Memory {
         kept.full = false;
         kept.room = room;
         kept.unread = kept.wave.is_some();
+        kept.read_back = 0;
         let wave = kept.wave.as_ref();
         let is_of_wave = |unit: &Line| wave.is_some_and(|(_, units)| units.contains(*unit));
         let units = kept.writes.iter().map(|write| write.intent.unit);
@@ -155,19 +171,20 @@ impl WriteLog for Memory {
             if kept.taken.as_deref() == Some(intent.customer.as_str()) {
                 return Ok(Noted::Taken);
             }
-            (kept.random.bool(), kept.random.u64(0..4))
+            let ms = kept.random.u64(0..4) + kept.of_disk();
+            (kept.random.bool(), ms)
         };
-        let pause = tokio::time::sleep(Duration::from_millis(ms));
         if early {
             let noted = self.lock().grant(intent);
-            pause.await;
+            pause(ms).await;
             return Ok(noted);
         }
-        pause.await;
+        pause(ms).await;
         Ok(self.lock().grant(intent))
     }
 
     async fn verdict(&self, write: WriteId, verdict: WriteVerdict) -> Result<(), LedgerError> {
+        self.waits_for_the_disk().await;
         let mut kept = self.lock();
         kept.is_writable()?;
         kept.waiting.push(Waiting::WriteVerdict(write, verdict));
@@ -175,6 +192,7 @@ impl WriteLog for Memory {
     }
 
     async fn outcome(&self, outcome: Outcome) -> Result<(), LedgerError> {
+        self.waits_for_the_disk().await;
         let mut kept = self.lock();
         kept.is_writable()?;
         kept.waiting.push(Waiting::Outcome(Box::new(outcome)));
@@ -182,6 +200,7 @@ impl WriteLog for Memory {
     }
 
     async fn reopen(&self, lines: Vec<Line>, planned: Vec<Outcome>) -> Result<(), LedgerError> {
+        self.waits_for_the_disk().await;
         let mut kept = self.lock();
         kept.is_writable()?;
         kept.waiting.push(Waiting::Reopened(lines));
@@ -191,9 +210,13 @@ impl WriteLog for Memory {
     }
 
     async fn flush(&self) -> Result<(), LedgerError> {
-        let mut kept = self.lock();
-        kept.is_writable()?;
-        kept.commit();
+        self.waits_for_the_disk().await;
+        {
+            let mut kept = self.lock();
+            kept.is_writable()?;
+            kept.commit();
+        }
+        self.waits_for_the_disk().await;
         Ok(())
     }
 }
@@ -214,7 +237,9 @@ impl WaveLog for Waves {
 
     fn left(&self, wave: &Wave) -> Result<Vec<Left>, LedgerError> {
         let mut kept = self.notes.lock();
-        kept.unread = false;
+        if std::mem::take(&mut kept.unread) {
+            kept.read_back = kept.writes.len();
+        }
         let of_wave = kept.outcomes.values();
         let of_wave = of_wave.filter(|one| wave.lines.contains(one.line));
         Ok(of_wave.map(|one| (one.clone(), None)).collect())
@@ -232,7 +257,9 @@ impl WaveLog for Waves {
         let open = kept.writes.iter().filter(|write| {
             write.verdict != Some(Verdict::NotApplied) && !is_done(&write.intent.line)
         });
-        Ok(open.cloned().collect())
+        let mut open: Vec<WriteRecord> = open.cloned().collect();
+        open.sort_by_key(|write| write.intent.line);
+        Ok(open)
     }
 
     fn verified(&self, _wave: &Wave) -> Result<(), LedgerError> {

@@ -29,11 +29,11 @@ fn rename(n: u32) -> UnitTask {
     }))
 }
 
-fn renames() -> Vec<UnitTask> {
+pub(super) fn renames() -> Vec<UnitTask> {
     (0..3).map(rename).collect()
 }
 
-fn settings() -> Settings {
+pub(super) fn settings() -> Settings {
     Settings {
         drain: Drain::default(),
         run: "20261121-223015-k3f9".to_owned(),
@@ -73,10 +73,19 @@ pub(super) fn prepared() -> (World, Memory) {
 }
 
 pub(super) async fn carried_out(world: &World, notes: &Memory, tasks: Vec<UnitTask>) -> Ending {
+    carried_out_with(settings(), world, notes, tasks).await
+}
+
+pub(super) async fn carried_out_with(
+    settings: Settings,
+    world: &World,
+    notes: &Memory,
+    tasks: Vec<UnitTask>,
+) -> Ending {
     let system = System::simulated(SystemKind::Plume, Box::new(world.clone()));
     let (events, _) = broadcast::channel(8);
     let tally = Arc::new(Tally::default());
-    let context = Context::new(Arc::new(system), notes.clone(), settings(), tally, events);
+    let context = Context::new(Arc::new(system), notes.clone(), settings, tally, events);
     let waves = Waves {
         notes: notes.clone(),
         units: LineSet::default(),

@@ -4,11 +4,12 @@
 
 mod again;
 mod judge;
+mod lines;
 mod several;
 
 use super::memory::{Memory, Waves};
-use super::world::{Call, Record, World};
-use crate::domain::{AccountId, Change, CustomerId, Line, NewAccount, ServiceId, Status};
+use super::world::{Call, Pauses, Record, World, pause};
+use crate::domain::{Change, Line, Status};
 use crate::engine::context::CLOCK_IS_OFF_BY;
 use crate::engine::{
     self, Concurrency, Context, Drain, Ending, History, Lookup, Mode, Settings, Tally, UnitTask,
@@ -40,6 +41,7 @@ struct Simulation {
     looked: bool,
     /// Whether another user or program changes customers, too.
     meddled: bool,
+    pauses: Pauses,
     lookup: Lookup,
     concurrency: usize,
     canary: Option<u64>,
@@ -61,63 +63,6 @@ fn cut(text: &str) -> String {
     text.chars().take(10).collect()
 }
 
-/// Makes lines from a permutation, so that chains, swaps and cycles of every length occur. Some lines request the ID of
-/// an outsider, name a customer that does not exist, occur twice, or also name their customer by its own ID.
-fn wishes(random: &mut fastrand::Rng, customers: usize, outsider: bool) -> Vec<Change> {
-    let mut target: Vec<usize> = (0..customers).collect();
-    let moving = random.usize(0..=customers);
-    random.shuffle(&mut target[..moving]);
-    let mut changes = Vec::new();
-    for (n, to) in target.into_iter().enumerate() {
-        // The last customer may leave its cycle, which turns the cycle into a chain.
-        let account = match (to, n) {
-            _ if moving > 0 && n == moving - 1 && random.bool() => Some(match random.u8(0..5) {
-                0 if outsider => "OUTSIDER".to_owned(),
-                _ => format!("B-{n}"),
-            }),
-            (to, n) if to != n => Some(format!("A-{to}")),
-            _ => None,
-        };
-        let service = random.bool().then(|| format!("S-{n}"));
-        if account.is_none() && service.is_none() {
-            continue;
-        }
-        let change = Change {
-            line: 0,
-            account: Some(AccountId::new(format!("A-{n}")).unwrap()),
-            customer: (random.u8(0..4) == 0).then(|| CustomerId::new(format!("C-{n}")).unwrap()),
-            reseller: None,
-            new_account: account.map_or(NewAccount::Keep, |id| {
-                NewAccount::Set(AccountId::new(id).unwrap())
-            }),
-            location: None,
-            service: service.map(|id| ServiceId::new(id).unwrap()),
-            profile: None,
-        };
-        if random.u8(0..10) == 0 {
-            changes.push(change.clone());
-        }
-        changes.push(change);
-    }
-    if random.u8(0..4) == 0 {
-        changes.push(Change {
-            line: 0,
-            account: Some(AccountId::new("NOBODY").unwrap()),
-            customer: None,
-            reseller: None,
-            new_account: NewAccount::Set(AccountId::new("B-nobody").unwrap()),
-            location: None,
-            service: None,
-            profile: None,
-        });
-    }
-    random.shuffle(&mut changes);
-    for (line, change) in (2..).zip(&mut changes) {
-        change.line = line;
-    }
-    changes
-}
-
 impl Simulation {
     fn new(seed: u64) -> Self {
         fastrand::seed(seed);
@@ -134,8 +79,11 @@ impl Simulation {
         }
         // An outsider and another client together may look exactly like a chain of an earlier run, so a run has only one of them.
         let meddled = random.bool();
-        let changes = wishes(&mut random, customers, !meddled);
+        let changes = lines::wishes(&mut random, customers, !meddled);
         let before = world.lock().customers.clone();
+        let pauses = Pauses::drawn(&mut random);
+        let notes = Memory::new(random.fork());
+        (world.lock().pauses, notes.lock().pauses) = (pauses, pauses);
         world.lock().stores = match random.u8(0..12) {
             0 => Some(lower),
             1 => Some(without_dashes),
@@ -144,8 +92,9 @@ impl Simulation {
         };
         Self {
             history: Arc::default(),
-            notes: Memory::new(random.fork()),
+            notes,
             before,
+            pauses,
             units: group(changes.clone(), true).units,
             changes,
             meddled,
@@ -246,15 +195,56 @@ impl Simulation {
         self.pass(mode, troubled).await
     }
 
+    /// Hands over the tasks of a process, those of these units first; there may be a pause before each batch.
+    fn feeding(
+        &mut self,
+        mode: Mode,
+        units: &LineSet,
+        feed: mpsc::Sender<Vec<UnitTask>>,
+    ) -> impl Future<Output = ()> + use<> {
+        let is_first = |task: &UnitTask| units.contains(task.unit.number);
+        let (mut first, mut others): (Vec<_>, Vec<_>) =
+            self.tasks().into_iter().partition(is_first);
+        if mode == Mode::Resolve {
+            first.retain(|task| !task.recorded.is_empty());
+            others.clear();
+        }
+        let mut batches = Vec::new();
+        for mut tasks in [first, others] {
+            while !tasks.is_empty() {
+                let rest = tasks.split_off(tasks.len().min(5));
+                let ms = self.pauses.of_call(&mut self.random);
+                batches.push((ms, std::mem::replace(&mut tasks, rest)));
+            }
+        }
+        async move {
+            for (ms, batch) in batches {
+                pause(ms).await;
+                // An engine that has ended takes no more.
+                if feed.send(batch).await.is_err() {
+                    return;
+                }
+            }
+        }
+    }
+
     async fn pass(&mut self, mode: Mode, troubled: bool) -> Option<Ending> {
         let random = &mut self.random;
-        let killed_at = (troubled && random.u8(0..3) == 0).then(|| random.u64(1..4000));
-        let stopped_at = (troubled && random.u8(0..5) == 0).then(|| random.u64(1..4000));
+        let longest = 4000 * self.pauses.stretch();
+        let killed_at = (troubled && random.u8(0..3) == 0).then(|| random.u64(1..longest));
+        let stopped_at = (troubled && random.u8(0..5) == 0).then(|| random.u64(1..longest));
         self.world.lock().trouble = if troubled {
             [0, 3, 10, 30][random.usize(0..4)]
         } else {
             0
         };
+        {
+            let mut state = self.world.lock();
+            state.began = state.log.len();
+            state.max_age = self.max_age;
+            let is_meddled_with = troubled && self.meddled && self.random.bool();
+            state.meddled_with = if is_meddled_with { 30 } else { 0 };
+        }
         let (waves, record) = self.waves(mode);
         let system = System::simulated(SystemKind::Plume, Box::new(self.world.clone()));
         let settings = Settings {
@@ -293,24 +283,10 @@ impl Simulation {
             events,
         ));
         let (feed, inbox) = mpsc::channel(64);
-        let is_first = |task: &UnitTask| record.units.contains(task.unit.number);
-        let (mut first, mut others): (Vec<_>, Vec<_>) =
-            self.tasks().into_iter().partition(is_first);
-        if mode == Mode::Resolve {
-            first.retain(|task| !task.recorded.is_empty());
-            others.clear();
-        }
-        for mut tasks in [first, others] {
-            while !tasks.is_empty() {
-                let rest = tasks.split_off(tasks.len().min(5));
-                feed.send(std::mem::replace(&mut tasks, rest))
-                    .await
-                    .unwrap();
-            }
-        }
-        drop(feed);
+        let feeding = self.feeding(mode, &record.units, feed);
         let stop = CancellationToken::new();
-        let mut running = Box::pin(engine::run(context, inbox, &record, stop.clone()));
+        let running = engine::run(context, inbox, &record, stop.clone());
+        let mut running = Box::pin(async { tokio::join!(running, feeding).0 });
         let ending = tokio::select! {
             biased;
             ending = &mut running => Some(ending),
@@ -326,24 +302,6 @@ impl Simulation {
         ending
     }
 
-    /// Lets another user or program change a customer while no process of the run works.
-    fn meddle(&mut self) {
-        let mut state = self.world.lock();
-        let ids: Vec<String> = state.customers.keys().cloned().collect();
-        let id = ids[self.random.usize(0..ids.len())].clone();
-        let account = format!("X-{}", self.random.u16(..));
-        if state
-            .customers
-            .values()
-            .any(|record| record.account == account)
-        {
-            return;
-        }
-        state.customers.get_mut(&id).unwrap().account = account;
-        state.log.push(Call::Read(id.clone()));
-        state.touched.insert(id);
-    }
-
     async fn run(mut self) -> Vec<Call> {
         if self.random.u8(0..3) == 0 {
             let looked = self.session(Mode::Plan, false).await;
@@ -351,7 +309,7 @@ impl Simulation {
             assert!(self.notes.lock().writes.is_empty(), "a look writes nothing");
             self.looked = true;
             if self.meddled && self.random.bool() {
-                self.meddle();
+                self.world.lock().meddle();
             }
         }
         // A session ends once five IDs were stored with another value.
@@ -376,7 +334,7 @@ impl Simulation {
                 self.notes.lock().wave = None;
             }
             if troubled && self.meddled && self.random.bool() {
-                self.meddle();
+                self.world.lock().meddle();
             }
         }
         self.judge();

@@ -1,14 +1,17 @@
 //! A model of a system: customers in a map, answers after a while, and every fault that a call can have.
 
-use crate::domain::{AccountId, CustomerId, Failed, LocationId, Reseller, ServiceId, StoredValue};
-use crate::system::{
-    Backend, BoxFuture, Bulk, Customer, Fatal, Key, Location, Locations, PreparedWrite,
-    SystemError, Wanted, WriteOp, WriteValue, Written,
-};
+mod backend;
+mod pauses;
+
+use crate::domain::{AccountId, CustomerId, Failed, LocationId, ServiceId, StoredValue};
+use crate::engine::write::JUST_SEEN;
+use crate::system::{Customer, Fatal, Location, Locations, SystemError, Written};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
+
+pub(super) use pauses::{Frozen, LONGEST_WAY, Pauses, pause};
 
 /// A customer with one location; the location's ID is the customer's with `L` before it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,9 +23,13 @@ pub(super) struct Record {
 /// What the system saw.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Call {
-    /// A search or a bulk look-up, which names no customer.
-    Search,
-    Read(String),
+    /// A search, a bulk look-up or a reading, and the customers that its answer shows; none if it fails.
+    Look(Vec<String>),
+    /// The answer to the look at this place of the log has reached the run. An answer that its process did not live to
+    /// see tells no one anything.
+    Told(usize),
+    /// Another user or program has changed this customer.
+    ByOthers(String),
     Write {
         customer: String,
         what: String,
@@ -36,18 +43,28 @@ pub(super) enum Call {
 pub(super) struct State {
     pub(super) customers: BTreeMap<String, Record>,
     pub(super) log: Vec<Call>,
-    /// Customers that another user or program has changed; no run may overwrite them.
-    pub(super) touched: BTreeSet<String>,
+    /// Customers that another user or program has changed; no run may overwrite them once it can know of it.
+    pub(super) touched: BTreeMap<String, Touched>,
+    /// How many per thousand calls come after another user or program has changed a customer.
+    pub(super) meddled_with: u32,
+    /// The place in the log at which the present process began.
+    pub(super) began: usize,
+    /// How old a reading may be on which a write is based.
+    pub(super) max_age: Duration,
     /// What a run did although no run may; kept here, because a panic in a task of a killed run would be lost.
     pub(super) broken: Option<String>,
     /// The percentage of calls that fail.
     pub(super) trouble: u32,
+    /// How late calls and answers are.
+    pub(super) pauses: Pauses,
     /// How the system stores an account ID that is written; `None`: unchanged.
     pub(super) stores: Option<fn(&str) -> String>,
     /// Every write to this customer is held back: the answer says that it was not processed and may be sent again.
     pub(super) refuses: Option<String>,
     /// No answer comes to a write to this customer, and it is hidden from then on.
     pub(super) loses: Option<String>,
+    /// Another user or program changes this customer as soon as a write to it has taken effect.
+    pub(super) contested: Option<String>,
     /// No call shows this customer: each that would show it fails.
     pub(super) hidden: Option<String>,
     random: fastrand::Rng,
@@ -61,29 +78,6 @@ pub(super) struct World {
     process: Frozen,
 }
 
-/// Until when a process is frozen. What it has sent arrives, and it receives the answer later.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Frozen(Arc<Mutex<Option<Instant>>>);
-
-impl Frozen {
-    pub(super) fn freeze(&self, time: Duration) {
-        *self.0.lock().unwrap() = Some(Instant::now() + time);
-    }
-
-    pub(super) fn is_over(&self) -> bool {
-        self.0
-            .lock()
-            .unwrap()
-            .is_none_or(|until| until <= Instant::now())
-    }
-
-    pub(super) async fn over(&self) {
-        while !self.is_over() {
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-    }
-}
-
 /// What a write does when it takes effect.
 #[derive(Debug, Clone)]
 enum Effect {
@@ -91,10 +85,33 @@ enum Effect {
     Service(String, String),
 }
 
+/// A change by another user or program.
+#[derive(Debug)]
+pub(super) struct Touched {
+    /// Its place in the log.
+    at: usize,
+    time: Instant,
+    /// The place in the log at which a process has received an answer that shows it.
+    shown: Option<usize>,
+    /// Whether a write that no reading could prevent has come after it.
+    is_lost: bool,
+}
+
+/// When a write was sent.
+#[derive(Debug, Clone, Copy)]
+struct Departed {
+    /// The place in the log.
+    place: usize,
+    time: Instant,
+    /// By how much the reading on which it is based may be older than the maximum age.
+    slack: Duration,
+}
+
 /// A write under way. If its sender is killed, the write may still arrive.
 struct OnItsWay<'a> {
     world: &'a World,
     effect: Option<Effect>,
+    departed: Departed,
 }
 
 impl Drop for OnItsWay<'_> {
@@ -104,7 +121,7 @@ impl Drop for OnItsWay<'_> {
             let arrives = state.random.bool() && state.conflict(&effect).is_none();
             state.note(&effect, arrives, false);
             if arrives {
-                state.apply(&effect);
+                state.apply(&effect, self.departed);
             }
         }
     }
@@ -129,12 +146,57 @@ impl State {
         (holder != customer).then(|| holder.clone())
     }
 
-    fn apply(&mut self, effect: &Effect) {
+    /// Lets another user or program change the account ID of some customer.
+    pub(super) fn meddle(&mut self) {
+        let ids: Vec<String> = self.customers.keys().cloned().collect();
+        let id = ids[self.random.usize(0..ids.len())].clone();
+        let account = format!("X-{}", self.random.u16(..));
+        if self.holder(&account).is_some() {
+            return;
+        }
+        self.customers.get_mut(&id).unwrap().account = account;
+        self.touch(id);
+    }
+
+    /// Notes that another user or program has changed a customer.
+    pub(super) fn touch(&mut self, id: String) {
+        let touched = Touched {
+            at: self.log.len(),
+            time: Instant::now(),
+            shown: None,
+            is_lost: false,
+        };
+        self.log.push(Call::ByOthers(id.clone()));
+        self.touched.insert(id, touched);
+    }
+
+    /// Returns whether the sender of a write could know that another user or program had changed the customer: that was
+    /// before its process began, or it was shown to it, or the reading on which the write is based was too old.
+    fn is_written_over(&self, effect: &Effect, departed: Departed) -> bool {
         let (Effect::Account(id, _) | Effect::Service(id, _)) = effect;
-        if self.touched.contains(id) {
+        let Some(touched) = self.touched.get(id) else {
+            return false;
+        };
+        // The locations of a customer are read without its account ID.
+        let tells = matches!(effect, Effect::Account(..));
+        let age = departed.time - touched.time;
+        let max_age = self.max_age.max(JUST_SEEN) + self.pauses.longest_of_call();
+        let is_old = age > max_age + departed.slack;
+        let is_shown = touched.shown.is_some_and(|shown| shown < departed.place);
+        !touched.is_lost && (touched.at < self.began || tells && (is_shown || is_old))
+    }
+
+    fn apply(&mut self, effect: &Effect, departed: Departed) {
+        let (Effect::Account(id, _) | Effect::Service(id, _)) = effect;
+        if self.is_written_over(effect, departed) {
             self.broken = Some(format!(
                 "{id} was changed by somebody else, and is written over"
             ));
+        }
+        if matches!(effect, Effect::Account(..))
+            && let Some(touched) = self.touched.get_mut(id)
+        {
+            touched.is_lost = true;
         }
         let stored = match effect {
             Effect::Account(_, account) | Effect::Service(_, account) => self.as_stored(account),
@@ -148,6 +210,11 @@ impl State {
         let accounts: BTreeSet<&String> = records.map(|record| &record.account).collect();
         if accounts.len() < self.customers.len() {
             self.broken = Some("two customers with one account ID".to_owned());
+        }
+        if self.contested.as_ref() == Some(id) {
+            self.contested = None;
+            self.customers.get_mut(id).unwrap().account = format!("X-{id}");
+            self.touch(id.clone());
         }
     }
 
@@ -226,42 +293,88 @@ impl World {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn takes_a_while(&self) {
-        let ms = self.lock().random.u64(1..200);
-        tokio::time::sleep(Duration::from_millis(ms)).await;
+    /// A call is on its way to the system.
+    async fn arrives(&self) {
+        let ms = {
+            let State { random, pauses, .. } = &mut *self.lock();
+            random.u64(1..200) + pauses.of_call(random)
+        };
+        pause(ms).await;
     }
 
+    /// An answer is on its way to the process.
+    async fn returns(&self) {
+        let ms = {
+            let State { random, pauses, .. } = &mut *self.lock();
+            pauses.of_call(random)
+        };
+        pause(ms).await;
+        self.process.over().await;
+    }
+
+    /// Reads a customer by its own ID.
+    async fn reads(&self, id: &str) -> Result<Option<Customer>, SystemError> {
+        let shown = self.ask(|state| Ok((state.shown(id)?, vec![id.to_owned()])));
+        let shown = shown.await?;
+        let mut state = self.lock();
+        let told = state.log.len() - 1;
+        let Call::Told(look) = state.log[told] else {
+            panic!("the last entry is that of this answer");
+        };
+        if let Some(touched) = state.touched.get_mut(id).filter(|one| one.at < look) {
+            touched.shown.get_or_insert(told);
+        }
+        Ok(shown)
+    }
+
+    /// Carries out a call that changes nothing. `answer` also returns which customers the answer shows.
     async fn ask<T>(
         &self,
-        call: Call,
-        answer: impl FnOnce(&mut State) -> T,
+        answer: impl FnOnce(&mut State) -> Result<(T, Vec<String>), SystemError>,
     ) -> Result<T, SystemError> {
-        self.takes_a_while().await;
-        let answered = {
+        self.arrives().await;
+        let (answered, look) = {
             let mut state = self.lock();
-            state.log.push(call);
-            if state.goes_wrong() {
+            if state.random.u32(0..1_000) < state.meddled_with {
+                state.meddle();
+            }
+            let answered = if state.goes_wrong() {
                 Err(unavailable(&mut state))
             } else {
-                Ok(answer(&mut state))
-            }
+                answer(&mut state)
+            };
+            let (answered, shown) = match answered {
+                Ok((answer, shown)) => (Ok(answer), shown),
+                Err(error) => (Err(error), Vec::new()),
+            };
+            state.log.push(Call::Look(shown));
+            (answered, state.log.len() - 1)
         };
-        self.process.over().await;
+        self.returns().await;
+        if answered.is_ok() {
+            self.lock().log.push(Call::Told(look));
+        }
         answered
     }
 
-    async fn send(&self, effect: Effect) -> Written {
-        let written = self.carry_out(effect).await;
-        self.process.over().await;
+    async fn send(&self, effect: Effect, slack: Duration) -> Written {
+        let departed = Departed {
+            place: self.lock().log.len(),
+            time: Instant::now(),
+            slack,
+        };
+        let written = self.carry_out(effect, departed).await;
+        self.returns().await;
         written
     }
 
-    async fn carry_out(&self, effect: Effect) -> Written {
+    async fn carry_out(&self, effect: Effect, departed: Departed) -> Written {
         let mut sent = OnItsWay {
             world: self,
             effect: Some(effect),
+            departed,
         };
-        self.takes_a_while().await;
+        self.arrives().await;
         let mut state = self.lock();
         let Some(effect) = sent.effect.take() else {
             panic!("taken once");
@@ -289,7 +402,7 @@ impl World {
         let applied = matches!(fate, 0..=2);
         state.note(&effect, applied, matches!(fate, 4 | 5));
         if applied {
-            state.apply(&effect);
+            state.apply(&effect, departed);
         }
         let doubt = || SystemError::new(Failed::Unavailable, "no answer came");
         if let Effect::Account(_, asked) = &effect
@@ -311,139 +424,5 @@ impl World {
             4 => Written::Again(doubt()),
             _ => Written::NotSent(unavailable(&mut state)),
         }
-    }
-}
-
-/// A write that waits for its turn.
-struct InLine<'a> {
-    world: &'a World,
-    effect: Effect,
-    send_deadline: Instant,
-}
-
-impl PreparedWrite for InLine<'_> {
-    fn turn(&mut self, _lead: Duration) -> BoxFuture<'_, Result<(), Written>> {
-        Box::pin(async move {
-            // A quota or a hold may take long.
-            let ms = {
-                let mut state = self.world.lock();
-                if state.random.u8(0..10) == 0 {
-                    state.random.u64(0..3000)
-                } else {
-                    0
-                }
-            };
-            tokio::time::sleep(Duration::from_millis(ms)).await;
-            self.world.process.over().await;
-            if Instant::now() > self.send_deadline {
-                return Err(Written::Expired(Duration::ZERO));
-            }
-            Ok(())
-        })
-    }
-
-    fn send<'s>(&'s mut self, _correlation: &'s str) -> BoxFuture<'s, Written> {
-        Box::pin(self.world.send(self.effect.clone()))
-    }
-}
-
-impl Backend for World {
-    fn find_many<'a>(
-        &'a self,
-        wanted: &'a [Wanted],
-        _locations: bool,
-    ) -> BoxFuture<'a, Result<Bulk, SystemError>> {
-        Box::pin(self.ask(Call::Search, |state| {
-            let found = wanted.iter().map(|wanted| {
-                let id = match &wanted.key {
-                    Key::Account(account) => {
-                        state.holder(account.as_str()).map(|(id, _)| id.clone())
-                    }
-                    Key::Customer(id) => Some(id.as_str().to_owned()),
-                };
-                id.and_then(|id| state.customer(&id)).into_iter().collect()
-            });
-            Bulk::Found(found.collect(), Instant::now())
-        }))
-    }
-
-    fn find<'a>(
-        &'a self,
-        account: &'a AccountId,
-        _reseller: Option<&'a Reseller>,
-    ) -> BoxFuture<'a, Result<Vec<Customer>, SystemError>> {
-        Box::pin(async {
-            let found = self.ask(Call::Search, |state| {
-                let id = state.holder(account.as_str()).map(|(id, _)| id.clone());
-                id.map(|id| state.shown(&id)).transpose()
-            });
-            Ok(found.await??.flatten().into_iter().collect())
-        })
-    }
-
-    fn read<'a>(
-        &'a self,
-        customer: &'a CustomerId,
-        _reseller: Option<&'a Reseller>,
-        _locations: bool,
-    ) -> BoxFuture<'a, Result<Option<Customer>, SystemError>> {
-        let id = customer.as_str();
-        Box::pin(async {
-            let read = self.ask(Call::Read(id.to_owned()), |state| state.shown(id));
-            read.await?
-        })
-    }
-
-    fn locations<'a>(
-        &'a self,
-        customer: &'a CustomerId,
-    ) -> BoxFuture<'a, Result<Vec<Location>, SystemError>> {
-        let id = customer.as_str();
-        Box::pin(self.ask(Call::Read(id.to_owned()), move |state| {
-            state
-                .customers
-                .get(id)
-                .map(|record| location(id, record))
-                .into_iter()
-                .collect()
-        }))
-    }
-
-    fn location<'a>(
-        &'a self,
-        _customer: &'a CustomerId,
-        location_id: &'a LocationId,
-    ) -> BoxFuture<'a, Result<Location, SystemError>> {
-        let id = &location_id.as_str()[1..];
-        Box::pin(self.ask(Call::Read(id.to_owned()), move |state| {
-            location(id, &state.customers[id])
-        }))
-    }
-
-    fn prepare_write<'a>(
-        &'a self,
-        order: WriteOp<'a>,
-    ) -> BoxFuture<'a, Result<Box<dyn PreparedWrite + 'a>, Written>> {
-        let customer = order.customer.as_str().to_owned();
-        let effect = match order.what {
-            WriteValue::Account { after, .. } => {
-                Effect::Account(customer, after.unwrap().to_string())
-            }
-            WriteValue::Location { service, .. } => {
-                Effect::Service(customer, service.unwrap().to_string())
-            }
-        };
-        let send_deadline = order.send_deadline;
-        Box::pin(async move {
-            Ok(Box::new(InLine {
-                world: self,
-                effect,
-                send_deadline,
-            }) as Box<dyn PreparedWrite + 'a>)
-        })
-    }
-
-    fn probe(&self) -> BoxFuture<'_, Result<(), SystemError>> {
-        Box::pin(self.ask(Call::Search, |_| ()))
     }
 }

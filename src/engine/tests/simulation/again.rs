@@ -77,6 +77,7 @@ impl Simulation {
             ..History::default()
         });
         self.notes = Memory::new(self.random.fork());
+        self.notes.lock().pauses = self.pauses;
         self.looked = false;
         self.canary = None;
         let left = self.world.lock().customers.clone();
@@ -112,7 +113,7 @@ impl Simulation {
             .customers
             .values()
             .any(|record| record.account == old.as_str());
-        if is_taken || state.touched.contains(customer.as_str()) {
+        if is_taken || state.touched.contains_key(customer.as_str()) {
             return None;
         }
         let record = state.customers.get_mut(customer.as_str()).unwrap();
@@ -123,8 +124,8 @@ impl Simulation {
             service: "old".to_owned(),
         };
         state.customers.insert(newcomer.clone(), record);
-        state.touched.insert(newcomer.clone());
-        state.touched.insert(customer.to_string());
+        state.touch(newcomer.clone());
+        state.touch(customer.to_string());
         Some(newcomer)
     }
 }

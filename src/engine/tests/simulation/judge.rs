@@ -5,7 +5,7 @@ use crate::domain::{AccountId, Change, Line, Outcome, ServiceId, Status};
 use crate::engine::Ending;
 use crate::engine::tests::world::{Call, State};
 use crate::plan::Shape;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 impl Simulation {
     pub(super) fn judge(&self) {
@@ -84,7 +84,7 @@ impl Simulation {
             return;
         };
         let now = &state.customers[id];
-        if state.touched.contains(id) {
+        if state.touched.contains_key(id) {
             return;
         }
         let wished = change
@@ -177,42 +177,60 @@ impl Simulation {
             assert!(expected || impossible, "{outcome:?}");
         }
         // A search or a second reading, the write, and the further calls of a cycle, a canary and a plan.
+        let calls = log.iter().filter(|call| !matches!(call, Call::Told(_)));
+        let calls = calls.count();
         assert!(
-            log.len() <= 8 * self.changes.len() + 4,
-            "{} calls for {} lines",
-            log.len(),
+            calls <= 8 * self.changes.len() + 4,
+            "{calls} calls for {} lines",
             self.changes.len()
         );
     }
 }
 
+/// A write that may have taken effect, and what is known of it.
+struct Doubt<'a> {
+    customer: &'a str,
+    what: &'a str,
+    /// The place of the write in the log.
+    sent: usize,
+    /// Whether a look at the customer was answered that the system received after the write.
+    looked: bool,
+}
+
 /// Checks that a write that may have taken effect is sent again only after a reading of that customer.
 fn judge_writes(log: &[Call]) {
-    let mut sent: HashMap<(&str, &str), bool> = HashMap::new();
-    for call in log {
+    let mut doubts: Vec<Doubt<'_>> = Vec::new();
+    for (at, call) in log.iter().enumerate() {
         match call {
-            Call::Search => sent.values_mut().for_each(|looked| *looked = true),
-            Call::Read(id) => {
-                let own = sent.iter_mut().filter(|((customer, _), _)| customer == id);
-                own.for_each(|(_, looked)| *looked = true);
+            Call::Look(_) => {}
+            Call::Told(look) => {
+                let Call::Look(shown) = &log[*look] else {
+                    panic!("{look} is no look");
+                };
+                for doubt in &mut doubts {
+                    let is_shown = shown.iter().any(|shown| shown == doubt.customer);
+                    doubt.looked |= is_shown && doubt.sent < *look;
+                }
             }
+            Call::ByOthers(id) => doubts.retain(|doubt| doubt.customer != id),
             Call::Write {
                 customer,
                 what,
                 applied,
                 certain,
             } => {
-                let key = (customer.as_str(), what.as_str());
-                assert_ne!(
-                    sent.get(&key),
-                    Some(&false),
-                    "sent again without a look: {call:?}"
-                );
-                if *applied {
-                    sent.retain(|(other, _), _| other != customer);
-                }
+                let is_same = |doubt: &Doubt<'_>| doubt.customer == customer && doubt.what == what;
+                let is_blind = doubts.iter().any(|doubt| is_same(doubt) && !doubt.looked);
+                assert!(!is_blind, "sent again without a look: {call:?}");
+                doubts.retain(|doubt| !is_same(doubt) && !(*applied && doubt.customer == customer));
                 if !certain {
-                    sent.insert(key, false);
+                    let (sent, looked) = (at, false);
+                    doubts.push(Doubt {
+                        customer,
+                        what,
+                        sent,
+                        looked,
+                    });
                 }
             }
         }

@@ -4,7 +4,7 @@
 mod ledger;
 
 use super::super::memory::Waves;
-use super::super::world::{Frozen, World};
+use super::super::world::{Frozen, LONGEST_WAY, World};
 use super::Simulation;
 use crate::domain::Line;
 use crate::engine::{
@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 
 const LEASE: Duration = Duration::from_secs(15);
 /// How long a call that was begun may take.
-const GRACE: Duration = Duration::from_secs(1);
+const GRACE: Duration = Duration::from_millis(LONGEST_WAY);
 /// After this time no faults occur any more.
 const TROUBLED: Duration = Duration::from_secs(120);
 const MOST_PROCESSES: usize = 4;
@@ -184,6 +184,7 @@ impl Simulation {
             units: plan.keys().map(free).collect(),
             plan,
             processes: Vec::new(),
+            pauses: self.pauses,
             random: self.random.fork(),
         };
         Run {

@@ -2,7 +2,7 @@
 //! renews while it is neither killed nor frozen.
 
 use super::super::super::memory::Memory;
-use super::super::super::world::Frozen;
+use super::super::super::world::{Frozen, Pauses, pause};
 use super::{GRACE, LEASE};
 use crate::domain::{Line, Outcome, Status};
 use crate::engine::{UnitTask, WriteLog};
@@ -10,8 +10,7 @@ use crate::ledger::{Chunk, Intent, Lease, LedgerError, Noted, WriteId, WriteReco
 use crate::plan::Unit;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Duration;
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Place {
@@ -60,6 +59,7 @@ pub(super) struct Shared {
     pub(super) units: BTreeMap<Line, Held>,
     pub(super) plan: BTreeMap<Line, Unit>,
     pub(super) processes: Vec<Process>,
+    pub(super) pauses: Pauses,
     pub(super) random: fastrand::Rng,
 }
 
@@ -185,7 +185,17 @@ pub(super) struct Log {
 }
 
 impl Log {
-    fn note(&self, entry: Entry) {
+    async fn waits_for_the_ledger(&self, longest_ms: u64) {
+        let ms = {
+            let Shared { random, pauses, .. } = &mut *self.ledger.lock();
+            random.u64(0..longest_ms) + pauses.of_disk(random)
+        };
+        pause(ms).await;
+        self.frozen.over().await;
+    }
+
+    async fn note(&self, entry: Entry) {
+        self.waits_for_the_ledger(1).await;
         let unit = self.unit.expect("all that is noted is of a unit");
         let mut shared = self.ledger.lock();
         shared.processes[self.process].waiting.push((unit, entry));
@@ -202,9 +212,7 @@ impl WriteLog for Log {
 
     async fn intend(&self, intent: Intent) -> Result<Noted, LedgerError> {
         let unit = self.unit.expect("a write is of a unit");
-        let ms = self.ledger.lock().random.u64(0..4);
-        sleep(Duration::from_millis(ms)).await;
-        self.frozen.over().await;
+        self.waits_for_the_ledger(4).await;
         let noted = {
             let mut shared = self.ledger.lock();
             shared.commit(self.process);
@@ -224,30 +232,29 @@ impl WriteLog for Log {
                 Noted::Taken
             }
         };
-        let ms = self.ledger.lock().random.u64(0..4);
-        sleep(Duration::from_millis(ms)).await;
-        self.frozen.over().await;
+        self.waits_for_the_ledger(4).await;
         Ok(noted)
     }
 
     async fn verdict(&self, write: WriteId, verdict: WriteVerdict) -> Result<(), LedgerError> {
-        self.note(Entry::Verdict(write, verdict));
+        self.note(Entry::Verdict(write, verdict)).await;
         Ok(())
     }
 
     async fn outcome(&self, outcome: Outcome) -> Result<(), LedgerError> {
-        self.note(Entry::Outcome(Box::new(outcome)));
+        self.note(Entry::Outcome(Box::new(outcome))).await;
         Ok(())
     }
 
     async fn reopen(&self, lines: Vec<Line>, _planned: Vec<Outcome>) -> Result<(), LedgerError> {
-        self.note(Entry::Reopen(lines));
+        self.note(Entry::Reopen(lines)).await;
         Ok(())
     }
 
     async fn flush(&self) -> Result<(), LedgerError> {
-        self.frozen.over().await;
+        self.waits_for_the_ledger(1).await;
         self.ledger.lock().commit(self.process);
+        self.waits_for_the_ledger(1).await;
         Ok(())
     }
 }
