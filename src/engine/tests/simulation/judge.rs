@@ -222,7 +222,7 @@ fn judge_writes(log: &[Call]) {
                 let is_same = |doubt: &Doubt<'_>| doubt.customer == customer && doubt.what == what;
                 let is_blind = doubts.iter().any(|doubt| is_same(doubt) && !doubt.looked);
                 assert!(!is_blind, "sent again without a look: {call:?}");
-                doubts.retain(|doubt| !is_same(doubt) && !(*applied && doubt.customer == customer));
+                doubts.retain(|doubt| !(is_same(doubt) || *applied && doubt.customer == customer));
                 if !certain {
                     let (sent, looked) = (at, false);
                     doubts.push(Doubt {
