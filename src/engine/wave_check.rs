@@ -41,19 +41,31 @@ fn waiting(wave: &Wave, left: &[Left]) -> Vec<Line> {
     lines.filter(|line| !ended.contains(*line)).collect()
 }
 
-/// Returns the lines of a wave under way whose last write is in doubt: what an earlier process left there could not be
-/// read. Each is one of the `unresolved` writes, which come by line and in the order of their recording.
-fn unread(wave: &Wave, unresolved: &[WriteRecord]) -> Vec<Line> {
+/// Returns the lines of a wave under way that are wrong without a final outcome, and why: their last write is in doubt,
+/// because what an earlier process left there could not be read, or the system stored another value than requested.
+/// `unresolved`: by line, and for each line in the order of recording.
+fn unfinished(wave: &Wave, unresolved: &[WriteRecord]) -> Vec<(Line, String)> {
     let by_line = unresolved.chunk_by(|one, next| one.intent.line == next.intent.line);
-    let last = by_line.filter_map(<[WriteRecord]>::last);
-    let in_doubt = last.filter(|write| write.in_doubt());
-    let lines = in_doubt.map(|write| write.intent.line);
-    lines.filter(|line| wave.lines.contains(*line)).collect()
+    let wrong = by_line.filter_map(|writes| {
+        let line = writes.first()?.intent.line;
+        let is_altered =
+            |write: &WriteRecord| write.effect.is_some() && !write.intent.write.is_temporary();
+        let words = if writes.last()?.in_doubt() {
+            "has a write in doubt, which could not be read back"
+        } else if writes.iter().any(is_altered) {
+            "is not completed, and the system stored another value than was written"
+        } else {
+            return None;
+        };
+        Some((line, format!("line {line} {words}")))
+    });
+    wrong
+        .filter(|(line, _)| wave.lines.contains(*line))
+        .collect()
 }
 
 /// Reads back what a wave wrote. Returns why the run stops, if too many lines are wrong. `is_over`: `false` while the
-/// wave is under way; lines without a final outcome are then failures only if a write of an earlier process to them is
-/// in doubt.
+/// wave is under way; lines without a final outcome are then wrong only if a write of an earlier process to them is.
 pub(super) async fn read_back<N: WriteLog>(
     context: &Context<N>,
     record: &impl WaveLog,
@@ -73,8 +85,7 @@ pub(super) async fn read_back<N: WriteLog>(
     let mut wrong = wrong(context, left, &unresolved).await?;
     wrong.add_waiting(&waiting);
     if !is_over {
-        for line in unread(wave, &unresolved) {
-            let words = format!("line {line} has a write in doubt, which could not be read back");
+        for (line, words) in unfinished(wave, &unresolved) {
             wrong.add(line, words);
         }
     }

@@ -4,7 +4,7 @@ use super::memory::Memory;
 use super::refused::{carried_out, carried_out_with, prepared, renames, settings};
 use super::world::World;
 use crate::domain::{
-    AccountId, Change, CustomerId, Failed, NewAccount, Outcome, Status, Transition,
+    AccountId, Change, CustomerId, Failed, NewAccount, Outcome, Status, StoredValue, Transition,
 };
 use crate::engine::{Ending, Settings, UnitTask, Wave};
 use crate::ledger::{Intent, StopReason, Verdict, Write, WriteId, WriteRecord};
@@ -156,13 +156,8 @@ async fn a_swap_that_is_rolled_back_leaves_a_customer_as_others_have_renamed_it(
     assert_eq!(why, "altered");
 }
 
-/// A wave of three lines. The process before was killed after it had sent the write of the first one, whose customer
-/// cannot be read now.
-#[tokio::test(start_paused = true)]
-async fn nothing_more_of_a_wave_is_written_while_a_write_before_cannot_be_read_back() {
-    let (world, notes) = prepared();
-    let mut tasks = renames();
-    write(&mut tasks[0], 2, ("A-0", "B-0"), false, Verdict::Unknown);
+/// Continues a wave of three lines, for the first of which a killed process has recorded a write. Returns why the run stopped.
+async fn continued(world: World, notes: Memory, tasks: Vec<UnitTask>) -> String {
     {
         let mut kept = notes.lock();
         kept.writes.clone_from(&tasks[0].recorded);
@@ -170,7 +165,6 @@ async fn nothing_more_of_a_wave_is_written_while_a_write_before_cannot_be_read_b
         kept.wave = Some((lines(), lines()));
     }
     notes.reopen(None);
-    world.lock().hidden = Some("C-0".to_owned());
     let resumed = Settings {
         waves: [Wave {
             number: 1,
@@ -185,6 +179,31 @@ async fn nothing_more_of_a_wave_is_written_while_a_write_before_cannot_be_read_b
     let Ending::Stopped(StopReason::Canary, why) = ending else {
         panic!("{ending:?}");
     };
-    assert!(why.contains("line 2 has a write in doubt"), "{why}");
     assert_eq!(notes.lock().writes.len(), 1, "another write");
+    why
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_more_of_a_wave_is_written_while_a_write_before_cannot_be_read_back() {
+    let (world, notes) = prepared();
+    let mut tasks = renames();
+    write(&mut tasks[0], 2, ("A-0", "B-0"), false, Verdict::Unknown);
+    world.lock().hidden = Some("C-0".to_owned());
+    let why = continued(world, notes, tasks).await;
+    assert!(why.contains("line 2 has a write in doubt"), "{why}");
+}
+
+/// The process before was killed before it had recorded an outcome.
+#[tokio::test(start_paused = true)]
+async fn nothing_more_of_a_wave_is_written_after_the_system_has_stored_another_value() {
+    let (world, notes) = prepared();
+    let mut tasks = renames();
+    write(&mut tasks[0], 2, ("A-0", "B-0"), false, Verdict::Applied);
+    let stored = account("b-0");
+    tasks[0].recorded[0].effect = Some(StoredValue::Account(Some(stored)));
+    let why = continued(world, notes, tasks).await;
+    assert!(
+        why.contains("line 2 is not completed, and the system stored another"),
+        "{why}"
+    );
 }
