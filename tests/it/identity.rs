@@ -90,7 +90,7 @@ fn two_runs_on_one_system_exclude_each_other_under_two_names() {
     place.run(&["apply", &one, "--yes"]).expect(0);
     let front = another_name(&place);
     let first = place
-        .command(&["apply", &file, "--yes", "--rate", "50/s"])
+        .command(&["apply", &file, "--yes", "--rate", "20/s"])
         .spawn()
         .unwrap();
     let begun = Instant::now();

@@ -435,7 +435,7 @@ fn the_lock_of_a_killed_process_holds_nobody_up() {
     });
     let file = place.moves(100);
     let mut child = place
-        .command(&["apply", &file, "--yes", "--rate", "50/s"])
+        .command(&["apply", &file, "--yes", "--rate", "10/s"])
         .spawn()
         .unwrap();
     wait_for("the first writes", || place.patches() > 3);
@@ -451,6 +451,6 @@ fn the_lock_of_a_killed_process_holds_nobody_up() {
     }
     child.kill().unwrap();
     finish(child);
-    place.run(&["resume"]).expect(0);
+    place.run(&["resume", "--rate", "500/s"]).expect(0);
     all_is_as_wished(&place, 100);
 }

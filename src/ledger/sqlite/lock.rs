@@ -66,10 +66,10 @@ fn is_taken(attempt: Result<(), TryLockError>) -> io::Result<bool> {
     }
 }
 
-/// Repeats the attempt to take a lock for a second, and returns whether it was taken. A process that checks whether a lock is
-/// held has the lock itself between two system calls, and a busy machine may stop the process there.
+/// Repeats the attempt to take a lock for half a second, and returns whether it was taken. A process that checks whether a
+/// lock is held has the lock itself between two system calls, and a busy machine may stop the process there.
 fn take(attempt: impl Fn() -> Result<bool, LedgerError>) -> Result<bool, LedgerError> {
-    for _ in 0..100 {
+    for _ in 0..50 {
         if attempt()? {
             return Ok(true);
         }
@@ -351,7 +351,7 @@ mod tests {
             let check = check_in_progress(path);
             thread::scope(|scope| {
                 scope.spawn(|| {
-                    thread::park_timeout(Duration::from_millis(100));
+                    thread::park_timeout(Duration::from_millis(30));
                     drop(check);
                 });
                 if *path == of_run {
