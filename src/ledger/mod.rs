@@ -38,6 +38,7 @@ mod lease;
 mod lines;
 mod mounts;
 mod moving;
+mod mutex;
 mod net_changes;
 mod orders;
 mod outcome_columns;

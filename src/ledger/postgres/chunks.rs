@@ -7,10 +7,11 @@ use crate::domain::Line;
 use crate::ledger::chunk::Chunk;
 use crate::ledger::columns::{Fault, Row};
 use crate::ledger::coordinator::{Coordinator, Ended, NewPass, Next, Others, Standing};
+use crate::ledger::mutex::lock;
 use crate::ledger::{AtWork, LedgerError, crash_point};
 use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicI16, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 /// How many numbers for writes come with each chunk; a session that needs more asks for them.
 pub(super) const NUMBERS: i64 = 1024;
@@ -33,11 +34,6 @@ pub(super) struct PgChunks {
 
 /// A chunk that was given: its number, lease number and lines; and the numbers for writes that came with it.
 type Claimed = ((i32, i32, RangeInclusive<Line>), (i64, i64));
-
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // The value is consistent between any two statements, so a panic elsewhere does not spoil it.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 impl PgChunks {
     pub(super) fn of(

@@ -1,7 +1,7 @@
 //! Commits the groups of one session to a ledger in PostgreSQL. One statement notes each group: once, however often it
 //! is sent, and only while no other process has taken over the run or its target.
 
-use super::chunks::{NUMBERS, NewNumbers, lock};
+use super::chunks::{NUMBERS, NewNumbers};
 use super::process_lease::{HeldTokens, Process};
 use super::records::Records;
 use super::rows::{Rows, bytea};
@@ -10,6 +10,7 @@ use crate::domain::{Line, Outcome, Status};
 use crate::ledger::chunk::Chunk;
 use crate::ledger::columns::{Fault, Row, Value};
 use crate::ledger::commit::{Commit, Entry, Item};
+use crate::ledger::mutex::lock;
 use crate::ledger::unlooked::PackedLines;
 use crate::ledger::{
     Calls, Intent, LedgerError, Noted, Session, Unlooked, WriteId, WriteVerdict, host,

@@ -9,10 +9,11 @@ use super::statement::Statement;
 use super::thread::Postgres;
 use crate::ledger::columns::{Fault, Row};
 use crate::ledger::lease::{Lease, since_boot};
+use crate::ledger::mutex::lock;
 use crate::ledger::{Holder, LedgerError, host};
 use std::fs;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -398,9 +399,4 @@ fn machine() -> String {
 
 fn milliseconds(time: Duration) -> i64 {
     i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // The value is consistent at any time, so a panic elsewhere does not spoil it.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

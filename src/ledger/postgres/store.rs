@@ -81,8 +81,8 @@ impl PgStore {
         *self.session.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn hold_name(&self) -> Vec<String> {
-        vec![format!("run {}", self.run)]
+    fn hold_name(&self) -> String {
+        format!("run {}", self.run)
     }
 
     /// Reads a page of writes.
@@ -385,23 +385,23 @@ impl Store for PgStore {
     fn is_live(&self) -> bool {
         // If this cannot be determined, the run counts as not live: a process that works on it gets the error.
         self.process
-            .is_held_for(&format!("run {}", self.run), &self.run)
+            .is_held_for(&self.hold_name(), &self.run)
             .unwrap_or(false)
     }
 
     fn refuse_if_live(&self) -> Result<(), LedgerError> {
         self.process
-            .refuse_if_held_for(&format!("run {}", self.run), &self.run)
+            .refuse_if_held_for(&self.hold_name(), &self.run)
     }
 
     fn hold(&self) -> Result<ExclusiveLock, LedgerError> {
         self.process
-            .take(self.hold_name(), &self.run)
+            .take(vec![self.hold_name()], &self.run)
             .map(ExclusiveLock::of)
     }
 
     fn join(&self, session: Session) -> Result<Box<dyn Commit>, LedgerError> {
-        let hold = self.process.take(self.hold_name(), &self.run)?;
+        let hold = self.process.take(vec![self.hold_name()], &self.run)?;
         let (commit, number) = commit::join(&self.process, &self.run, hold, session, None)?;
         *self.session.lock().unwrap_or_else(PoisonError::into_inner) = Some(number);
         Ok(Box::new(commit))
@@ -412,7 +412,7 @@ impl Store for PgStore {
         session: Session,
         leads: bool,
     ) -> Result<Option<(Box<dyn Commit>, Arc<dyn Coordinator>)>, LedgerError> {
-        let names = self.hold_name();
+        let names = vec![self.hold_name()];
         let hold = if leads {
             self.process.take(names, &self.run)?
         } else {

@@ -1,7 +1,7 @@
 //! Commits the groups of one session to a ledger's file.
 
-use super::lock::RunLock;
 use super::rows::{self, failed};
+use super::run_lock::RunLock;
 use super::schema;
 use super::seal::Seal;
 use super::unlooked;

@@ -4,7 +4,7 @@
 
 mod commit;
 mod counts;
-mod lock;
+mod lock_file;
 pub(super) mod moved;
 pub(super) mod open;
 mod orders;
@@ -13,11 +13,13 @@ mod put;
 mod questions;
 mod reserved_calls;
 mod rows;
+mod run_lock;
 mod runs;
 mod schema;
 pub(super) mod seal;
 mod state;
 mod store;
+mod target_lock;
 mod unlooked;
 mod writes_by_number;
 

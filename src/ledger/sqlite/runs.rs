@@ -1,7 +1,7 @@
 //! Runs in a folder of this machine, each with a ledger of its own, and what the user's state database knows of them.
 
-use super::lock::TargetLock;
 use super::state::StateDb;
+use super::target_lock::TargetLock;
 use crate::ledger::{
     Check, ExclusiveLock, Ledger, LedgerError, ListedRun, NewLedger, RecordPlace, RegisteredRun,
     RunDir, RunId, Runs, Sameness,

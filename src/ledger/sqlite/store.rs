@@ -1,18 +1,19 @@
 //! Answers questions about the record of a run in an SQLite file.
 
 use super::commit;
-use super::lock::RunLock;
 use super::orders;
 use super::page_check::PageCheck;
 use super::put::put;
 use super::questions::{START, condition, from, writes};
 use super::rows::failed;
+use super::run_lock::RunLock;
 use super::schema;
 use super::unlooked;
 use super::writes_by_number;
 use crate::domain::{CustomerId, Line, Outcome, Shard};
 use crate::ledger::columns::{Fault, Row, Value};
 use crate::ledger::commit::Commit;
+use crate::ledger::mutex::lock;
 use crate::ledger::store::{
     EachMoved, Fact, Facts, LinesOf, OrderChange, Put, Store, Wanted, WritesOf,
 };
@@ -26,7 +27,7 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Error, Params, params_from_iter};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 /// The record of one run. Readers may open it while a run is under way.
 #[derive(Debug)]
@@ -133,11 +134,6 @@ impl SqliteStore {
         let first = self.all(sql, (), read)?.pop();
         first.ok_or_else(|| failed(&self.path, Error::QueryReturnedNoRows))
     }
-}
-
-/// Locks the mutex, also after another thread has panicked while it held it: the value is consistent at any time.
-fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
-    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Store for SqliteStore {

@@ -1,82 +1,14 @@
-//! Locks that the kernel frees when their holder ends in any way: a file that merely exists proves nothing.
+//! The locks of the targets, beside the state database.
 
 use super::StateDb;
+use super::lock_file::{LockFile, held_by, take};
 use crate::ledger::{Holder, LedgerError, RegisteredRun, is_of_disk, private};
-use crate::regular_file;
 use sha2::{Digest, Sha256};
-use std::fs::{self, File, TryLockError};
-use std::io::{self, Seek, SeekFrom, Write};
+use std::io;
 use std::path::{Path, PathBuf};
-use std::thread;
-use std::time::Duration;
 
 /// The folder of the locks, in that of the state database.
 const LOCKS: &str = "locks";
-
-/// A file to lock. It is unlocked explicitly: a program that is being started has a copy of the open file for a moment,
-/// which would keep the lock.
-#[derive(Debug)]
-struct LockFile(File);
-
-impl Drop for LockFile {
-    fn drop(&mut self) {
-        // If this fails, closing the file frees the lock.
-        let _ = self.0.unlock();
-    }
-}
-
-impl LockFile {
-    fn open(path: &Path) -> Result<Self, LedgerError> {
-        if fs::symlink_metadata(path).is_ok_and(|meta| meta.file_type().is_symlink()) {
-            return Err(LedgerError::Symlink {
-                path: path.to_owned(),
-            });
-        }
-        let file = private::open_private(path);
-        file.map(Self)
-            .map_err(|source| LedgerError::io(path, "opened", source))
-    }
-
-    /// Tries to take the exclusive lock.
-    fn try_exclusive(&self) -> io::Result<bool> {
-        is_taken(self.0.try_lock())
-    }
-
-    /// Tries to take the lock that several processes can have. Takes it in place of the exclusive lock, if this process has
-    /// that one.
-    fn try_shared(&self) -> io::Result<bool> {
-        is_taken(self.0.try_lock_shared())
-    }
-
-    /// Whether another process has the exclusive lock. Takes only the shared one to find out, so that checks do not take
-    /// each other for a holder.
-    fn is_exclusive(&self) -> io::Result<bool> {
-        let is_shared = self.try_shared()?;
-        self.0.unlock()?;
-        Ok(!is_shared)
-    }
-}
-
-/// Whether the attempt took the lock; `false`: another process has it.
-fn is_taken(attempt: Result<(), TryLockError>) -> io::Result<bool> {
-    match attempt {
-        Ok(()) => Ok(true),
-        Err(TryLockError::WouldBlock) => Ok(false),
-        Err(TryLockError::Error(source)) => Err(source),
-    }
-}
-
-/// Repeats the attempt to take a lock for half a second, and returns whether it was taken. A process that checks whether a
-/// lock is held has the lock itself between two system calls, and a busy machine may stop the process there.
-fn take(attempt: impl Fn() -> Result<bool, LedgerError>) -> Result<bool, LedgerError> {
-    for _ in 0..50 {
-        if attempt()? {
-            return Ok(true);
-        }
-        thread::park_timeout(Duration::from_millis(10));
-    }
-    attempt()
-}
 
 /// Lets one run at a time work on a target (system, address and tenant), while this value lives.
 ///
@@ -118,11 +50,7 @@ impl TargetLock {
             })?;
             let attempt = || Self::try_one(state, target, (&file, &path), (run, with_others));
             if !take(attempt)? {
-                return Err(LedgerError::Held {
-                    holder: state.holder(target)?,
-                    lock: path.display().to_string(),
-                    free_in: None,
-                });
+                return Err(held_by(state.holder(target)?, &path));
             }
             files.push(file);
         }
@@ -148,7 +76,7 @@ impl TargetLock {
         if is_shared && state.holder(target)?.run == run {
             return Ok(true);
         }
-        file.0.unlock().map_err(failed)?;
+        file.unlock().map_err(failed)?;
         Ok(false)
     }
 
@@ -156,7 +84,7 @@ impl TargetLock {
     /// shares the lock, and is not found here.
     pub(super) fn is_held_for(state: &StateDb, target: &str, run: &str) -> bool {
         state.holder(target).is_ok_and(|holder| holder.run == run)
-            && RunLock::is_held(&lock_of(&state.folder().join(LOCKS), target))
+            && LockFile::is_held(&lock_of(&state.folder().join(LOCKS), target))
     }
 }
 
@@ -173,11 +101,7 @@ impl StateDb {
         if take(|| file.try_exclusive().map_err(failed))? {
             return Ok(());
         }
-        Err(LedgerError::Held {
-            holder: self.holder(&run.target)?,
-            lock: lock.display().to_string(),
-            free_in: None,
-        })
+        Err(held_by(self.holder(&run.target)?, &lock))
     }
 }
 
@@ -201,58 +125,11 @@ fn number(target: &str) -> u64 {
     bytes.fold(0_u64, |all, byte| all << 8 | u64::from(*byte))
 }
 
-/// One process at a time writes to a run's ledger.
-pub(super) struct RunLock {
-    _file: LockFile,
-}
-
-impl RunLock {
-    /// Takes the lock, and writes into its file which process has it.
-    pub(super) fn acquire(path: &Path, run: &str) -> Result<Self, LedgerError> {
-        let mut file = LockFile::open(path)?;
-        let failed = |source| LedgerError::io(path, "locked", source);
-        if !take(|| file.try_exclusive().map_err(failed))? {
-            return Err(held_by(&mut file.0, path));
-        }
-        let text = serde_json::to_string(&Holder::this_process(run)).unwrap_or_default();
-        let mut write = || {
-            file.0.set_len(0)?;
-            file.0.seek(SeekFrom::Start(0))?;
-            file.0.write_all(text.as_bytes())
-        };
-        write().map_err(|source| LedgerError::io(path, "written", source))?;
-        Ok(Self { _file: file })
-    }
-
-    /// Whether a living process holds it.
-    pub(super) fn is_held(path: &Path) -> bool {
-        regular_file::open(path).is_ok_and(|file| LockFile(file).is_exclusive().unwrap_or(false))
-    }
-
-    /// Fails if a living process holds it, and names that process.
-    pub(super) fn refuse_if_held(path: &Path) -> Result<(), LedgerError> {
-        if !Self::is_held(path) {
-            return Ok(());
-        }
-        let mut file =
-            regular_file::open(path).map_err(|source| LedgerError::io(path, "opened", source))?;
-        Err(held_by(&mut file, path))
-    }
-}
-
-/// The error that names the process which has the lock of a run.
-fn held_by(file: &mut File, path: &Path) -> LedgerError {
-    LedgerError::Held {
-        holder: Holder::read(file),
-        lock: path.display().to_string(),
-        free_in: None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::env;
+    use std::time::Duration;
+    use std::{env, fs, thread};
 
     fn acquire(folder: &Path, target: &str, run: &str) -> Result<TargetLock, LedgerError> {
         TargetLock::acquire(&StateDb::open_in(folder)?, &[target], run, false)
@@ -333,46 +210,19 @@ mod tests {
         share("other").unwrap();
     }
 
-    /// Holds the lock as a process does in the middle of a check, until the returned file is dropped.
-    fn check_in_progress(path: &Path) -> LockFile {
-        let file = LockFile::open(path).unwrap();
-        file.0.try_lock_shared().unwrap();
-        file
-    }
-
     #[test]
     fn a_check_that_takes_long_is_waited_for() {
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path();
         drop(acquire(folder, "plume https://x", "run").unwrap());
-        let target = lock_of(&folder.join(LOCKS), "plume https://x");
-        let of_run = folder.join("run.lock");
-        for path in [&target, &of_run] {
-            let check = check_in_progress(path);
-            thread::scope(|scope| {
-                scope.spawn(|| {
-                    thread::park_timeout(Duration::from_millis(30));
-                    drop(check);
-                });
-                if *path == of_run {
-                    RunLock::acquire(path, "run").map(drop).unwrap();
-                } else {
-                    acquire(folder, "plume https://x", "run").unwrap();
-                }
+        let check = LockFile::check_in_progress(&lock_of(&folder.join(LOCKS), "plume https://x"));
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                thread::park_timeout(Duration::from_millis(30));
+                drop(check);
             });
-        }
-    }
-
-    #[test]
-    fn a_check_is_not_taken_for_a_holder() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("run.lock");
-        let held = RunLock::acquire(&path, "run").unwrap();
-        assert!(RunLock::is_held(&path));
-        drop(held);
-        let _check = check_in_progress(&path);
-        assert!(!RunLock::is_held(&path));
-        RunLock::refuse_if_held(&path).unwrap();
+            acquire(folder, "plume https://x", "run").unwrap();
+        });
     }
 
     #[test]
@@ -443,7 +293,7 @@ mod tests {
             .args([
                 "--exact",
                 "--nocapture",
-                "ledger::sqlite::lock::tests::child_that_holds_the_lock",
+                "ledger::sqlite::target_lock::tests::child_that_holds_the_lock",
             ])
             .env("IDSHIFT_TEST_LOCK", &folder)
             .stdin(Stdio::piped())
