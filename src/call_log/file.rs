@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn a_log_is_private_also_where_the_file_was_not() {
+    fn log_file_that_was_public_becomes_private() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("calls.log");
         fs::write(&path, "{\"time\":\"before\n").unwrap();
@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn two_processes_rotate_one_log_and_lose_no_line_that_is_kept() {
+    fn two_processes_rotate_one_log_without_losing_lines() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("calls.log");
         // Each has opened the file separately, like two processes.
@@ -284,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_was_cut_is_ended_before_the_next_one() {
+    fn incomplete_line_is_terminated_before_the_next_line() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("calls.log");
         for cut in ["{\"ti", "{\"time\":\"2026\n{\"time\":"] {
@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_log_is_left_as_it_is() {
+    fn file_that_is_not_a_log_is_rejected_and_not_changed() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("moves.csv");
         fs::write(&path, "accountId,newAccountId\nA,B\n").unwrap();
@@ -316,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn a_log_that_cannot_be_renamed_grows_and_that_is_said_once() {
+    fn failed_rotation_is_reported_once_and_the_log_keeps_growing() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("calls.log");
         let log = LogFile::with_limit(&path, 20).unwrap();
@@ -331,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_disk_is_said_once() {
+    fn full_disk_is_reported_once() {
         let log = LogFile::open(Path::new("/dev/full")).unwrap();
         let first = log.append("lost\n").unwrap();
         assert!(

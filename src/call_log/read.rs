@@ -77,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_is_found_alone_and_among_others() {
+    fn line_number_is_found_in_single_numbers_and_ranges() {
         for (lines, line, is_there) in [
             ("2-101,105", 2, true),
             ("2-101,105", 101, true),
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn records_of_other_runs_and_cut_lines_are_passed_over() {
+    fn records_of_other_runs_and_incomplete_lines_are_skipped() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("calls.log");
         std::fs::write(

@@ -147,7 +147,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_caller_numbers_the_attempts_of_a_write_and_of_nothing_else() {
+    fn attempt_number_comes_from_the_caller_only_for_writes() {
         let of = |kind: &str| {
             let (mut spans, mut event) = (Fields::default(), Fields::default());
             spans.set("attempt", 3.into());
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_is_one_line_of_json_whatever_its_values_hold() {
+    fn record_is_one_line_of_json_even_with_control_characters() {
         let mut fields = Fields::default();
         fields.set("lines", "2-9".into());
         fields.set("line", 7.into());

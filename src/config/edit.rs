@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_in_the_file_stays_as_it_is() {
+    fn edit_keeps_existing_content_and_comments() {
         let text = "# ours\ntimeout = '1m' # long\n\n[profiles.night] # nightly\nsystem = \"plume\"\n\n[profiles.other]\n";
         let new = after(text, &[("accountId", "Account Number")]);
         assert!(new.starts_with("# ours\ntimeout = '1m' # long\n"), "{new}");
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_empty_gets_the_one_table() {
+    fn empty_file_gets_only_the_new_table() {
         assert_eq!(
             after("", &[("accountId", "a \"b\" ü"), ("newAccountId", "N")]),
             "[profiles.night.map]\naccountId = 'a \"b\" ü'\nnewAccountId = \"N\"\n"
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_profile_named_before_is_replaced_where_it_stands() {
+    fn existing_mapping_of_the_profile_is_replaced_in_place() {
         let text = "[profiles.night.map]\naccountId = \"Old\" # key\nserviceId = \"Gone\"\n";
         assert_eq!(
             after(text, &[("accountId", "New"), ("newAccountId", "N")]),

@@ -306,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_key_is_shown_where_it_stands_without_its_value() {
+    fn unknown_key_is_shown_with_its_position_but_without_its_value() {
         let text =
             "timeout = \"30s\"\n\n[profiles.night]\nsystem = \"plume\"\n  base_ulr = \"hunter2\"\n";
         insta::assert_snapshot!(error(text), @r"
@@ -320,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_of_another_kind_is_named_with_its_place() {
+    fn value_of_wrong_type_is_reported_with_its_position() {
         for (text, words) in [
             (
                 "timeout = true",
@@ -348,7 +348,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_toml_is_shown_by_its_parser() {
+    fn invalid_toml_is_reported_with_the_parser_message() {
         insta::assert_snapshot!(error("[profiles.a\n"), @r"
         idshift.toml: TOML parse error at line 1, column 12
           |
@@ -359,14 +359,14 @@ mod tests {
     }
 
     #[test]
-    fn the_sample_of_init_is_understood() {
+    fn sample_file_of_init_is_valid() {
         let file = read(SAMPLE).unwrap();
         let names: Vec<_> = file.profiles.keys().map(String::as_str).collect();
         assert_eq!(names, ["adobe", "cloudcockpit", "plume"]);
     }
 
     #[test]
-    fn what_the_sample_shows_as_comments_is_understood_too_and_names_the_defaults() {
+    fn commented_settings_of_the_sample_are_valid_and_show_defaults() {
         let is_setting = |rest: &str| rest.starts_with('[') || rest.contains(" = ");
         let lines = SAMPLE.lines().map(|line| match line.strip_prefix("# ") {
             Some(rest) if is_setting(rest) => rest,
@@ -384,7 +384,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_named_and_missing_is_an_error() {
+    fn explicitly_given_file_that_is_missing_is_an_error() {
         let missing = File::find(Some("/nowhere/idshift.toml".into()));
         assert!(matches!(missing, Err(ConfigError::Read { .. })));
     }

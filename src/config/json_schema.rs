@@ -57,7 +57,7 @@ fn properties(settings: &[Setting]) -> Map<String, Value> {
 #[cfg(test)]
 mod tests {
     #[test]
-    fn the_committed_schema_is_the_one_that_the_table_makes() {
+    fn committed_schema_matches_the_settings_table() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/idshift.schema.json");
         let made = format!("{:#}\n", super::schema());
         if std::env::var_os("UPDATE_SCHEMA").is_some() {

@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn a_level_is_for_a_person_and_everything_else_is_a_file() {
+    fn log_value_is_a_level_for_the_terminal_or_a_file_path() {
         assert_eq!(log(&[("log", "Debug")]).shown, LevelFilter::DEBUG);
         assert_eq!(log(&[("log", "debug")]).file, None);
         let file = |text| log(&[("log", text)]).file;
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn twice_verbose_shows_calls_beside_a_file_unless_quiet() {
+    fn double_verbose_also_shows_calls_with_a_log_file_unless_quiet() {
         let both = log(&[("log", "calls.log"), ("verbose", "2")]);
         assert!(both.file.is_some() && both.shown == LevelFilter::DEBUG);
         let quiet = log(&[("verbose", "2"), ("quiet", "true")]);

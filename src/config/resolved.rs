@@ -338,7 +338,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_documented_quota_holds_for_each_address_and_a_rate_within_all_of_them_keeps_it() {
+    fn default_quota_is_per_address_and_a_higher_rate_disables_it() {
         let quota = |egress: &str, rate: &str| {
             let resolved = Resolved::example(&[("egress", egress), ("rate", rate)]);
             (resolved.quota_words(), resolved.whole_quota())

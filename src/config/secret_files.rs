@@ -83,7 +83,7 @@ mod tests {
     use std::os::unix::fs::{PermissionsExt, symlink};
 
     #[test]
-    fn a_credential_comes_before_a_file_of_the_working_folder() {
+    fn bare_name_is_found_in_credentials_folder_before_working_folder() {
         let folder = tempfile::tempdir().unwrap();
         let credential = folder.path().join("token");
         let credentials = Some(folder.path());
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_the_group_may_read_of_root_is_as_private_as_ones_own() {
+    fn root_file_readable_only_by_own_group_counts_as_private() {
         let own = [7, 1000];
         assert!(is_mounted(0, 0o440, 1000, &own));
         assert!(is_mounted(0, 0o640, 7, &own));
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn what_lies_in_the_folder_of_credentials_is_private_and_a_link_out_of_it_is_not() {
+    fn credentials_folder_file_is_private_but_link_to_outside_is_not() {
         let base = tempfile::tempdir().unwrap();
         let credentials = base.path().join("credentials");
         std::fs::create_dir(&credentials).unwrap();

@@ -40,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_ones_own_file_that_nobody_else_may_write_is_believed() {
+    fn only_own_file_not_writable_by_other_users_is_trusted() {
         assert_eq!(Trust::judge(7, 0o100_644, 7), Trust::Full);
         assert_eq!(Trust::judge(7, 0o100_664, 7), Trust::Writable);
         assert_eq!(Trust::judge(7, 0o100_646, 7), Trust::Writable);
@@ -48,7 +48,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_was_just_made_is_ones_own() {
+    fn newly_created_file_is_fully_trusted() {
         let file = tempfile::NamedTempFile::new().unwrap();
         assert_eq!(Trust::of(&file.as_file().metadata().unwrap()), Trust::Full);
     }

@@ -365,7 +365,7 @@ mod tests {
     }
 
     #[test]
-    fn the_nearer_a_value_was_said_the_more_it_counts() {
+    fn command_line_overrides_profile_and_profile_overrides_file() {
         let file = file(
             &[("rate", "1/s"), ("timeout", "1s"), ("retries", "1")],
             &[("rate", "2/s"), ("timeout", "2s")],
@@ -389,7 +389,7 @@ mod tests {
     }
 
     #[test]
-    fn a_profile_that_is_not_there_is_named_with_its_neighbour() {
+    fn unknown_profile_is_reported_with_the_most_similar_name() {
         let mut file = file(&[], &[]);
         file.path = Some("idshift.toml".into());
         let typed = TypedSettings::from_iter([("profile", "nigth".to_owned())]);
@@ -402,7 +402,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_keeps_neither_secrets_nor_how_it_spoke() {
+    fn secrets_and_output_settings_are_not_saved_with_the_run() {
         let file = file(
             &[
                 ("yes", "true"),

@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn a_time_of_day_is_the_next_one_in_its_zone() {
+    fn time_of_day_means_its_next_occurrence_in_the_time_zone() {
         let until: Until = "06:00".parse().unwrap();
         let after = |now: &str| {
             let now = zoned(now);
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn a_time_that_clocks_leave_out_is_later_by_as_much() {
+    fn time_skipped_by_daylight_saving_is_moved_later_by_the_gap() {
         let until: Until = "02:30".parse().unwrap();
         let now = zoned("2026-03-29T01:00[Europe/Berlin]");
         assert_eq!(
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_time_of_day_is_refused() {
+    fn invalid_time_of_day_is_rejected() {
         for text in ["25:00", "06:00Z", "06:00+02:00", "6 o'clock", "", "soon"] {
             assert!(Until::from_str(text).is_err(), "{text}");
         }

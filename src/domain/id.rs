@@ -132,7 +132,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_id_that_a_url_cannot_carry_cannot_be_made() {
+    fn id_that_cannot_be_part_of_a_url_is_rejected() {
         for (text, error) in [
             ("", IdError::Empty),
             (".", IdError::Dots),

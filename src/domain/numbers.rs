@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_are_grouped_and_times_are_rounded_to_what_matters() {
+    fn numbers_have_thousands_separators_and_durations_are_rounded() {
         assert_eq!(count(0), "0");
         assert_eq!(count(999), "999");
         assert_eq!(count(12_400), "12,400");

@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn the_lowest_lines_of_a_kind_are_kept_in_whatever_order_they_come() {
+    fn smallest_line_numbers_of_a_kind_are_kept_in_any_arrival_order() {
         let mut list = ProblemList::default();
         for line in (2..1502).rev() {
             list.push(problem(line, "ragged"));
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn kinds_come_by_their_first_lines_and_what_is_withdrawn_is_gone() {
+    fn kinds_are_sorted_by_first_line_and_withdrawn_problems_removed() {
         let mut list = ProblemList::default();
         for (line, code) in [(9, "a"), (4, "b"), (2, "c"), (4, "c")] {
             list.push(problem(line, code));

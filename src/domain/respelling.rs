@@ -38,7 +38,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_systems_make_of_an_id_is_a_respelling() {
+    fn normalised_or_truncated_id_is_a_respelling() {
         for (asked, stored) in [
             ("crm-0001", "CRM-0001"),
             ("CRM-0001", "crm-0001"),
@@ -55,7 +55,7 @@ mod tests {
     }
 
     #[test]
-    fn another_id_is_none() {
+    fn different_id_is_not_a_respelling() {
         for (asked, stored) in [
             ("CRM-0001", "CRM-0002"),
             ("CRM-0001", "OLD-0001"),

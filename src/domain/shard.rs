@@ -67,7 +67,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn a_shard_is_written_as_one_of_several() {
+    fn shard_format_is_number_slash_count() {
         for text in ["1/1", "1/3", "3/3", "1000/1000", " 2 / 3 "] {
             let shard: Shard = text.parse().unwrap();
             assert_eq!(shard.to_string(), text.replace(' ', ""));

@@ -30,7 +30,7 @@ mod tests {
     use super::visible;
 
     #[test]
-    fn nothing_in_a_text_can_drive_the_terminal() {
+    fn control_and_bidi_characters_are_shown_escaped() {
         assert_eq!(
             visible("a\u{1b}[2Jb\rc\u{202e}d"),
             "a\\u{1b}[2Jb\\u{d}c\\u{202e}d"

@@ -24,7 +24,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_byte_is_in_one_word_in_its_place() {
+    fn each_byte_is_in_exactly_one_word_in_order() {
         for length in 0..40_u8 {
             let bytes: Vec<u8> = (1..=length).collect();
             let mut again: Vec<u8> = words(&bytes).flat_map(u64::to_le_bytes).collect();

@@ -207,7 +207,7 @@ mod tests {
     use crate::domain::Failed;
 
     #[test]
-    fn reasons_have_their_first_line_and_its_message_and_the_most_frequent_is_first() {
+    fn reasons_are_sorted_by_frequency_with_first_line_and_message() {
         let tally = Tally::default();
         let end = |line, status, message: &str| {
             let mut outcome = Outcome::bare(line, status);

@@ -86,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_failed_elsewhere_counts_and_a_part_that_is_used_up_ends_the_beginning_of_units() {
+    fn used_up_share_blocks_new_units_and_failures_elsewhere_count() {
         let budget = FailureBudget::default();
         assert!(budget.may_begin(1_000), "any number may fail");
         let ended = |lines, failed| Ended { lines, failed };

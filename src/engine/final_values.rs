@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_word_on_a_customer_is_that_of_the_line_that_changed_it() {
+    fn final_account_id_comes_from_the_line_that_changed_the_customer() {
         // The line without a rename may end before the rename or after it.
         for at in [1, 9] {
             let (rename, other) = (outcome(2, 5, "A", "B"), outcome(5, at, "A", "A"));
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn the_halves_of_a_location_are_left_by_whoever_changed_them() {
+    fn final_service_and_profile_come_from_the_line_that_changed_each() {
         let place = |line, service: [&str; 2], profile: [Profile; 2]| {
             let mut outcome = outcome(line, i64::from(line), "A", "A");
             outcome.location = LocationId::new("L-1").ok();
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_write_of_a_line_without_an_outcome_says_what_is_known() {
+    fn line_without_outcome_is_in_doubt_unless_last_write_was_applied() {
         for (last, is_known) in [
             (None, false),
             (Some(Verdict::Unknown), false),
@@ -257,7 +257,7 @@ mod tests {
 
     /// A run in progress goes on while `verify` reads its record.
     #[test]
-    fn a_write_of_a_run_in_progress_says_nothing_of_what_it_leaves() {
+    fn write_of_run_in_progress_leaves_the_final_value_in_doubt() {
         let ended = outcome(2, 11, "A", "B");
         let mut values = FinalValues::default();
         values.record_unresolved(&write(1, Some(Verdict::Applied), rename("IDS")), true);
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_written_half_of_a_location_is_in_doubt() {
+    fn only_the_written_field_of_a_location_is_in_doubt() {
         let set = Write::Location {
             location: LocationId::new("L-1").unwrap(),
             before: LocationState::default(),

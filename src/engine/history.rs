@@ -88,7 +88,7 @@ pub struct History {
 
 impl History {
     /// Remembers the customer that an earlier run meant by a line, unless the report or a newer run has already named
-    /// one (test: `recognition::a_report_means_the_customers_*`).
+    /// one (test: `recognition::report_lines_refer_to_the_customers_*`).
     pub fn remember(&mut self, line: Line, reseller: Option<&Reseller>, customer: &CustomerId) {
         if self.meant.contains_key(&line) {
             return;
@@ -141,15 +141,15 @@ impl History {
             );
             Err(SystemError::new(Failed::Mismatch, words))
         };
-        // Test: `recognition::a_corrected_line_in_another_file_*`.
+        // Test: `recognition::corrected_line_in_another_*`.
         if let Some(lines) = self.claims.get(&(found.clone(), reseller.cloned())) {
             let line = lines.iter().min().copied().unwrap_or_default();
             return mismatch(format!(
                 "`{account}` is now the ID of customer `{found}`, to which an earlier run applied line {line}"
             ));
         }
-        // Tests: `prior_runs::a_corrected_*`; for the two sets,
-        // `recognition::an_id_that_no_run_of_the_file_gave_away_*`.
+        // Tests: `prior_runs::corrected_line_of_a_*`; for the two sets,
+        // `recognition::id_that_moved_back_*`.
         if let Some(hands) = self.hands.get(&(account.clone(), reseller.cloned()))
             && hands.got.contains(found)
             && !hands.had.contains(found)
@@ -165,7 +165,7 @@ impl History {
     }
 
     /// Returns whether an earlier run meant another customer by this line (test:
-    /// `prior_runs::the_customer_of_a_corrected_line_*`).
+    /// `prior_runs::corrected_line_can_name_*`).
     pub(super) fn means_another(&self, line: Line, customer: &CustomerId) -> bool {
         self.meant.get(&line).is_some_and(|meant| meant != customer)
     }

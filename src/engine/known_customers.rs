@@ -114,13 +114,13 @@ impl<N: WriteLog> Case<'_, N> {
         let Some(id) = self.task.customer_by_prior_run(self.member) else {
             return Ok(None);
         };
-        // Test: `recognition::a_line_that_names_its_customer_*`.
+        // Test: `recognition::line_naming_another_customer_*`.
         if desired.customer.is_some_and(|given| given != id) {
             return Ok(None);
         }
         let (customer, at) = match self.present(id, desired, &[]).await.or_halt()? {
             Ok(found) => found,
-            // Test: `recognition::the_old_id_of_a_customer_that_is_gone_*`.
+            // Test: `recognition::new_owner_of_the_old_*`.
             Err(error) if is_gone(&error) => {
                 return Err(self.given_away(id, desired, "is gone", error).await?);
             }
@@ -133,7 +133,7 @@ impl<N: WriteLog> Case<'_, N> {
         }
         if desired.is_fulfilled_by(now) {
             // The cell or the ID was altered since the report: if another customer has the line's ID, that one may be
-            // meant (test: `meant_customer::an_altered_line_of_a_report_*`).
+            // meant (test: `meant_customer::edited_report_line_is_not_applied_*`).
             let is_altered = self
                 .context
                 .settings
@@ -151,12 +151,12 @@ impl<N: WriteLog> Case<'_, N> {
             }
             return Ok(Some(state));
         }
-        // Test: `stale_writes::a_customer_parked_after_the_run_*`.
+        // Test: `stale_writes::a_write_that_parks_a_customer_*`.
         if let Some(run) = self.context.settings.history.temporary_of(&state.id, now) {
             let words = has_temporary_id(&state.id, run);
             return Err(StepError::line(Failed::Stale, words));
         }
-        // Test: `resume::a_swap_is_not_made_twice_*`.
+        // Test: `resume::swap_is_not_repeated_*`.
         let moved = moved_on(desired.account, now, PriorWrite::None);
         Err(self.given_away(id, desired, &has_now(now), moved).await?)
     }

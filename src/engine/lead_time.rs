@@ -69,7 +69,7 @@ mod tests {
     use tokio::time::sleep;
 
     #[tokio::test(start_paused = true)]
-    async fn a_slow_recording_is_begun_early_enough_where_turns_pass() {
+    async fn lead_time_covers_slow_recording_after_a_turn_was_missed() {
         let lead_time = LeadTime::default();
         let slow = Duration::from_millis(300);
         lead_time.measured(sleep(slow)).await;
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_waited_for_a_ledger_that_was_away_is_not_taken_for_usual() {
+    async fn ledger_outage_does_not_inflate_the_lead_time() {
         let lead_time = LeadTime::default();
         lead_time.measured(sleep(Duration::from_millis(4))).await;
         lead_time.was_not_sent(Duration::ZERO);

@@ -44,7 +44,7 @@ impl<N: WriteLog> Case<'_, N> {
                 found => found?,
             };
             // A line that names its customer, or that requests no new account ID, means the customer that it finds
-            // (tests: `recognition::a_line_that_renames_no_customer_*`, `prior_runs::a_corrected_line_of_a_chain_*`).
+            // (tests: `recognition::line_without_a_rename_*`, `prior_runs::corrected_line_of_a_chain_*`).
             let by_account_alone = desired.customer.is_none()
                 && desired.new_account.asks()
                 && found.now.as_ref() == Some(account);
@@ -118,7 +118,7 @@ impl<N: WriteLog> Case<'_, N> {
         account: &AccountId,
         state: &CustomerState,
     ) -> StepResult<()> {
-        // Tests: `recognition::a_planned_line_is_not_doubted_*`, `resume::adobes_references_*`.
+        // Tests: `recognition::planned_line_is_applied_*`, `resume::adobe_references_are_not_moved_*`.
         if self.task.known_customer(self.member).is_some() || self.context.has_given(account) {
             return Ok(());
         }

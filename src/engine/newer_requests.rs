@@ -154,7 +154,7 @@ mod tests {
     use std::collections::HashMap;
 
     #[test]
-    fn what_was_restored_is_of_no_run_and_what_came_after_it_is() {
+    fn undone_request_of_a_run_does_not_count_but_a_later_one_does() {
         let (one, two) = (
             CustomerId::new("C-1").unwrap(),
             CustomerId::new("C-2").unwrap(),
@@ -181,7 +181,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_newest_run_is_named_and_every_write_counts(
+        fn newest_run_is_reported_and_writes_of_all_runs_count(
             runs in proptest::collection::vec(
                 proptest::collection::vec((0_u8..9, 0_u8..3, any::<bool>()), 0..20), 0..6),
         ) {

@@ -77,7 +77,7 @@ mod tests {
     use futures_util::FutureExt;
 
     #[test]
-    fn each_write_that_took_effect_doubles_what_may_be_in_flight() {
+    fn each_effective_write_doubles_the_limit_of_writes_in_flight() {
         let ramp = Ramp::new();
         let most = || {
             let turns: Vec<_> = std::iter::from_fn(|| ramp.permit(2).now_or_never())

@@ -339,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn each_status_has_its_own_number() {
+    fn limit_of_consecutive_refusals_depends_on_the_status() {
         for status in [200, 307, 400, 402, 405, 407, 422] {
             assert_eq!(most(true, &[status]), Some(20), "{status}");
         }
@@ -354,7 +354,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_failed_for_the_reason_of_the_end_is_opened_again() {
+    fn only_units_that_failed_for_the_stop_reason_are_reopened() {
         let opened = |why| {
             let breaker = WriteBreaker::new(true);
             let unit = |line| {
@@ -396,7 +396,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_accepted_begins_the_count_of_its_own_kind_again() {
+    fn accepted_write_resets_the_refusal_count_of_its_kind_only() {
         let breaker = WriteBreaker::new(true);
         let refuse = |kind| {
             let number = breaker.number();
@@ -413,7 +413,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_in_a_row_is_told_by_the_order_of_sending() {
+    fn consecutive_refusals_are_counted_in_send_order() {
         let breaker = WriteBreaker::new(true);
         let kind = Refusable::Account;
         let numbers: Vec<u64> = (0..100).map(|_| breaker.number()).collect();

@@ -64,7 +64,7 @@ fn throw(target: &str, times: u64, words: &[&str], at: impl Fn(&[u8]) + std::pan
 }
 
 #[test]
-fn whatever_a_file_holds_no_row_is_lost_and_no_id_is_made_up() {
+fn random_files_lose_no_row_and_invent_no_id() {
     let words = [
         "accountId",
         "newAccountId",
@@ -95,12 +95,12 @@ fn whatever_a_file_holds_no_row_is_lost_and_no_id_is_made_up() {
 }
 
 #[test]
-fn whatever_lines_ask_for_the_plan_holds_each_once_in_a_possible_order() {
+fn plan_of_random_lines_contains_each_once_in_a_valid_order() {
     throw("plan", 20_000, &["abc", "\0\0\0", "\u{1}\u{2}\u{3}"], plan);
 }
 
 #[test]
-fn whatever_a_system_answers_nothing_is_believed_that_it_does_not_say() {
+fn random_answers_yield_no_value_that_they_do_not_contain() {
     let words = [
         "\"C-1\"",
         "\"A-1\"",

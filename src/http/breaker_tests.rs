@@ -42,7 +42,7 @@ fn probe(decisions: &mut BreakerState, now: &mut Instant, health: &AnswerHealth)
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refusal_holds_all_and_one_probe_ends_it() {
+async fn refusal_holds_all_calls_until_one_probe_succeeds() {
     let mut now = Instant::now();
     let mut gate = BreakerState::new(GIVE_UP);
     let effect = gate.hear(&refused(Some(2)), false, true, now);
@@ -62,7 +62,7 @@ async fn a_refusal_holds_all_and_one_probe_ends_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn more_refusals_of_one_kind_are_one_hold_and_the_longest_wait_counts() {
+async fn repeated_refusals_form_one_hold_with_the_longest_wait() {
     let now = Instant::now();
     let mut gate = BreakerState::new(GIVE_UP);
     gate.hear(&refused(Some(2)), false, true, now);
@@ -78,7 +78,7 @@ async fn more_refusals_of_one_kind_are_one_hold_and_the_longest_wait_counts() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_hold_doubles_while_probes_are_refused_and_one_success_ends_that() {
+async fn hold_doubles_with_each_refused_probe_until_one_succeeds() {
     let mut now = Instant::now();
     let mut gate = BreakerState::new(seconds(10_000));
     let effect = gate.hear(&refused(None), false, true, now);
@@ -95,7 +95,7 @@ async fn a_hold_doubles_while_probes_are_refused_and_one_success_ends_that() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_endless_refusal_of_no_time_at_all_is_still_backed_off() {
+async fn repeated_refusals_with_zero_wait_are_still_backed_off() {
     let mut now = Instant::now();
     let mut gate = BreakerState::new(GIVE_UP);
     gate.hear(&refused(Some(0)), false, true, now);
@@ -107,7 +107,7 @@ async fn an_endless_refusal_of_no_time_at_all_is_still_backed_off() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_wait_longer_than_the_run_may_wait_gives_up_at_once() {
+async fn wait_beyond_the_give_up_limit_gives_up_immediately() {
     let now = Instant::now();
     let mut gate = BreakerState::new(GIVE_UP);
     gate.hear(&refused(Some(901)), false, true, now);
@@ -122,7 +122,7 @@ async fn a_wait_longer_than_the_run_may_wait_gives_up_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_firewall_is_probed_a_handful_of_times_in_five_minutes() {
+async fn firewall_block_is_probed_at_intervals_of_5_to_60_seconds() {
     let mut now = Instant::now();
     let start = now;
     let mut gate = BreakerState::new(GIVE_UP);
@@ -156,7 +156,7 @@ async fn the_breaker_opens_after_ten_failures_in_a_row_and_not_before() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_dead_system_gets_probes_ever_more_seldom_and_then_is_given_up() {
+async fn unavailable_system_is_probed_less_often_and_then_given_up() {
     let mut now = Instant::now();
     let start = now;
     let mut gate = BreakerState::new(GIVE_UP);
@@ -188,7 +188,7 @@ async fn a_dead_system_gets_probes_ever_more_seldom_and_then_is_given_up() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_late_success_of_a_call_from_before_opens_nothing_but_counts_as_life() {
+async fn late_success_keeps_the_hold_but_restarts_the_give_up_time() {
     let now = Instant::now();
     let mut gate = BreakerState::new(GIVE_UP);
     gate.hear(&AnswerHealth::Firewall, false, true, now);

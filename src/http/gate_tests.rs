@@ -17,7 +17,7 @@ const REFUSED: AnswerHealth = AnswerHealth::Refused {
 };
 
 #[tokio::test(start_paused = true)]
-async fn all_wait_and_flow_again_after_the_probe() {
+async fn all_calls_wait_and_continue_after_the_probe() {
     let (gate, board) = gate(&CancellationToken::new());
     let early = gate.enter().await.unwrap();
     gate.enter().await.unwrap().report(&REFUSED);
@@ -52,7 +52,7 @@ async fn a_probe_that_was_dropped_lets_the_next_one_probe() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn stopping_ends_the_wait_but_stops_no_call_that_need_not_wait() {
+async fn stop_cancels_waiting_calls_but_not_calls_that_need_no_wait() {
     let stop = CancellationToken::new();
     let (gate, _) = gate(&stop);
     stop.cancel();
@@ -64,7 +64,7 @@ async fn stopping_ends_the_wait_but_stops_no_call_that_need_not_wait() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn all_hear_that_the_gate_gave_up() {
+async fn all_waiting_calls_fail_when_the_gate_gives_up() {
     let (gate, _) = gate(&CancellationToken::new());
     gate.enter().await.unwrap().report(&REFUSED);
     // A probe that never ends.

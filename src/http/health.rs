@@ -280,7 +280,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn time_without_anything_to_call_counts_only_between_calls() {
+    fn idle_time_is_subtracted_only_between_calls() {
         let tally = Tally::new();
         let at = |seconds| tally.epoch + Duration::from_secs(seconds);
         let call = |seconds| tally.departs(CallKind::Find, false, at(seconds)).answered();

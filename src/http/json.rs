@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_is_no_object_at_any_depth() {
+    fn list_in_place_of_an_object_is_rejected_at_any_depth() {
         for list in [
             r#"["x", null, [], null, null, null]"#,
             r#"{"id": "x", "inner": ["y"]}"#,
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_right_is_read_as_it_is() {
+    fn valid_body_is_read_and_invalid_body_is_rejected() {
         let text = br#" {"id": "x\u00e9", "more": [[{}], 1e3], "items": [{"id": "y", "number": 7}],
             "raw": {"b" : [1,  2.50]}, "anything": [{"c": [null, true, -1]}], "inner": {"id": "z", "number": 0.5}} "#;
         let body: Body = from_slice(text).unwrap();

@@ -153,7 +153,7 @@ mod tests {
     use std::pin::pin;
 
     #[tokio::test]
-    async fn without_a_subscriber_nothing_is_kept_and_no_clock_is_read() {
+    async fn without_subscriber_no_attempt_is_logged_and_no_time_measured() {
         let (call, mut course) = (Call::get(CallKind::Read, Path::new("/x")), CallState::new());
         let wait = tokio::time::sleep(Duration::from_millis(5));
         timed(&mut course.waited.rate, pin!(wait)).await;

@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn awkward_ids_stay_one_segment() {
+    fn id_with_special_characters_stays_one_path_segment() {
         for id in [
             "a/../b?c#d",
             "%2e%2e",
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn what_url_libraries_drop_silently_is_refused() {
+    fn empty_dot_and_control_character_segments_are_rejected() {
         let with = |id| Path::new("/a").segment(id);
         assert_eq!(with(""), Err(PathError::Empty));
         assert_eq!(with("."), Err(PathError::Dots(".".to_owned())));
@@ -195,7 +195,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_id_is_refused_or_comes_out_as_it_went_in(id in "\\PC*|[./%?#&+;= \\\\]{0,6}") {
+        fn each_id_is_rejected_or_decoded_unchanged(id in "\\PC*|[./%?#&+;= \\\\]{0,6}") {
             if let Ok(path) = Path::new("/a/b").segment(&id) {
                 let built = url(&path);
                 let segments: Vec<_> = built.path_segments().unwrap().collect();

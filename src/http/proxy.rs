@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn the_variable_of_the_scheme_comes_before_the_one_for_all() {
+    fn scheme_specific_variable_takes_precedence_over_all_proxy() {
         let set = proxies(&[
             ("ALL_PROXY", "socks5h://u:p@all.example:1080"),
             ("https_proxy", "http://user:secret@web.example:3128"),
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn a_variable_that_names_no_proxy_is_told_of() {
+    fn variable_without_a_valid_proxy_is_reported_as_unusable() {
         let set = proxies(&[
             ("HTTPS_PROXY", "ftp://web.example"),
             ("ALL_PROXY", "socks5h://all.example:1080"),

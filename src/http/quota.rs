@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn no_window_holds_more_calls_and_99_percent_are_used() {
+    async fn no_window_exceeds_the_quota_and_99_percent_are_used() {
         let calls = run(Arc::new(permits(QUOTA, Vec::new())), 100, 50).await;
         for (index, at) in calls.iter().enumerate() {
             let within = calls[index..]
@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_unused_permit_is_free_at_once() {
+    async fn unused_permit_is_available_again_immediately() {
         let permits = permits(QUOTA, Vec::new());
         for _ in 0..1000 {
             drop(permits.take(|_| ()).await);
@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn whoever_listens_hears_of_a_long_wait() {
+    async fn caller_is_notified_of_the_start_and_end_of_a_wait() {
         let quota = Quota { calls: 1, ..QUOTA };
         let permits = permits(quota, Vec::new());
         assert!(permits.take(|_| ()).await.depart());

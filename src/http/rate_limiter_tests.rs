@@ -62,7 +62,7 @@ async fn every_rate_is_used_to_98_percent_and_no_second_exceeds_it() {
 
 /// The server is delayed by 20 ms now and then, and then sees all calls that arrived meanwhile together.
 #[tokio::test(start_paused = true)]
-async fn a_server_that_is_held_up_sees_no_more_than_a_hundredth_too_much_in_a_second() {
+async fn delayed_server_sees_at_most_one_percent_above_the_rate() {
     const EVERY: u64 = 1_370_000;
     const HELD_UP: u64 = 20_000;
     for (rate, workers) in [
@@ -88,7 +88,7 @@ async fn a_server_that_is_held_up_sees_no_more_than_a_hundredth_too_much_in_a_se
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_process_that_was_held_up_does_not_catch_up() {
+async fn delayed_process_does_not_catch_up_on_missed_calls() {
     let pace = Arc::new(Pace::new(Rate::PerSecond(100.0)));
     let (calls, ()) = tokio::join!(run(pace, 16, 10), async {
         for _ in 0..20 {
@@ -106,7 +106,7 @@ async fn a_process_that_was_held_up_does_not_catch_up() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn idle_time_is_not_saved_up() {
+async fn idle_time_does_not_allow_a_later_burst() {
     let pace = Arc::new(Pace::new(Rate::PerSecond(20.0)));
     run(pace.clone(), 8, 2).await;
     sleep(Duration::from_secs(60)).await;
@@ -122,7 +122,7 @@ fn in_second(calls: &[u64], n: u64) -> usize {
 }
 
 #[tokio::test(start_paused = true)]
-async fn after_a_refusal_the_pace_is_a_little_lower_and_climbs_slowly() {
+async fn after_a_refusal_the_rate_drops_slightly_and_climbs_slowly() {
     let pace = Arc::new(Pace::new(Rate::PerSecond(100.0)));
     run(pace.clone(), 16, 2).await;
     pace.slow();
@@ -137,7 +137,7 @@ async fn after_a_refusal_the_pace_is_a_little_lower_and_climbs_slowly() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_far_below_the_refused_pace_climbs_quickly() {
+async fn rate_far_below_the_refused_rate_climbs_quickly() {
     let pace = Arc::new(Pace::new(Rate::PerSecond(100.0)));
     // The system accepted one of many calls within the last second.
     pace.turn().await;
@@ -164,7 +164,7 @@ async fn slots_given_out_before_a_refusal_are_void() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_a_limit_nobody_waits_until_a_refusal() {
+async fn without_a_limit_no_call_waits_before_the_first_refusal() {
     let pace = Arc::new(Pace::new(Rate::Unlimited));
     let before = run(pace.clone(), 4, 2).await.len() / 2;
     assert!(before > 1500);
@@ -176,7 +176,7 @@ async fn without_a_limit_nobody_waits_until_a_refusal() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_slot_that_is_too_late_for_a_call_is_left_to_the_next() {
+async fn slot_too_late_for_one_call_is_left_for_the_next_call() {
     let pace = Pace::new(Rate::PerSecond(1.0));
     pace.turn().await;
     let begun = Instant::now();
@@ -192,7 +192,7 @@ async fn a_slot_that_is_too_late_for_a_call_is_left_to_the_next() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_that_waits_for_a_slow_rate_does_not_wait_once_a_higher_one_is_set() {
+async fn waiting_call_proceeds_when_a_higher_rate_is_set() {
     let pace = Arc::new(Pace::new(Rate::PerSecond(1.0 / 60.0)));
     let begun = Instant::now();
     let (calls, ()) = tokio::join!(run(pace.clone(), 3, 4), async {

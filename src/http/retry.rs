@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn a_date_is_measured_against_the_servers_clock() {
+    fn retry_after_date_is_relative_to_the_server_clock() {
         let wrong_clock = SystemTime::UNIX_EPOCH;
         let wait = retry_after(
             "Sun, 06 Nov 1994 08:49:37 GMT",
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn back_off_is_anything_below_a_doubling_step() {
+    fn back_off_is_random_below_a_doubling_limit() {
         for step in [0_u32, 1, 3, 40] {
             let most = (0..500).map(|_| back_off(step)).max().unwrap();
             let ceiling = FIRST

@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_command_that_gives_no_secret_is_named_and_its_output_is_not_shown() {
+    async fn command_without_valid_secret_is_reported_without_its_output() {
         for (script, words) in [
             ("echo hunter2; exit 3", "failed: exit status: 3"),
             ("kill -9 $$", "failed: signal: 9"),
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_rotated_is_read_as_it_is_now() {
+    async fn rotated_secret_is_read_with_its_current_value() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("secret");
         let command = shell(&format!("cat {}", path.display()));

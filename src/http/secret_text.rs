@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_read_however_it_is_kept() {
+    fn token_is_read_from_any_common_text_format() {
         let utf16 = |bytes: fn(u16) -> [u8; 2], mark: bool| -> Vec<u8> {
             let text = if mark {
                 "\u{feff}tok-1\r\n"
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn a_password_is_taken_as_it_is() {
+    fn password_is_read_unchanged_except_for_the_line_end() {
         for text in ["\"quoted\"", "{brace", " space ", "Bearer x", "Basic x"] {
             let read = read(format!("{text}\r\n").as_bytes(), SecretKind::Password);
             assert_eq!(read.as_deref(), Ok(text));
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_clear_is_named_and_never_shown() {
+    fn invalid_secret_is_reported_without_its_value() {
         for (bytes, kind, words) in [
             (&b""[..], SecretKind::Token, "empty"),
             (b"\"\"", SecretKind::Token, "\"\""),

@@ -386,7 +386,7 @@ mod tests {
     }
 
     #[test]
-    fn quotas_are_calls_in_a_time() {
+    fn quota_is_parsed_as_calls_per_time_window() {
         let five = Quota {
             calls: 2000,
             window: Duration::from_secs(300),

@@ -68,7 +68,7 @@ mod tests {
 
     /// Answers take between 2 and 40 ms; the other clock is read at a random moment in between.
     #[test]
-    fn a_time_is_never_translated_too_early_and_hardly_too_late() {
+    fn translated_time_is_never_early_and_at_most_3_ms_late() {
         let mut clock = SharedClock::new();
         let begun = clock.epoch;
         let real = |theirs_us: i64| {
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_is_set_is_followed() {
+    fn change_of_the_other_clock_is_followed() {
         let mut clock = SharedClock::new();
         let begun = clock.epoch;
         clock.learn(begun, begun + MS, 5_000_000);

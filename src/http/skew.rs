@@ -52,7 +52,7 @@ mod tests {
     }
 
     #[test]
-    fn clocks_are_compared_as_exactly_as_a_date_allows() {
+    fn clock_difference_has_the_precision_of_the_date_header() {
         let theirs = "Sun, 06 Nov 1994 08:49:37 GMT";
         let same = skew(theirs, theirs, 200);
         assert_eq!((same.ahead_ms, same.within_ms), (-600, 600));
@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_date_nothing_is_said() {
+    fn without_valid_date_no_clock_difference_is_reported() {
         let now = SystemTime::now();
         for date in [None, Some(""), Some("yesterday")] {
             assert_eq!(Skew::of(date, now, Duration::ZERO), None);

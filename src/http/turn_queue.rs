@@ -274,7 +274,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn without_a_limit_a_turn_does_not_pass_while_an_intent_is_recorded() {
+    fn unlimited_turn_does_not_expire_while_an_intent_is_recorded() {
         let (lead, late) = (Duration::from_millis(40), Duration::from_millis(2));
         let queue = TurnQueue::new(Lane::Find, 0, false);
         let _waiting = queue.wait(lead);
@@ -298,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn turns_that_were_asked_for_before_all_became_void_are_not_used_and_given_back() {
+    fn turns_requested_before_invalidation_are_returned_unused() {
         let queue = TurnQueue::new(Lane::Find, 0, true);
         let turns = GrantedTurns {
             many: 3,
@@ -318,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn calls_that_came_late_are_told_until_the_question_has_an_answer() {
+    fn late_calls_are_reported_again_until_a_report_is_answered() {
         let queue = TurnQueue::new(Lane::Find, 0, true);
         let departed = Instant::now().checked_sub(2 * ARRIVES).unwrap();
         queue.land(&queue.depart(departed));

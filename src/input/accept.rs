@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn codes_are_read_and_a_wrong_one_is_named_with_its_neighbour() {
+    fn codes_are_parsed_and_a_similar_code_is_suggested_for_a_typo() {
         let accept = Accept::parse("quoted_lines, cut_off").unwrap();
         assert!(accept.has("cut_off") && accept.has("quoted_lines") && !accept.has("formula"));
         assert_eq!(Accept::parse("").unwrap(), Accept::default());

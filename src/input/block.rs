@@ -334,7 +334,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_end_as_an_editor_ends_them() {
+    fn line_breaks_are_counted_like_in_an_editor() {
         for (text, lines) in [
             ("a\nb\n", 2),
             ("a\r\nb\r\n", 2),

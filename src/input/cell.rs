@@ -90,7 +90,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn what_a_spreadsheet_would_run_gets_an_apostrophe() {
+    fn formula_text_is_escaped_with_an_apostrophe() {
         for text in [
             "=1+1",
             "+43",
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn the_text_form_of_a_spreadsheet_is_its_constant() {
+    fn text_formula_is_read_as_its_constant() {
         assert_eq!(constant("=\"00456\"").as_deref(), Some("00456"));
         assert_eq!(constant("=\"a\"\"b\"").as_deref(), Some("a\"b"));
         assert_eq!(constant("=\"\"").as_deref(), Some(""));
@@ -125,7 +125,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_row_is_what_the_csv_crate_writes_with_quotes(cells in proptest::collection::vec("[\",\r\n a-b\u{e9}]{0,6}", 1..6)) {
+        fn row_equals_the_fully_quoted_output_of_the_csv_crate(cells in proptest::collection::vec("[\",\r\n a-b\u{e9}]{0,6}", 1..6)) {
             let mut row = Vec::new();
             for cell in &cells {
                 push_quoted(&mut row, cell);
@@ -138,7 +138,7 @@ mod tests {
         }
 
         #[test]
-        fn arming_is_the_exact_inverse_of_defusing(text in "['=+@\\- \t\r\na\u{A0}]{0,8}") {
+        fn unescape_is_the_exact_inverse_of_defuse(text in "['=+@\\- \t\r\na\u{A0}]{0,8}") {
             let once = defuse(&text).into_owned();
             prop_assert_eq!(unescape(&once), text.as_str());
             let twice = defuse(&once).into_owned();

@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn forms_of_ordinary_characters_are_told_from_characters_of_their_own() {
+    fn compatibility_characters_are_distinguished_from_ordinary_ones() {
         for (form, plain) in [
             ('\u{FF23}', "C"),
             ('\u{FF12}', "2"),

@@ -35,7 +35,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn excels_first_line_names_the_delimiter() {
+    fn sep_line_of_excel_sets_the_delimiter() {
         assert_eq!(excel_sign(b"sep=;\r\n"), Some(b';'));
         assert_eq!(excel_sign(b"SEP=\t\n"), Some(b'\t'));
         assert_eq!(excel_sign(b"\"sep=|\"\n"), Some(b'|'));

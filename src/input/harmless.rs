@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn the_shapes_of_ordinary_ids_are_harmless_and_those_of_doubtful_values_are_not() {
+    fn shapes_of_ordinary_ids_are_harmless_but_not_of_doubtful_values() {
         let mut shapes = HarmlessShapes::default();
         let mut has = |value: &str| shapes.has(value, &scan(value), &rules());
         for value in [
@@ -167,7 +167,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_check_finds_fault_with_a_value_of_a_harmless_shape(
+        fn value_of_a_harmless_shape_passes_all_checks(
             value in prop_oneof![
                 "[A-Za-z0-9 .,'+:/#&E-]{1,12}",
                 "[A-Za-z0-9.-]{24,40}",

@@ -237,7 +237,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_looks_like_something_else_is_named_with_the_likely_value() {
+    fn lookalike_characters_are_reported_with_the_likely_value() {
         for (value, kind, word, likely) in [
             (
                 "\u{412}-2000001",
@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_conversion_left_is_named_with_the_likely_value() {
+    fn conversion_damage_is_reported_with_the_likely_value() {
         for (value, kind, word, likely) in [
             (
                 "CRM-\u{660}\u{661}",
@@ -351,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn the_writing_of_any_language_is_no_doubt() {
+    fn ordinary_text_of_any_language_is_not_reported_as_lookalike() {
         for value in [
             "M\u{fc}ller",
             "\u{141}\u{f3}d\u{17a}-12",

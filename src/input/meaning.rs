@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn names_in_many_languages_say_what_a_column_means() {
+    fn column_names_are_recognised_in_many_languages() {
         for (name, meaning) in [
             ("accountId", "accountId"),
             ("Account Number", "accountId"),
@@ -294,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn values_decide_where_names_do_not_and_refute_what_names_say() {
+    fn values_decide_unclear_names_and_overrule_wrong_names() {
         let many = |text: &str| vec![text.to_owned(); 30];
         let keys: Vec<String> = (0..30)
             .map(|n| format!("00000000-0000-4000-8000-{n:012}"))

@@ -201,7 +201,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_eight_bytes_at_a_time_say_is_what_each_character_says(value in "[ -~]{0,30}") {
+        fn scan_by_eight_bytes_equals_scan_by_character(value in "[ -~]{0,30}") {
             for level in [Level::Exact, Level::Merged] {
                 let seen = scan(&value);
                 prop_assert!(seen.is_ascii);

@@ -331,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn the_few_that_differ_are_found_at_the_finest_level_that_most_share() {
+    fn outliers_are_found_at_the_finest_level_most_values_share() {
         let mut crm: Vec<String> = (0..60)
             .map(|n| format!("CRM-{:07}", n + 2_000_000))
             .collect();
@@ -376,7 +376,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_known_of_earlier_parts_changes_no_result() {
+    fn knowledge_of_earlier_parts_does_not_change_the_result() {
         let values: Vec<String> = (0..5000)
             .map(|n| {
                 if n % 700 == 0 {
@@ -404,7 +404,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn parts_give_what_the_whole_gives(
+        fn parts_give_the_same_result_as_the_whole(
             values in proptest::collection::vec("[A-C]{1,3}-?[0-9a]{0,3}", 1..200),
             at in 0_usize..200,
         ) {

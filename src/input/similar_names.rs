@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_wrong_letter_is_certain_and_two_may_be_another_word() {
+    fn similar_name_is_certain_only_with_a_single_typo() {
         for (name, column, is_certain) in [
             ("newAcountId", Column::NewAccountId, true),
             ("new_accuont_id", Column::NewAccountId, true),

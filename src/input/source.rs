@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn all_members_and_frames_are_read() {
+    fn all_gzip_members_and_zstd_frames_are_read() {
         let mut two = gzip(b"one\n");
         two.extend(gzip(b"two\n"));
         assert_eq!(read(two).unwrap(), b"one\ntwo\n");
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cut_file_is_an_error_wherever_it_is_cut() {
+    fn file_truncated_at_any_position_is_an_error() {
         let text: Vec<u8> = (0..5000)
             .flat_map(|n| format!("A-{n}\n").into_bytes())
             .collect();
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bomb_is_refused_long_before_it_has_gone_off() {
+    fn decompression_bomb_is_rejected() {
         let mut packer = zstd::Encoder::new(Vec::new(), 1).unwrap();
         for _ in 0..200 {
             packer.write_all(&vec![b'a'; 1 << 20]).unwrap();

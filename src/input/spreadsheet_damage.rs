@@ -146,7 +146,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_spreadsheets_and_exports_leave_behind_is_recognised() {
+    fn damage_by_spreadsheets_and_exports_is_recognised() {
         for (kind, values) in [
             (
                 Damage::Scientific,
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_may_have_words_about_it() {
+    fn spreadsheet_error_with_extra_words_is_recognised() {
         for value in ["#N/A N/A", "#N/A Field Not Applicable"] {
             let error = Some(Finding::Sure(Damage::SheetError));
             assert_eq!(find(value, false), error, "{value}");
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn what_only_the_column_decides_is_a_doubt() {
+    fn value_that_needs_its_column_to_decide_is_a_doubt() {
         for (kind, values) in [
             (
                 DoubtKind::MonthDate,
@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn ids_that_only_look_a_little_like_damage_are_left_alone() {
+    fn ids_that_resemble_damage_are_not_reported() {
         for value in [
             "A-1E+5x",
             "100234",

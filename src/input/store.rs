@@ -126,7 +126,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     #[test]
-    fn the_copy_is_unpacked_private_and_digested() {
+    fn copy_is_decompressed_private_and_has_a_digest() {
         let dir = tempfile::tempdir().unwrap();
         let (from, to) = (dir.path().join("in.gz"), dir.path().join("out.csv"));
         let mut packer = flate2::write::GzEncoder::new(
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cut_file_leaves_no_copy_behind() {
+    fn truncated_or_empty_file_leaves_no_copy() {
         let dir = tempfile::tempdir().unwrap();
         let (from, to) = (dir.path().join("in"), dir.path().join("out.csv"));
         let packed = zstd::encode_all(&b"accountId\nA\nB\n"[..], 1).unwrap();

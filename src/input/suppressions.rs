@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_that_cannot_be_used_is_named_with_its_place() {
+    fn invalid_entry_is_reported_with_its_position() {
         let good =
             read("\u{feff}Account ID,until,reason\nA-1,2026-12-31,\"moves, later\"\n").unwrap();
         assert_eq!(good[0].reason, "moves, later");

@@ -255,7 +255,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_is_cut_into_its_words() {
+    fn column_name_is_split_into_concepts() {
         for (name, words) in [
             ("Account Number", vec![Account, Number]),
             ("New_Account_ID__c", vec![New, Account, Id]),

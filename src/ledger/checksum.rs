@@ -78,7 +78,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn one_changed_byte_shows(text in "[ -~]{1,40}", at: proptest::sample::Index, bit in 0..7_u32) {
+        fn one_changed_bit_changes_the_checksum(text in "[ -~]{1,40}", at: proptest::sample::Index, bit in 0..7_u32) {
             let mut bytes = text.clone().into_bytes();
             let at = at.index(bytes.len());
             bytes[at] ^= 1_u8 << bit;
@@ -87,7 +87,7 @@ mod tests {
         }
 
         #[test]
-        fn fields_do_not_run_into_each_other(a in "[ab]{0,3}", b in "[ab]{0,3}") {
+        fn field_boundaries_affect_the_checksum(a in "[ab]{0,3}", b in "[ab]{0,3}") {
             let joined = [Some(format!("{a}{b}")), Some(String::new())];
             if !b.is_empty() {
                 prop_assert_ne!(sum(&[Some(a.clone()), Some(b)]), sum(&joined));

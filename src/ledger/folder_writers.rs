@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn a_group_is_ones_own_where_nobody_else_is_in_it() {
+    fn group_without_other_members_has_no_other_writers() {
         let users = "root:x:0:0::/root:/bin/sh\nanna:x:1000:1000::/home/anna:/bin/sh\n\
                      ben:x:1001:1001::/home/ben:/bin/sh\ncrm:x:90:100::/:/bin/false\n";
         let groups = "root:x:0:\nanna:x:1000:\nben:x:1001:anna\nusers:x:100:ben,anna\nroots:x:7:root\nghost:x:8:gone\n";
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn only_local_files_tell_who_is_in_a_group() {
+    fn group_members_are_known_only_from_local_files() {
         for (sources, is_local) in [
             ("", true),
             (
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn what_every_user_may_write_is_never_ones_own() {
+    fn world_writable_folder_has_everyone_as_writer() {
         assert_eq!(other_writers(0o2777, 0), Some(Writers::Everyone));
         assert_eq!(other_writers(0o755, 0), None);
         assert_eq!(other_writers(0o2700, 0), None);

@@ -84,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_lease_holds_until_its_end_and_without_one_for_ever() {
+    fn lease_holds_until_its_end_and_default_lease_holds_forever() {
         let lease = Lease::over();
         let granted = lease.clone();
         assert!(!granted.holds());

@@ -145,7 +145,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_is_a_set(lines in proptest::collection::vec(0_u32..5000, 0..200)) {
+        fn line_set_behaves_like_a_set(lines in proptest::collection::vec(0_u32..5000, 0..200)) {
             let model: BTreeSet<Line> = lines.iter().copied().collect();
             let set: LineSet = lines.into_iter().collect();
             prop_assert_eq!(set.len(), model.len() as u64);

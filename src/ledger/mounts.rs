@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_device_decides() {
+    fn file_system_type_is_found_by_device_number() {
         let mounts = "22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw\n\
                       30 22 0:45 / /home rw - nfs4 host:/x rw,vers=4.2\n\
                       31 22 0:46 / /home/my\\040disk rw master:2 shared:3 - fuse.sshfs anna@host: rw\n";

@@ -144,7 +144,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_word_is_read_back() {
+    fn each_kind_phase_state_and_reason_is_parsed_from_its_text() {
         for kind in RunKind::ALL {
             assert_eq!(RunKind::parse(kind.as_str()), Some(*kind));
         }

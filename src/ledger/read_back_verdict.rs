@@ -118,7 +118,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn an_account_write_is_judged_by_what_is_there(
+        fn account_write_is_judged_by_the_current_value(
             before in account(), after in account(), now in account(), temporary: bool,
         ) {
             let write = Write::Account { before: before.clone(), after: after.clone(), temporary };
@@ -134,7 +134,7 @@ mod tests {
         }
 
         #[test]
-        fn a_location_write_is_seen_to_take_effect_or_not(before in spot(), after in spot()) {
+        fn location_write_is_judged_as_effective_or_ineffective(before in spot(), after in spot()) {
             let write = Write::Location {
                 location: LocationId::new("l").unwrap(),
                 before: before.clone(),
@@ -147,7 +147,7 @@ mod tests {
         }
 
         #[test]
-        fn what_was_not_sent_is_nobodys_business(before in spot(), after in spot(), now in spot()) {
+        fn fields_that_were_not_sent_do_not_affect_the_verdict(before in spot(), after in spot(), now in spot()) {
             let write = Write::Location {
                 location: LocationId::new("l").unwrap(),
                 before,
@@ -161,7 +161,7 @@ mod tests {
         }
 
         #[test]
-        fn a_foreign_value_is_never_written_over(before in spot(), after in spot()) {
+        fn foreign_value_is_judged_a_concurrent_change(before in spot(), after in spot()) {
             let foreign = LocationState { service: Some(ServiceId::new("foreign").unwrap()), profile: before.profile };
             let write = Write::Location {
                 location: LocationId::new("l").unwrap(),

@@ -39,7 +39,7 @@ mod tests {
     use crate::ledger::LedgerError;
 
     #[test]
-    fn what_is_damaged_is_named_by_its_place() {
+    fn damage_report_names_the_ledger_and_how_to_restore_it() {
         let file = LedgerError::damaged(Path::new("runs/a/ledger.db"), "a row is missing");
         let restore =
             "Restore the run's folder from a copy, or start a new run from runs/a/input.csv";

@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn folders_are_private_and_strange_ones_are_refused() {
+    fn run_folders_are_private_and_unsafe_folders_are_refused() {
         use std::os::unix::fs::{PermissionsExt, symlink};
         let base = tempfile::tempdir().unwrap();
         let runs = base.path().join("runs");

@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn what_could_leave_the_folder_is_no_id() {
+    fn unsafe_text_is_rejected_as_run_id() {
         for text in [
             "",
             "..",

@@ -222,7 +222,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_packed_is_unpacked(
+        fn packed_lines_are_unpacked_unchanged(
             lines in proptest::collection::btree_map(2_u32.., ("[ -~]{0,40}", "[ -~]{0,40}"), 1..60),
         ) {
             let lines: Vec<UnlookedLine> = lines.into_iter().map(|(line, (customer, account))| UnlookedLine {

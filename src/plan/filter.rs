@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_added_is_present_and_hardly_anything_else() {
+    fn added_hashes_are_present_with_few_false_positives() {
         let filter = Filter::new(100_000, 16);
         let all = hashes(0..100_000);
         let wrongly = present(&filter, &all);
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn of_two_threads_that_add_the_same_one_is_told_of_each() {
+    fn one_of_two_threads_adding_a_hash_finds_it_present() {
         for seed in 0..20 {
             let all = hashes(seed * 5_000..(seed + 1) * 5_000);
             let filter = Filter::new(5_000, 256);

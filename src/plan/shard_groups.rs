@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn a_group_goes_by_its_smallest_account_id_and_not_by_its_lines() {
+    fn group_hash_depends_on_smallest_account_id_not_on_line_numbers() {
         let swap = |first: Line| {
             [
                 change(first, Some(2), Some(1), None),

@@ -130,7 +130,7 @@ fn carry_out(model: &mut Model, unit: &Unit) -> Vec<usize> {
 
 proptest! {
     #[test]
-    fn no_order_ever_gives_two_customers_one_id(
+    fn plan_never_gives_two_customers_the_same_id(
         targets in Just((0..40_usize).collect::<Vec<_>>()).prop_shuffle(),
         asked in proptest::collection::vec(any::<bool>(), 40),
         refuses in proptest::collection::btree_set(0..40_usize, 0..6),
@@ -168,7 +168,7 @@ proptest! {
     }
 
     #[test]
-    fn the_order_of_the_lines_changes_nothing_but_numbers(
+    fn line_order_does_not_change_the_planned_units(
         targets in Just((0..20_usize).collect::<Vec<_>>()).prop_shuffle(),
     ) {
         let shapes = |changes: Vec<Change>| {
@@ -191,7 +191,7 @@ proptest! {
 }
 
 #[test]
-fn contradictions_are_told_to_every_line_that_takes_part() {
+fn contradiction_is_reported_for_each_line_involved() {
     let mut guarded = rename(9, 8, 80);
     guarded.customer = Some(CustomerId::new("C").unwrap());
     let mut other = rename(10, 9, 90);
@@ -243,7 +243,7 @@ fn a_line_that_needs_the_id_of_an_erroneous_line_is_refused_too() {
 }
 
 #[test]
-fn a_chain_of_two_hundred_thousand_is_one_unit_from_its_free_end() {
+fn chain_of_200000_lines_is_one_unit_that_starts_at_the_free_id() {
     let changes: Vec<Change> = (0..200_000)
         .map(|n| rename(2 + u32::try_from(n).unwrap(), n, n + 1))
         .collect();
@@ -265,7 +265,7 @@ fn a_chain_of_two_hundred_thousand_is_one_unit_from_its_free_end() {
 }
 
 #[test]
-fn where_ids_need_not_be_unique_nothing_waits() {
+fn without_unique_ids_each_line_is_its_own_unit() {
     let arrangement = group(vec![rename(2, 1, 2), rename(3, 2, 1)], false);
     assert!(
         arrangement

@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_to_be_typed_is_short_where_nothing_else_is_needed() {
+    fn suggested_command_is_short_with_default_settings() {
         let here = commands("idshift-runs/20261120-223015-k3f9", "{}");
         assert_eq!(here.resume(&[]), "idshift resume 20261120-223015-k3f9");
         assert_eq!(
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_was_typed_and_no_ledger_knows_is_typed_again() {
+    fn suggested_command_repeats_options_missing_in_the_ledger() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("it's.toml");
         std::fs::write(&file, "").unwrap();
@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn a_configuration_file_that_is_not_on_this_machine_is_not_named() {
+    fn missing_config_file_is_left_out_of_suggested_commands() {
         for always in [
             r#"["--config", "/not/here.toml", "--profile", "night"]"#,
             r#"["--config=-not-here.toml", "--profile", "night"]"#,
@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn no_word_is_taken_for_something_else() {
+    fn words_are_quoted_safely_for_the_shell() {
         let words = ["$(x)", "", "a b", "~/x", "=ls", "k=v", "*", "ü", "#1"];
         assert_eq!(
             shell(words.map(str::to_owned)),

@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_took_no_time_is_not_told_as_0_s() {
+    fn duration_below_one_second_is_not_shown_as_0_s() {
         assert!(from_to(1000, 1900).starts_with("less than 1 s (at "));
         let later = from_to(0, 1_000_000);
         assert!(
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn a_brief_time_has_its_zone_and_the_date_of_another_day() {
+    fn brief_time_shows_its_zone_and_the_date_if_not_today() {
         let zoned = |text: &str| text.parse::<ZonedDateTime>().unwrap();
         let now = zoned("2026-11-20T22:30[Europe/Berlin]");
         assert_eq!(

@@ -189,7 +189,7 @@ pub(super) fn ask(question: &str, consent: Consent, command: &str) -> Result<(),
 mod tests {
     use super::*;
     #[test]
-    fn the_question_names_whatever_a_person_must_know() {
+    fn consent_question_shows_target_counts_estimate_and_guards() {
         let resolved = Resolved::example(&[
             ("system", "cloudcockpit"),
             ("tenant", "portal.example"),

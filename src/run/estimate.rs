@@ -240,7 +240,7 @@ fn ends_at(seconds: u64) -> Option<jiff::Timestamp> {
 mod tests {
     use super::*;
     #[test]
-    fn rate_and_quota_both_count() {
+    fn estimate_uses_both_rate_and_quota() {
         let forecast = Forecast {
             account_writes: 4000,
             temporary_writes: 1,
@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn every_write_to_adobe_reads_first() {
+    fn estimate_includes_a_read_before_each_adobe_write() {
         let adobe = Forecast::of_changes(
             (100, 0),
             0,

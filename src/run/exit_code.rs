@@ -204,7 +204,7 @@ mod tests {
     use super::Exit;
 
     #[test]
-    fn no_code_can_be_taken_for_a_panic() {
+    fn no_exit_code_equals_the_panic_code() {
         let codes = Exit::ALL.map(|exit| exit as u8);
         assert_eq!(codes, [0, 1, 2, 3, 4, 5, 130, 143]);
         assert!(!codes.contains(&101));

@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_is_computed_once_and_shown_with_its_zone() {
+    fn end_time_is_computed_once_and_shown_with_its_time_zone() {
         let guards = guards(&[("until", "06:00"), ("max_changes", "5%")]);
         let words = guards.words();
         let shown = format!(
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn a_time_of_day_holds_for_the_next_process_and_a_duration_does_not() {
+    fn until_as_time_of_day_is_saved_but_as_duration_is_not() {
         for (until, is_kept) in [("06:00", true), ("4h", false)] {
             let mut kept = BTreeMap::from([("until".to_owned(), until.to_owned())]);
             Guards::forget_duration(&mut kept);

@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_numbers_of_one_machine_tell_an_order() {
+    fn only_epochs_of_the_same_machine_define_an_order() {
         let one = origin("a", 3, 300);
         assert!(one.is_in_order_with(&origin("a", 4, 400)));
         assert!(one.is_in_order_with(&origin("a", 2, 300)));

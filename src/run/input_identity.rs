@@ -29,7 +29,7 @@ impl InputIdentity {
         {
             let its = run.ledger()?;
             refuse_of_undo(&its)?;
-            // Test: `recognition::failures_of_a_line_whose_customer_is_not_known_*`.
+            // Test: `recognition::failures_file_with_an_unknown_*`.
             let origins = its.header().origins.clone();
             return Ok(Self { sha256, origins });
         }

@@ -285,7 +285,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(30))]
         #[test]
-        fn what_is_read_line_by_line_is_what_would_be_kept_of_the_whole_night(
+        fn lookup_by_line_gives_the_same_result_as_lookup_by_request(
             statuses in proptest::collection::vec((0..Status::ALL.len(), any::<bool>(), any::<bool>()), 1..80),
         ) {
             let base = tempfile::tempdir().unwrap();
@@ -320,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_night_of_the_same_bytes_read_in_the_same_way_has_the_same_lines() {
+    fn only_reconcile_of_equal_input_and_settings_has_the_same_lines() {
         let (header, kept) = (Header::example(), SavedSettings::default());
         assert!(is_same((&header, &kept), (&header, &kept)));
         let other = Header {

@@ -94,7 +94,7 @@ fn refuse_lost(mine: &Ledger, targets: &[&str], catalog: &RunCatalog) -> Result<
     let mine = mine.header();
     let mut lost = catalog.lost_of(targets);
     let is_newer = |lost: &&Lost| lost.known.as_ref().is_none_or(|run| run.epoch > mine.epoch);
-    // Tests: `overtaken::a_newer_run_that_cannot_be_read_*`, `newer_runs::an_older_run_that_is_gone_*`.
+    // Tests: `overtaken::unreadable_newer_run_prevents_*`, `newer_runs::lost_older_run_does_*`.
     match lost.find(is_newer) {
         None => Ok(()),
         Some(lost) => Err(CommandError::usage(format!(
@@ -137,7 +137,7 @@ fn newer<'c>(
         let after_ms = if first > my_last {
             i64::MIN
         } else if last > my_epochs.map_or(mine.epoch, |(first, _)| first) {
-            // Test: `newer_runs::a_run_that_was_resumed_later_*`.
+            // Test: `newer_runs::only_writes_made_after_*`, `newer_runs::lost_run_that_was_*`.
             // This run was begun before the given one and resumed after it. Only the clock shows which of its writes are
             // newer; if the clock contradicts the epochs, all of them count as newer.
             let resumed_at_ms = ledger.last_session_at_ms()?.unwrap_or(i64::MAX);
@@ -218,12 +218,12 @@ fn wanted(other: &Ledger, after_ms: i64, adding: &mut AddRun<'_>) -> Result<(), 
         let outcome = outcome?;
         let (is_renamed, has_moved) = (outcome.account.differs(), outcome.has_moved_location());
         // A line that has changed only a location does not concern the account ID (tests:
-        // `overtaken::whoever_was_at_work_*`, `overtaken::an_undo_of_an_older_run_*`).
+        // `overtaken::newer_location_writes_do_*`, `overtaken::an_undo_of_an_older_run_*`).
         let of_account = outcome.location.is_none() || is_renamed;
         let (account, location) = match outcome.status {
             Status::Changed | Status::Unchanged(Unchanged::Already) => (of_account, true),
             Status::Failed(_) if counts_in_part => (is_renamed, has_moved),
-            // Tests: `newer_runs::a_rename_of_a_newer_run_*`, `newer_runs::a_service_id_that_a_newer_run_*`.
+            // Test: `newer_runs::newer_service_id_that_the_system_*`.
             Status::Failed(_) if is_renamed || has_moved => (of_account, true),
             // Writes in doubt are among the unresolved writes.
             Status::Failed(_)
@@ -246,7 +246,7 @@ fn wanted(other: &Ledger, after_ms: i64, adding: &mut AddRun<'_>) -> Result<(), 
             adding.add(customer, Some(location), wrote);
         }
     }
-    // The last writes of a killed run have no outcome (test: `newer_runs::what_a_newer_run_wrote_before_it_was_killed_*`).
+    // The last writes of a killed run have no outcome (test: `newer_runs::writes_of_a_killed_*`).
     for write in other.unresolved_writes()? {
         let intent = write.intent;
         let location = match &intent.write {

@@ -13,7 +13,7 @@ use crate::report::{option, path_word, shell};
 use crate::ui;
 
 /// Refuses chains and swaps that a lost run may have carried out already, unless their lines name the customer (test:
-/// `identity::a_run_folder_that_is_gone_*`).
+/// `identity::swaps_are_refused_if_*`).
 pub(super) fn refuse_repeats(
     draft: &InputPlan,
     claim: &TargetClaim,
@@ -21,7 +21,7 @@ pub(super) fn refuse_repeats(
     resolved: &Resolved,
 ) -> Result<(), CommandError> {
     let keys = claim.keys();
-    // Test: `recognition::a_run_that_is_gone_stops_only_what_may_be_done_twice`.
+    // Test: `recognition::lost_run_stops_only_changes_that_might_be_repeated`.
     let may_have_renamed = |lost: &&Lost| lost.known.as_ref().is_none_or(|run| run.renames);
     let lost: Vec<&Lost> = claim
         .catalog
@@ -70,7 +70,7 @@ fn import(lost: &Lost, resolved: &Resolved) -> String {
 }
 
 /// Returns the first line of a chain or swap for which neither the file nor an earlier run names the customer (tests:
-/// `recognition::a_run_that_is_gone_*`).
+/// `recognition::lost_run_stops_only_*`, `recognition::lost_run_does_not_stop_*`).
 pub(super) fn unnamed(draft: &InputPlan, history: &History, resolved: &Resolved) -> Option<Line> {
     let unique = resolved.system.capabilities().unique_accounts;
     let units = draft.units.values();

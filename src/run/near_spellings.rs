@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn zeros_are_added_up_to_the_usual_length_and_taken_away() {
+    fn leading_zeros_are_added_up_to_usual_length_and_removed() {
         assert_eq!(of("12345", &["0012345", "0099999"]), ["0012345"]);
         assert_eq!(of("A-12", &["A-0012", "77"]), ["A-0012", "A12", "a-12"]);
         assert_eq!(of("0012", &["12", "15"]), ["12"]);
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn case_separators_and_the_letter_o_are_tried() {
+    fn variants_of_case_separators_and_letter_o_are_tried() {
         assert_eq!(of("ab 1-2", &[]), ["ab12", "AB 1-2"]);
         assert_eq!(
             of("A\u{2013}x", &[]),
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn where_the_column_shows_no_length_one_zero_after_another_is_tried() {
+    fn without_a_usual_length_zeros_are_added_one_by_one() {
         let ids = padded(&AccountId::new("K-7").unwrap());
         let ids: Vec<&str> = ids.iter().map(|(_, id)| id.as_str()).collect();
         assert_eq!(ids[..2], ["K-07", "K-007"]);

@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn no_write_of_an_earlier_run_is_read_before_a_line_asks_for_it() {
+    fn writes_of_earlier_runs_are_read_only_when_needed() {
         let base = tempfile::tempdir().unwrap();
         let dir = run(base.path(), "20261120-223015-k3f9", &[("C-1", "A", "B")]);
         let ledger = dir.path().join("ledger.db");
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_run_that_has_applied_a_wish_says_to_whom() {
+    fn newest_run_that_applied_a_rename_determines_the_customer() {
         let base = tempfile::tempdir().unwrap();
         let newest = [("C-1", "A", "B"), ("C-2", "X", "Y"), ("C-2", "Y", "Z")];
         let newest = run(base.path(), "20261122-223015-k3f9", &newest);

@@ -59,22 +59,22 @@ pub(super) fn of(
 ) -> Result<History, CommandError> {
     let runs = earlier(mine, targets, catalog, identity);
     let mut history = History::default();
-    // Test: `meant_customer::failures_that_were_copied_*`.
+    // Test: `meant_customer::copied_failures_file_uses_*`.
     if draft.table.is_report() {
         as_reported(draft, &mut history)?;
     }
     if runs.is_empty() {
         return Ok(history);
     }
-    // Test: `in_doubt::a_temporary_id_of_another_run_*`.
+    // Test: `in_doubt::line_by_customer_id_*`.
     history.temporary = temporary_ids(mine, targets, catalog)?;
-    // Test: `identity::a_recycled_account_id_*`.
+    // Test: `identity::repeated_line_does_not_rename_*`.
     let writing = runs.iter().filter(|one| one.has_writes);
     let writing: Vec<KeptRun> = writing.map(|one| one.run.clone()).collect();
     if !writing.is_empty() {
         history.prior_renames = Some(Arc::new(LedgerRenames::of(writing)));
     }
-    // Tests: `prior_runs::a_corrected_*`, and `a_failures_file_is_tried_again_*` for other files.
+    // Tests: `prior_runs::corrected_line_of_a_*`, and `a_failures_file_is_tried_again_*` for other files.
     let same = runs.iter().filter(|one| one.same_file && one.has_writes);
     let same: Vec<&KeptRun> = same.map(|one| &one.run).collect();
     let compared = compared(&same)?;
@@ -110,7 +110,7 @@ fn as_reported(draft: &InputPlan, history: &mut History) -> Result<(), CommandEr
                 continue;
             };
             let named = change.customer.as_ref();
-            // Test: `recognition::a_report_line_that_names_another_customer_*`.
+            // Test: `recognition::edited_report_line_belongs_*`.
             if named.is_none_or(|named| *named == found.customer) {
                 history.remember(change.line, change.reseller.as_ref(), &found.customer);
                 let unaltered = change.account == found.account_before;
@@ -129,7 +129,7 @@ fn earlier(
     identity: &InputIdentity,
 ) -> Vec<Earlier> {
     let others = catalog.others(&mine.run, targets);
-    // The file of an undo is not one that a person applies (test: `recognition::what_an_undo_restored_*`).
+    // The file of an undo is not one that a person applies (test: `recognition::value_restored_by_undo_*`).
     others
         .filter(|entry| entry.header.kind != RunKind::Undo)
         .map(|entry| Earlier {
@@ -257,12 +257,12 @@ fn ordered(
         lines.insert(change.line, change.reseller.clone());
     };
     for unit in draft.units.values() {
-        // Tests: `prior_runs::a_corrected_*`, `recognition::a_chain_of_references_*`.
+        // Tests: `prior_runs::corrected_line_of_a_*`, `recognition::adobe_chain_*`.
         if unit.shape != Shape::Single || !unique_accounts {
             unit.changes().for_each(&mut add);
         }
     }
-    // Test: `prior_runs::a_corrected_line_of_a_chain_*`.
+    // Test: `prior_runs::corrected_line_of_a_chain_*`.
     if !hands.is_empty() {
         let goes_by = |change: &Change| {
             let account = change.account.clone();
@@ -285,14 +285,14 @@ fn found(
     same_lines: bool,
 ) -> Result<Vec<(RequestDigest, CustomerId)>, CommandError> {
     // Lines that were begun and have no final outcome: the run was killed there (test:
-    // `recognition::a_run_that_was_killed_*`).
+    // `recognition::file_applied_again_after_*`).
     let begun: HashMap<Line, CustomerId> = ledger
         .unresolved_writes()?
         .into_iter()
         .map(|write| (write.intent.line, write.intent.customer))
         .collect();
     let customer = |line: Line| -> Result<Option<CustomerId>, LedgerError> {
-        // Tests: `recognition::a_swap_that_a_later_run_found_made_*`, `recognition::a_swap_that_was_refused_*`.
+        // Tests: `recognition::swap_found_in_place_*`, `recognition::refused_swap_is_retried_*`.
         let outcome = ledger.outcome_of(line)?.filter(|outcome| {
             matches!(
                 outcome.status,
@@ -303,7 +303,7 @@ fn found(
         Ok(told.or_else(|| begun.get(&line).cloned()))
     };
     let mut found = Vec::new();
-    // Test: `retention::a_pruned_run_leaves_its_renames_*`.
+    // Test: `retention::pruned_run_keeps_its_*`.
     if ledger.pruned()?.is_some() {
         for digest in open.keys() {
             let customers = ledger.customers_of_wish(*digest)?;
@@ -333,7 +333,7 @@ fn found(
 }
 
 /// The newest run on the same target that has left customers under temporary account IDs: no other run restores them
-/// (test: `plans::a_run_beside_one_that_was_killed_says_so`).
+/// (test: `plans::reconcile_after_a_killed_run_names_the_resume_command`).
 pub(super) fn leaving_temporary_ids<'a>(
     catalog: &'a RunCatalog,
     targets: &'a [&str],

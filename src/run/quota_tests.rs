@@ -99,7 +99,7 @@ fn measure(rate: f64, workers: u32) -> Option<Measured> {
 /// The turns that are given out are always exact. Whether all are requested and used, and when the calls arrive, depends on
 /// the machine. So the best of a few attempts counts, and turns that a busy machine has missed are only printed.
 #[test]
-fn several_processes_together_keep_the_rate_and_use_it() {
+fn several_processes_together_use_the_rate_without_exceeding_it() {
     for (rate, workers, granted, arrived) in [(20.0, 8, 20, 20), (500.0, 40, 500, 505)] {
         let mut seen = Vec::new();
         loop {
@@ -121,7 +121,7 @@ fn several_processes_together_keep_the_rate_and_use_it() {
 }
 
 #[test]
-fn the_quota_of_each_address_holds_over_all_processes_and_is_used() {
+fn quota_per_address_is_used_but_not_exceeded_by_all_processes() {
     const WINDOW: Duration = Duration::from_secs(3);
     let Some(place) = Place::new() else { return };
     let api = Api::start(|_, _| Seen::ok());
@@ -158,7 +158,7 @@ fn the_quota_of_each_address_holds_over_all_processes_and_is_used() {
 }
 
 #[test]
-fn a_refusal_of_one_process_holds_all_and_then_one_call_finds_out() {
+fn refusal_in_one_process_holds_all_until_one_call_probes() {
     let Some(place) = Place::new() else { return };
     let api = Api::start(|number, _| match number {
         40 => Seen::with(429, "Retry-After: 2\r\n", "{}"),
@@ -189,7 +189,7 @@ fn a_refusal_of_one_process_holds_all_and_then_one_call_finds_out() {
 }
 
 #[test]
-fn a_firewall_at_one_address_holds_it_for_all_processes_and_no_other() {
+fn firewall_block_holds_only_its_address_in_all_processes() {
     let Some(place) = Place::new() else { return };
     let blocked: IpAddr = "127.0.0.1".parse().unwrap();
     let api = Api::start(move |number, from| match number {
@@ -218,7 +218,7 @@ fn a_firewall_at_one_address_holds_it_for_all_processes_and_no_other() {
 }
 
 #[test]
-fn the_lower_of_two_rates_counts_for_both_and_an_order_changes_it_for_all() {
+fn lower_of_two_rates_applies_to_both_until_a_new_rate_is_set() {
     let Some(place) = Place::new() else { return };
     let api = Api::start(|_, _| Seen::ok());
     let fast = place.process(&api, per_second(200.0));
@@ -263,7 +263,7 @@ fn backends(place: &Place) -> Vec<String> {
 }
 
 #[test]
-fn while_the_database_is_frozen_no_call_is_made_and_then_they_go_on() {
+fn no_call_is_made_while_the_database_is_frozen_then_calls_resume() {
     let Some(place) = Place::new() else { return };
     let api = Api::start(|_, _| Seen::ok());
     let process = place.process(&api, per_second(50.0));
@@ -291,7 +291,7 @@ fn while_the_database_is_frozen_no_call_is_made_and_then_they_go_on() {
 }
 
 #[test]
-fn a_database_that_stays_away_ends_a_call_with_the_reason_and_a_stop_ends_its_wait() {
+fn unavailable_database_fails_the_call_and_stop_cancels_the_wait() {
     let Some(place) = Place::new() else { return };
     let api = Api::start(|_, _| Seen::ok());
     let short = |settings: &mut Settings| settings.give_up_after = Duration::from_millis(1500);

@@ -64,7 +64,7 @@ pub(super) fn compare(
 fn of_run(run: &str, file: &Path, runs: &Arc<dyn Runs>) -> Option<KeptRun> {
     // A pruned run has no input to compare with.
     let is_it = |one: &KeptRun| one.run().as_str() == run && one.input().is_ok();
-    // Test: `recognition::a_report_in_another_runs_folder_*`.
+    // Test: `recognition::report_in_another_runs_*`.
     let beside = KeptRun::of_file(runs, file).filter(is_it);
     let kept = || {
         let all = runs.list().ok()?.into_iter().filter_map(|one| match one {
@@ -254,7 +254,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_spreadsheet_did_is_told_from_what_a_user_did() {
+    fn changes_by_a_spreadsheet_are_distinguished_from_user_edits() {
         for (was, now) in [
             ("00123456", "123456"),
             ("+4930123456", "4930123456"),

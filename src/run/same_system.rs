@@ -33,10 +33,10 @@ pub(crate) fn candidates(
             continue;
         }
         match runs.sameness(target, other)? {
-            // Test: `identity::a_swap_is_made_once_under_two_names_*`.
+            // Test: `identity::swap_is_applied_once_*`.
             Some(found) if found.same => same.push(other.to_owned()),
             // Checked again only after new runs there, which may have met the same customers (test:
-            // `identity::a_rehearsal_on_a_staging_system_*`).
+            // `identity::history_of_a_staging_*`).
             Some(found) if found.epoch >= epoch => {}
             _ => open.extend(
                 sample(catalog, other)?.map(|(customer, reseller)| Candidate {
@@ -66,7 +66,7 @@ fn sample(
             return Ok(Some(found));
         }
     }
-    // Test: `recognition::a_run_at_another_address_counts_also_*`.
+    // Test: `recognition::lost_run_at_another_*`.
     let lost = catalog.lost.iter().filter_map(|lost| lost.known.as_ref());
     let mut lost = lost.filter(|run| run.target == target);
     Ok(lost.find_map(|run| parsed(run.customer.clone())))

@@ -219,13 +219,13 @@ pub(super) fn refuse_repeats(
     for entry in claim.catalog.others(run, &claim.keys()) {
         let header = &entry.header;
         let same_file = identity.is_same_file(&InputIdentity::of_run(header));
-        // Test: `recognition::a_shard_that_carried_out_nothing_*`.
+        // Test: `recognition::shard_without_applied_lines_*`.
         if !entry.has_writes || !same_file {
             continue;
         }
         let its = entry.ledger()?.shard_name()?;
         let its = its.and_then(|text| part(text.parse().ok()?));
-        // Tests: `shard_history::swaps_are_not_carried_out_*`, `shard_history::the_failures_of_a_shard_*`.
+        // Tests: `shard_history::swaps_are_refused_on_a_machine_*`, `shard_history::failures_of_a_shard_*`.
         if its.is_some() && its != mine {
             let (its, run) = (its.unwrap_or_default(), &header.run);
             let now = mine.map_or_else(
@@ -290,7 +290,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(40))]
         #[test]
-        fn each_line_is_in_one_shard_and_each_unit_whole(
+        fn each_line_is_in_one_shard_and_units_are_not_split(
             lines in proptest::collection::vec((0_u32..60, 0_u32..90, any::<bool>()), 1..60),
             of in 1_u32..9,
             unique in any::<bool>(),

@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn one_address_has_one_key_however_it_is_written() {
+    fn address_has_the_same_key_in_all_spellings() {
         for (one, other) in [
             ("http://127.0.0.1:8080", "http://localhost:8080/"),
             ("http://127.0.0.1:8080", "http://[::1]:8080"),

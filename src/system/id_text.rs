@@ -56,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn whole_numbers_are_digits_and_others_are_no_ids() {
+    fn integers_are_read_as_ids_and_other_numbers_are_rejected() {
         let read =
             |text: &str| serde_json::from_str::<Body>(text).map(|body| (body.id, body.account));
         let (id, account) = read(r#"{"id": 18446744073709551615, "account": -7}"#).unwrap();

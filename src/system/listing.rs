@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_listing_said_last_of_a_customer_counts() {
+    fn last_entry_of_a_customer_in_the_listing_counts() {
         let mut listing = Listing::begun_now();
         for (id, account) in [("P1", "A"), ("P2", "B"), ("P1", "B"), ("P2", "")] {
             listing.add(customer(id, account));

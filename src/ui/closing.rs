@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn why_it_stopped_stands_above_the_numbers() {
+    fn stop_reason_is_shown_above_the_counts() {
         let mut end = apply();
         end.state = "stopped".to_owned();
         end.stopped = "--max-failures 5%: 10 lines have failed".to_owned();
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn what_failed_is_red_and_what_succeeded_green() {
+    fn failures_are_red_and_successes_are_green() {
         let text = closing(&apply());
         assert!(text.contains(&Tone::Bad.paint("failed")), "{text}");
         assert!(text.contains(&Tone::Good.paint("changed")), "{text}");

@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ordinary_text_is_not_painted_and_colours_end_with_their_text() {
+    fn plain_text_is_not_coloured_and_colours_are_reset_after_text() {
         assert_eq!(Tone::Plain.paint("text"), "text");
         assert_eq!(Tone::Good.paint("ok"), "\u{1b}[32mok\u{1b}[0m");
         assert_eq!(

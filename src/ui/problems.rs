@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn each_kind_is_one_notice_with_its_number_and_three_examples() {
+    fn each_problem_kind_is_one_notice_with_count_and_three_examples() {
         let mut list = ProblemList::default();
         for line in 2..1500 {
             list.push(problem(line, "1.2E+11"));

@@ -71,7 +71,7 @@ fn at_widths(now: &Snapshot) -> String {
 }
 
 #[test]
-fn the_display_fits_every_width_and_leaves_out_what_is_least_needed() {
+fn display_fits_any_width_and_omits_the_least_important_parts() {
     insta::assert_snapshot!(at_widths(&apply()), @r"
     100
     apply ░░░░░░░░░░░░░░░░░░░░░░░░ 379/20,000 1 % · 19.8 of 20 calls/s · ends 23:08 CET
@@ -93,7 +93,7 @@ fn the_display_fits_every_width_and_leaves_out_what_is_least_needed() {
 }
 
 #[test]
-fn what_is_waited_for_stands_in_the_second_line_and_counts_down() {
+fn second_line_shows_the_wait_reason_and_counts_down() {
     insta::assert_snapshot!(at_widths(&waiting(12)), @r"
     100
     apply ░░░░░░░░░░░░░░░░░░░░░░░░ 379/20,000 1 %
@@ -116,7 +116,7 @@ fn what_is_waited_for_stands_in_the_second_line_and_counts_down() {
 }
 
 #[test]
-fn beside_other_processes_each_line_says_whose_numbers_it_shows() {
+fn display_separates_all_processes_from_this_process() {
     let shared = Snapshot {
         elsewhere: 200,
         ..apply()
@@ -153,7 +153,7 @@ fn beside_other_processes_each_line_says_whose_numbers_it_shows() {
 }
 
 #[test]
-fn before_the_first_line_ends_nothing_is_made_up() {
+fn no_estimate_is_shown_before_the_first_line_ends() {
     let now = Snapshot {
         title: "plan".to_owned(),
         lines: 3,
@@ -180,7 +180,7 @@ fn before_the_first_line_ends_nothing_is_made_up() {
 }
 
 #[test]
-fn wide_characters_count_twice_and_what_drives_a_terminal_is_shown() {
+fn wide_characters_count_twice_and_control_characters_are_escaped() {
     let mut now = apply();
     now.reasons[0].message = "顧客番号\u{1b}[2Jは三つの場所を持っています".to_owned();
     let shown = at_widths(&now);
@@ -206,14 +206,14 @@ fn wide_characters_count_twice_and_what_drives_a_terminal_is_shown() {
 }
 
 #[test]
-fn colours_are_cut_with_their_text() {
+fn colour_ends_when_its_text_is_truncated() {
     let lines = two_lines(&waiting(12), 30);
     assert_eq!(lines[1].matches("\u{1b}[0m").count(), 1, "{lines:?}");
     assert!(lines[1].ends_with("\u{1b}[0m"), "{lines:?}");
 }
 
 #[test]
-fn a_log_has_one_line_and_a_signal_all_of_it() {
+fn log_shows_one_line_and_signal_shows_the_full_status() {
     insta::assert_snapshot!(plain(&apply()), @"apply 379/20,000 1 % · 19.8 of 20 calls/s · ends 23:08 CET · changed 121 · failed 258: ambiguous 251 (line 2: has 3 locations), not_found 7");
     insta::assert_snapshot!(plain(&waiting(12)), @"apply 379/20,000 1 % · next call in 12 s: the system does not answer (the connection was refused: 127.0.0.1:80) · changed 121 · failed 258: ambiguous 251 (line 2: has 3 locations), not_found 7");
     let stopping = Snapshot {

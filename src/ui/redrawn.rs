@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_text_that_is_too_tall_ends_with_the_number_of_rows_that_are_left_out() {
+    fn too_tall_text_ends_with_the_number_of_omitted_rows() {
         let text = "one\ntwo\nthree\nfour";
         assert_eq!(fitting(text.to_owned(), 20, 5), text);
         assert_eq!(

@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn what_counts_is_the_last_minute() {
+    fn estimate_uses_only_the_last_minute() {
         let mut lines = vec![100; 600];
         lines.extend([10; 60]);
         let left = run(None, &lines);
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hold_is_no_slow_work_and_comes_on_top() {
+    fn hold_does_not_lower_the_speed_and_is_added_to_the_estimate() {
         let mut lines = vec![10; 100];
         lines.extend([0; 300]);
         let left = run(None, &lines);
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn calls_beyond_the_quota_wait_for_their_windows() {
+    fn estimate_includes_waits_for_quota_windows() {
         // 10 lines and 20 calls a second: the 2,000 calls of five minutes are used up after 100 s.
         let quota = Some((2000, s(300)));
         let left = run(quota, &[10; 50]);
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_said_before_anything_was_seen() {
+    fn no_estimate_is_given_before_any_line_ends() {
         assert_eq!(TimeLeft::new(None).of(10, s(5)), None);
         assert_eq!(run(None, &[0; 10]).of(10, s(5)), None);
     }

@@ -170,7 +170,7 @@ mod tests {
     use crate::ui::Tone;
 
     #[test]
-    fn words_stay_whole_and_rows_are_as_wide_as_the_terminal() {
+    fn words_stay_whole_and_rows_fit_the_terminal() {
         let text =
             "warning: the last answer is older than what the run has noted since it was begun";
         for columns in [20, 33, 50, 79] {
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn what_continues_a_line_keeps_to_its_column() {
+    fn continued_rows_keep_the_indent_of_their_column() {
         insta::assert_snapshot!(
             wrapped(
                 "apply moves.csv: Plume\n  about 13 calls and about 3 s at 6/s and 2000/5m: done at 03:14\n\
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_copied_stays_in_one_row() {
+    fn commands_options_values_and_urls_stay_in_one_row() {
         for whole in [
             "idshift apply idshift-runs/20261120-223015-k3f9/failures.csv --profile plume",
             "idshift undo 20261120-223015-k3f9 --config 'it'\\''s own.toml' --runs-dir '/srv/night runs'",
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn a_command_ends_where_the_sentence_goes_on() {
+    fn sentence_after_a_command_is_wrapped() {
         let text = "idshift apply x/failures.csv tries those lines again in the order of the file";
         assert!(wrapped(text, 40).lines().count() > 1);
         let text = "the letter ` alone holds nothing together in what follows it to the end";
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn colours_take_no_room() {
+    fn colour_codes_do_not_count_as_width() {
         let label = Tone::Warning.paint("warning:");
         let text = format!("{label} {}", "x ".repeat(20).trim_end());
         assert_eq!(wrapped(&text, 48), text);

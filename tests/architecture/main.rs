@@ -79,7 +79,7 @@ const LOCALISED: &[(&str, &[&str])] = &[
 ];
 
 #[test]
-fn every_import_is_one_the_layout_allows() {
+fn modules_import_only_allowed_modules() {
     let sources = Sources::read();
     let mut wrong = Vec::new();
     for (at, (room, may)) in MAY_IMPORT.iter().enumerate() {
@@ -127,7 +127,7 @@ fn every_import_is_one_the_layout_allows() {
 }
 
 #[test]
-fn every_third_party_crate_stays_in_its_place() {
+fn third_party_crates_are_used_only_in_their_modules() {
     let crates: Vec<&str> = LOCALISED.iter().map(|(name, _)| *name).collect();
     let mut unused: BTreeSet<(&str, &str)> = LOCALISED
         .iter()
@@ -159,7 +159,7 @@ fn every_third_party_crate_stays_in_its_place() {
 
 /// Two files that need each other can only be read, understood, moved and tested together.
 #[test]
-fn no_file_needs_one_that_needs_it() {
+fn source_files_have_no_circular_imports() {
     let mut needs: BTreeMap<PathBuf, BTreeSet<PathBuf>> = BTreeMap::new();
     for import in Sources::read().imports() {
         needs.entry(import.from).or_default().insert(import.to);
@@ -220,23 +220,28 @@ fn the_readme_names_the_oldest_rust_version() {
     );
 }
 
-/// A promise is worth nothing without a test, so the page of promises must name tests that exist.
+/// The page of promises and comments name tests as evidence, so these tests must exist.
 #[test]
-fn every_test_that_the_promises_name_exists() {
+fn tests_named_in_promises_and_comments_exist() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let sources = ["src", "tests"].map(|folder| rust_files(&root.join(folder)));
-    let text: String = sources
+    let sources: Vec<String> = sources
         .iter()
         .flatten()
         .map(|path| std::fs::read_to_string(path).unwrap())
         .collect();
+    let text = sources.concat();
     let functions: BTreeSet<&str> = text
         .split("fn ")
         .skip(1)
         .filter_map(|rest| rest.split('(').next())
         .collect();
     let promises = std::fs::read_to_string(root.join("docs/promises.md")).unwrap();
-    let tests = promises.split('`').filter(|word| word.contains("::"));
+    let promised = promises.split('`').filter(|word| word.contains("::"));
+    // In a comment, only the beginning of a test's name is given.
+    let comments = text.lines().filter(|line| line.contains("// "));
+    let mentioned = comments.flat_map(|line| line.split('`').skip(1).step_by(2));
+    let mentioned = mentioned.filter(|word| word.contains("::") && word.ends_with("_*"));
     let is_there = |test: &&str| {
         let name = test.rsplit("::").next().unwrap_or_default();
         match name.strip_suffix('*') {
@@ -245,13 +250,16 @@ fn every_test_that_the_promises_name_exists() {
             None => functions.contains(name) || text.contains(&format!("mod {name};")),
         }
     };
-    let missing: Vec<&str> = tests.filter(|test| !is_there(test)).collect();
+    let missing: Vec<&str> = promised
+        .chain(mentioned)
+        .filter(|test| !is_there(test))
+        .collect();
     assert!(missing.is_empty(), "{missing:#?}");
 }
 
 /// The fuzz targets are a workspace with its own lock file, which is easily forgotten when a dependency is added.
 #[test]
-fn the_fuzz_targets_are_built_with_the_versions_of_the_program() {
+fn fuzz_lock_file_has_the_dependency_versions_of_the_program() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let read = |name: &str| {
         let text = std::fs::read_to_string(root.join(name)).unwrap();

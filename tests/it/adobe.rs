@@ -35,7 +35,7 @@ fn renamed(place: &Place) -> usize {
 
 /// Customers with and without global sales, and one that the system shows without the field; then an undo of all writes.
 #[test]
-fn global_sales_are_sent_back_as_they_were_shown() {
+fn write_sends_back_the_global_sales_flag_unchanged() {
     let place = Place::adobe(5);
     change(&place, "P0", |body| {
         body.as_object_mut().unwrap().remove("globalSalesEnabled");
@@ -83,7 +83,7 @@ fn global_sales_are_sent_back_as_they_were_shown() {
 
 /// The profile is sent back byte for byte: an installation may distinguish what this program does not.
 #[test]
-fn what_goes_back_is_what_came_byte_for_byte() {
+fn write_sends_back_the_profile_byte_for_byte() {
     let place = Place::adobe(1);
     let honest = place.sandbox.base_url();
     let flag = r#"{"on" : 1.50e0, "on2": "\u00e9"}"#;
@@ -122,7 +122,7 @@ fn also(place: &Place, harm: impl Fn(&mut Value) + Send + Sync + 'static) -> Fro
 }
 
 #[test]
-fn a_first_write_that_changes_what_was_sent_back_stops_the_run() {
+fn first_write_that_changes_a_sent_back_field_stops_the_run() {
     type Harm = fn(&mut Value);
     let harms: [(&str, Harm); 4] = [
         ("globalSalesEnabled", |body| {
@@ -153,7 +153,7 @@ fn a_first_write_that_changes_what_was_sent_back_stops_the_run() {
 
 /// An attempt that was not processed does not show what a write does, so the next attempt is checked as the first.
 #[test]
-fn a_first_write_that_was_not_processed_leaves_the_check_to_the_next_attempt() {
+fn first_write_that_is_not_processed_is_checked_on_the_next_attempt() {
     let place = Place::adobe(20);
     let (world, honest) = (place.sandbox.world(), place.sandbox.base_url());
     let refused = AtomicBool::new(false);
@@ -181,7 +181,7 @@ fn a_first_write_that_was_not_processed_leaves_the_check_to_the_next_attempt() {
 /// A system stores references in another spelling. The first write is found by that spelling: so other writes do not
 /// wait for one another, and only the first write is checked.
 #[test]
-fn a_first_write_that_is_stored_in_another_spelling_is_checked_once() {
+fn first_write_that_is_stored_in_another_spelling_is_checked_once() {
     // Fewer customers than the altered values that stop a run.
     let customers = 4;
     let place = Place::adobe(customers);
@@ -200,7 +200,7 @@ fn a_first_write_that_is_stored_in_another_spelling_is_checked_once() {
 }
 
 #[test]
-fn a_first_write_that_changes_something_else_is_a_warning() {
+fn first_write_that_changes_another_field_causes_a_warning() {
     let place = Place::adobe(20);
     let front = also(&place, |body| {
         body["linkedMembership"] = json!({"id": "secret-value"});
@@ -218,7 +218,7 @@ fn a_first_write_that_changes_something_else_is_a_warning() {
 
 /// A write without contacts sends no e-mails, so no command needs the consent.
 #[test]
-fn the_reference_alone_needs_no_consent_to_emails() {
+fn sending_only_the_reference_needs_no_consent_to_emails() {
     let place = Place::adobe(5);
     let (world, honest) = (place.sandbox.world(), place.sandbox.base_url());
     let front = Front::new(move |asked: &Asked, stream: &mut TcpStream| {

@@ -38,7 +38,7 @@ fn renames(place: &Place, lines: u32) -> String {
 }
 
 #[test]
-fn a_system_that_stores_ids_otherwise_stops_the_run_and_everything_can_be_undone() {
+fn run_stops_if_system_alters_ids_and_undo_restores_them() {
     for (name, stores) in SYSTEMS_OWN {
         let place = Place::plume();
         let file = renames(&place, 60);
@@ -78,7 +78,7 @@ fn a_system_that_stores_ids_otherwise_stops_the_run_and_everything_can_be_undone
 }
 
 #[test]
-fn altered_values_are_no_reason_to_send_more_writes_together() {
+fn altered_values_do_not_increase_the_number_of_writes_in_flight() {
     let place = Place::plume();
     let file = renames(&place, 60);
     place.with_world(|mut world| world.stores = Some(upper));
@@ -90,7 +90,7 @@ fn altered_values_are_no_reason_to_send_more_writes_together() {
 }
 
 #[test]
-fn a_service_id_that_is_stored_otherwise_is_altered_and_can_be_undone() {
+fn service_id_stored_in_another_spelling_is_reported_and_undone() {
     let place = Place::plume();
     place.moves(1);
     place.with_world(|mut world| world.stores = Some(upper));
@@ -109,7 +109,7 @@ fn a_service_id_that_is_stored_otherwise_is_altered_and_can_be_undone() {
 
 /// The rule also holds if the process is killed at any step, and with writes in doubt.
 #[test]
-fn no_customer_keeps_a_temporary_id_where_ids_are_stored_otherwise() {
+fn no_customer_keeps_a_temporary_id_if_the_system_alters_ids() {
     for (name, stores) in SYSTEMS_OWN {
         let mut was_killed = false;
         for step in [0, 3, 5, 7, 9, 11, 13] {

@@ -98,7 +98,7 @@ fn holds_each_patch(place: &Place, records: &[Value]) {
 }
 
 #[test]
-fn each_patch_of_the_servers_log_is_found_in_the_log_of_calls() {
+fn call_log_contains_each_patch_that_the_server_received() {
     let place = Place::plume();
     place.with_world(|mut world| (0..40).for_each(|n| world.add_plume(customer(n))));
     // A swap, a chain, and single lines.
@@ -155,7 +155,7 @@ fn each_patch_of_the_servers_log_is_found_in_the_log_of_calls() {
 }
 
 #[test]
-fn an_outage_opens_the_breaker_and_probes_are_told_apart() {
+fn outage_is_logged_with_breaker_events_and_probes() {
     let place = Place::plume();
     let file = place.moves(10);
     // Ten calls in a row fail: with two retries these are a write, its read-back, and the searches after them.
@@ -238,7 +238,7 @@ fn the_log_holds_no_header_no_body_and_no_token() {
 }
 
 #[test]
-fn a_renewed_token_is_logged_and_not_shown() {
+fn token_renewal_is_logged_without_the_token() {
     let place = Place::new(Options {
         token_calls: Some(20),
         ..Options::default()
@@ -380,7 +380,7 @@ fn each_patch_is_logged_with_the_ids_that_the_server_saw() {
 }
 
 #[test]
-fn the_correlation_id_of_the_results_is_in_the_log_where_the_system_has_no_such_header() {
+fn log_and_results_share_correlation_ids_if_system_has_no_header() {
     let place = Place::plume();
     let file = place.moves(5);
     place
@@ -397,7 +397,7 @@ fn the_correlation_id_of_the_results_is_in_the_log_where_the_system_has_no_such_
 }
 
 #[test]
-fn a_run_does_not_keep_its_log_and_who_goes_on_may_name_the_same() {
+fn log_option_is_not_saved_and_resume_can_name_the_same_log() {
     let place = Place::plume();
     let file = place.moves(30);
     let faults = ["patch:429=1:nth=3", "location-patch:500"];

@@ -19,7 +19,7 @@ fn names(place: &Place) -> HashSet<String> {
 }
 
 #[test]
-fn nothing_is_logged_unless_it_is_asked_for() {
+fn nothing_is_logged_by_default() {
     let place = Place::plume();
     let file = place.moves(3);
     let done = place.run(&["apply", &file, "--yes", "-v"]).expect(0);
@@ -29,7 +29,7 @@ fn nothing_is_logged_unless_it_is_asked_for() {
 }
 
 #[test]
-fn a_log_is_not_opened_where_no_call_is_made() {
+fn commands_without_calls_do_not_open_the_log() {
     let place = Place::plume();
     let file = place.moves(3);
     place.run(&["apply", &file, "--yes"]).expect(0);
@@ -53,7 +53,7 @@ fn a_log_is_not_opened_where_no_call_is_made() {
 }
 
 #[test]
-fn a_file_that_is_no_log_is_refused_and_left_as_it_is() {
+fn file_that_is_not_a_log_is_refused_and_not_changed() {
     let place = Place::plume();
     let file = place.moves(2);
     let before = fs::read(place.path().join(&file)).unwrap();
@@ -89,7 +89,7 @@ fn a_file_that_is_no_log_is_refused_and_left_as_it_is() {
 }
 
 #[test]
-fn a_log_that_others_could_read_becomes_private_and_that_is_said() {
+fn log_readable_by_other_users_becomes_private_with_a_notice() {
     let place = Place::plume();
     let file = place.moves(3);
     let path = place.path().join("calls.log");
@@ -128,7 +128,7 @@ fn a_full_log_is_renamed_and_a_new_one_begins() {
 }
 
 #[test]
-fn a_process_that_is_killed_leaves_whole_lines() {
+fn killed_process_leaves_at_most_one_incomplete_log_line() {
     let place = Place::plume();
     let file = place.moves(40);
     let path = place.path().join("calls.log");
@@ -178,7 +178,7 @@ fn the_lines_of_two_processes_do_not_mix() {
 }
 
 #[test]
-fn a_full_disk_is_said_once_and_stops_no_run() {
+fn full_log_device_is_reported_once_and_does_not_stop_the_run() {
     let place = Place::plume();
     let file = place.moves(5);
     let done = place.run(&["apply", &file, "--yes", "--log", "/dev/full"]);
@@ -198,7 +198,7 @@ fn a_log_that_cannot_be_opened_is_an_error_before_anything_is_sent() {
 }
 
 #[test]
-fn a_level_shows_calls_to_a_person_and_makes_no_file() {
+fn log_level_prints_calls_to_stderr_and_creates_no_file() {
     let place = Place::plume();
     let file = place.moves(2);
     let done = place.run_with(&[("LOG", "debug")], &["plan", &file]);
@@ -220,7 +220,7 @@ fn a_level_shows_calls_to_a_person_and_makes_no_file() {
 }
 
 #[test]
-fn what_a_file_or_a_server_says_cannot_drive_the_terminal_through_the_log() {
+fn printed_calls_contain_no_control_characters() {
     let place = Place::plume();
     let mut bad = customer(0);
     bad.id = "C\u{202e}\u{85}0".into();
@@ -234,7 +234,7 @@ fn what_a_file_or_a_server_says_cannot_drive_the_terminal_through_the_log() {
 
 /// While a progress bar is drawn, each call has its own line.
 #[test]
-fn calls_are_shown_above_the_bar() {
+fn calls_are_printed_above_the_progress_bar() {
     let place = Place::plume();
     let file = place.moves(40);
     let arguments = ["apply", &file, "--yes", "-vv", "--rate=200/s"];

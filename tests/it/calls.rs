@@ -198,7 +198,7 @@ fn table() -> String {
 
 /// `UPDATE_DOCS=1` rewrites the table.
 #[test]
-fn the_documented_calls_per_line_are_those_that_are_made() {
+fn documented_calls_per_line_match_the_actual_calls() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/performance.md");
     let document = std::fs::read_to_string(path).unwrap();
     let (before, rest) = document

@@ -23,7 +23,7 @@ fn in_zone(place: &Place, zone: &str, arguments: &[&str]) -> Done {
 }
 
 #[test]
-fn a_time_of_day_is_meant_in_the_zone_of_this_process() {
+fn until_is_interpreted_in_the_time_zone_of_the_process() {
     // Each zone is 5:30 ahead of UTC. An unknown zone would be taken for UTC.
     let zones = ["Asia/Kolkata", ":Asia/Kolkata", "XYZ-5:30", "<+0530>-5:30"];
     std::thread::scope(|scope| {
@@ -47,7 +47,7 @@ fn is_the_time_in(zone: &str) {
 }
 
 #[test]
-fn every_time_that_is_shown_has_its_zone() {
+fn plan_shows_the_end_time_with_its_zone() {
     let place = Place::plume();
     let file = place.moves(3);
     let shown = |zone: &str| {
@@ -63,7 +63,7 @@ fn every_time_that_is_shown_has_its_zone() {
 }
 
 #[test]
-fn an_unknown_zone_is_refused_only_where_a_time_is_shown_or_given() {
+fn unknown_time_zone_is_refused_only_by_commands_that_use_a_time() {
     let place = Place::plume();
     let file = place.moves(3);
     place.run(&["apply", &file, "--yes"]).expect(0);
@@ -92,7 +92,7 @@ fn an_unknown_zone_is_refused_only_where_a_time_is_shown_or_given() {
 }
 
 #[test]
-fn a_machine_without_zones_or_with_another_local_time_is_understood() {
+fn time_zone_is_found_without_zoneinfo_and_from_etc_localtime() {
     let place = Place::plume();
     let file = place.moves(1);
     let shown = |zone: Option<&str>, mount: &str| {
@@ -133,7 +133,7 @@ fn a_machine_without_zones_or_with_another_local_time_is_understood() {
 }
 
 #[test]
-fn what_cannot_be_undone_is_counted_before_and_after() {
+fn plan_apply_and_undo_count_changes_that_cannot_be_undone() {
     let (place, file) = without_services(5);
     let words = "5 service IDs cannot be undone: there was none before";
     let human = place.run(&["plan", &file]).expect(0);
@@ -162,7 +162,7 @@ fn what_cannot_be_undone_is_counted_before_and_after() {
 }
 
 #[test]
-fn what_was_changed_since_is_said_of_an_undo_only_then() {
+fn undo_reports_lines_that_were_changed_since() {
     let place = Place::plume();
     let file = place.moves(3);
     place.run(&["apply", &file, "--yes"]).expect(0);
@@ -176,7 +176,7 @@ fn what_was_changed_since_is_said_of_an_undo_only_then() {
 }
 
 #[test]
-fn a_line_of_which_only_the_account_was_written_is_half_done() {
+fn line_with_only_its_account_id_written_counts_as_half_done() {
     let (place, file) = without_services(4);
     place.sandbox.set_faults(vec![
         "location-patch:422:about=L-1".parse().unwrap(),
@@ -199,7 +199,7 @@ fn a_line_of_which_only_the_account_was_written_is_half_done() {
 }
 
 #[test]
-fn a_stand_in_that_is_filled_from_the_record_has_what_was_carried_out_of_failed_lines() {
+fn sandbox_filled_from_a_run_has_the_written_parts_of_failed_lines() {
     let place = Place::plume();
     let file = place.file(
         "moves.csv",
@@ -218,7 +218,7 @@ fn a_stand_in_that_is_filled_from_the_record_has_what_was_carried_out_of_failed_
 }
 
 #[test]
-fn a_value_that_is_stored_otherwise_is_not_written_as_asked() {
+fn half_done_excludes_lines_with_an_altered_account_id() {
     let (place, _) = without_services(2);
     let file = place.file(
         "services.csv",
@@ -234,7 +234,7 @@ fn a_value_that_is_stored_otherwise_is_not_written_as_asked() {
 }
 
 #[test]
-fn the_forecast_is_what_carrying_out_takes() {
+fn forecast_equals_the_number_of_calls_made_by_apply() {
     for lookup in ["each", "bulk", "auto"] {
         let (place, file) = without_services(60);
         if lookup == "auto" {
@@ -252,7 +252,7 @@ fn the_forecast_is_what_carrying_out_takes() {
 }
 
 #[test]
-fn reports_that_a_kill_left_old_are_drawn_again_by_the_next_command_that_reads_them() {
+fn next_command_regenerates_outdated_reports_of_a_killed_run() {
     let place = Place::plume();
     let file = place.moves(20);
     let mut killed = place.command(&["apply", &file, "--yes", "--rate", "20/s"]);
@@ -284,7 +284,7 @@ fn reports_that_a_kill_left_old_are_drawn_again_by_the_next_command_that_reads_t
 }
 
 #[test]
-fn resume_draws_no_reports_before_its_end() {
+fn resume_writes_no_reports_before_it_ends() {
     let place = Place::plume();
     let file = place.moves(20);
     let killed_at = |arguments: &[&str], crash_point: &str| {
@@ -304,7 +304,7 @@ fn resume_draws_no_reports_before_its_end() {
 }
 
 #[test]
-fn a_full_output_device_is_told_and_the_run_is_finished_all_the_same() {
+fn full_output_device_is_reported_and_the_run_finishes() {
     let place = Place::plume();
     let file = place.file(
         "moves.csv",
@@ -336,7 +336,7 @@ fn a_full_output_device_is_told_and_the_run_is_finished_all_the_same() {
 }
 
 #[test]
-fn a_runs_folder_may_be_called_like_an_address() {
+fn runs_folder_name_may_look_like_a_uri() {
     let place = Place::plume();
     let file = place.moves(3);
     let runs = ["--runs-dir", "file:runs?mode=memory#x"];
@@ -353,7 +353,7 @@ fn a_runs_folder_may_be_called_like_an_address() {
 }
 
 #[test]
-fn a_real_target_needs_its_system_named() {
+fn commands_on_a_real_target_require_the_system_setting() {
     let place = Place::plume();
     let file = place.moves(2);
     let unnamed = |arguments: &[&str]| {
@@ -428,7 +428,7 @@ fn plural_of_one(text: &str) -> Option<&str> {
 }
 
 #[test]
-fn one_of_something_is_not_told_in_the_plural() {
+fn messages_use_the_singular_for_one() {
     assert_eq!(plural_of_one("x: 1 lines, 2 swaps"), Some("1 lines"));
     assert_eq!(plural_of_one("x: 11 lines, 1 swap"), None);
     let place = Place::plume();
@@ -471,7 +471,7 @@ fn one_of_something_is_not_told_in_the_plural() {
 }
 
 #[test]
-fn a_stand_in_that_is_filled_from_the_record_is_said_to_be_one() {
+fn sandbox_filled_from_a_run_is_reported_by_verify() {
     let place = Place::plume();
     let file = place.moves(2);
     let unnamed = |arguments: &[&str]| {

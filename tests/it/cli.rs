@@ -3,7 +3,7 @@ use idshift::sandbox::Options;
 use std::os::unix::fs::PermissionsExt;
 
 #[test]
-fn nothing_is_written_and_the_exit_code_is_two_where_something_is_missing() {
+fn unusable_arguments_or_files_exit_with_2_before_any_call() {
     let place = Place::plume();
     let file = place.file("m.csv", "accountId,newAccountId\nA-000000,B-000000\n");
     place.file("empty.csv", "");
@@ -53,7 +53,7 @@ fn nothing_is_written_and_the_exit_code_is_two_where_something_is_missing() {
 }
 
 #[test]
-fn a_wrong_token_ends_the_run_with_one_message() {
+fn wrong_token_ends_the_run_and_no_line_fails() {
     let tokens = Some(vec!["another".to_owned()]);
     let place = Place::new(Options {
         tokens,
@@ -130,7 +130,7 @@ fn check_names_every_damaged_line() {
 }
 
 #[test]
-fn the_token_is_nowhere_and_files_are_private() {
+fn token_is_never_printed_or_stored_and_files_are_private() {
     let place = Place::plume();
     place.with_world(|mut world| (0..5).for_each(|n| world.add_plume(customer(n))));
     let file = place.file(
@@ -178,7 +178,7 @@ fn the_token_is_nowhere_and_files_are_private() {
 }
 
 #[test]
-fn help_completions_manual_and_configuration_print() {
+fn help_completions_man_and_config_commands_work() {
     let place = Place::plume();
     for command in [
         "check",
@@ -223,7 +223,7 @@ fn help_completions_manual_and_configuration_print() {
 }
 
 #[test]
-fn standard_output_is_one_document_wherever_json_is_asked_for() {
+fn format_json_prints_one_document_on_standard_output() {
     let place = Place::plume();
     place.with_world(|mut world| (0..5).for_each(|n| world.add_plume(customer(n))));
     let file = place.file(
@@ -253,7 +253,7 @@ fn standard_output_is_one_document_wherever_json_is_asked_for() {
 }
 
 #[test]
-fn a_folder_that_cannot_be_written_is_said_before_anything_is_called() {
+fn unwritable_runs_folder_is_reported_before_any_write() {
     let place = Place::plume();
     place.with_world(|mut world| world.add_plume(customer(0)));
     let file = place.file("m.csv", "accountId,newAccountId\nA-000000,B-000000\n");
@@ -268,7 +268,7 @@ fn a_folder_that_cannot_be_written_is_said_before_anything_is_called() {
 }
 
 #[test]
-fn a_mistake_in_the_command_line_is_a_document_too_where_json_is_asked_for() {
+fn command_line_error_is_a_json_document_if_json_is_requested() {
     let place = Place::plume();
     for arguments in [
         &["apply", "m.csv", "--no-such-option", "--json"][..],
@@ -294,7 +294,7 @@ fn a_mistake_in_the_command_line_is_a_document_too_where_json_is_asked_for() {
 }
 
 #[test]
-fn the_help_is_shown_as_it_is_meant() {
+fn help_shows_examples_and_variables_without_markup() {
     let place = Place::plume();
     let help = place.run(&["apply", "--help"]).expect(0).out;
     assert!(

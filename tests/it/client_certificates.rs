@@ -84,7 +84,7 @@ impl Guarded {
 const APPLY: [&str; 3] = ["apply", "moves.csv", "--yes"];
 
 #[test]
-fn a_server_that_demands_a_certificate_is_shown_it_and_refuses_who_has_none() {
+fn client_certificate_is_sent_and_a_client_without_one_is_refused() {
     for versions in [&[&version::TLS13], &[&version::TLS12]] {
         let guarded = Guarded::new(versions);
         let refused = guarded.run(&APPLY).expect(2);
@@ -100,7 +100,7 @@ fn a_server_that_demands_a_certificate_is_shown_it_and_refuses_who_has_none() {
 }
 
 #[test]
-fn one_file_may_hold_both_and_a_profile_may_name_it() {
+fn one_file_in_a_profile_may_hold_certificate_and_key() {
     let guarded = Guarded::new(&[&version::TLS13]);
     let (certificate, key) = client(&guarded.clients, 2090);
     guarded
@@ -134,7 +134,7 @@ fn encrypted(place: &Place, key: &str) -> String {
 }
 
 #[test]
-fn what_is_wrong_with_the_files_is_said_before_the_first_call() {
+fn invalid_certificate_files_are_reported_before_the_first_call() {
     let guarded = Guarded::new(&[&version::TLS13]);
     let (place, own) = (&guarded.place, client(&guarded.clients, 2090));
     let another = client(&guarded.clients, 2090);
@@ -204,7 +204,7 @@ fn what_is_wrong_with_the_files_is_said_before_the_first_call() {
 }
 
 #[test]
-fn a_missing_half_of_a_client_certificate_is_named() {
+fn missing_certificate_or_key_is_reported() {
     let guarded = Guarded::new(&[&version::TLS13]);
     std::fs::remove_file(guarded.place.path().join("key.pem")).unwrap();
     let done = guarded.with(&APPLY).expect(2);
@@ -227,7 +227,7 @@ fn a_missing_half_of_a_client_certificate_is_named() {
 }
 
 #[test]
-fn a_certificate_that_has_expired_is_named_by_doctor_and_by_the_run() {
+fn expired_certificate_is_reported_by_doctor_and_by_apply() {
     let guarded = Guarded::new(&[&version::TLS13]);
     let good = guarded.with(&["doctor"]);
     assert!(

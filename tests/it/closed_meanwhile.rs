@@ -55,17 +55,17 @@ const CLOSES: &str = "UPDATE ON progress FOR EACH ROW WHEN (NEW.state = 'finishe
 const DRAWS: &str = "DELETE ON hold FOR EACH ROW WHEN (OLD.name LIKE 'target %')";
 
 #[test]
-fn resume_while_a_worker_closes_a_run_without_a_leading_process_reports_how_it_ended() {
+fn resume_reports_the_result_while_a_worker_closes_the_run() {
     resumed_while_it_is_closed(CLOSES, false);
 }
 
 #[test]
-fn resume_while_a_worker_that_has_closed_the_run_holds_the_target_reports_how_it_ended() {
+fn resume_reports_the_result_while_a_worker_still_holds_the_target() {
     resumed_while_it_is_closed(DRAWS, false);
 }
 
 #[test]
-fn a_job_with_a_key_that_is_started_again_while_a_worker_closes_its_run_reports_how_it_ended() {
+fn restarted_job_reports_the_result_while_a_worker_closes_its_run() {
     resumed_while_it_is_closed(CLOSES, true);
     resumed_while_it_is_closed(DRAWS, true);
 }

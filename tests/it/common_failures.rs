@@ -32,7 +32,7 @@ fn refusing(
 }
 
 #[test]
-fn writes_that_are_all_refused_alike_stop_the_run() {
+fn run_stops_if_all_writes_are_refused_for_the_same_reason() {
     for (status, most, meaning) in [
         (400, 20, "malformed"),
         (402, 20, "asks for a payment"),
@@ -79,7 +79,7 @@ fn writes_that_are_all_refused_alike_stop_the_run() {
 }
 
 #[test]
-fn a_refusal_is_called_what_its_status_means() {
+fn failure_message_explains_the_http_status() {
     let place = Place::plume();
     let statuses = [409, 411, 413, 415, 428, 451, 501];
     let mut text = String::from("accountId,newAccountId\n");
@@ -115,7 +115,7 @@ fn a_refusal_is_called_what_its_status_means() {
 }
 
 #[test]
-fn look_ups_that_are_all_refused_alike_stop_the_run_before_anything_is_written() {
+fn run_stops_before_any_write_if_all_lookups_are_refused() {
     for (fault, most) in [("search:422", 60), ("search:403", 160)] {
         let place = Place::plume();
         let file = place.moves(300);
@@ -133,7 +133,7 @@ fn look_ups_that_are_all_refused_alike_stop_the_run_before_anything_is_written()
 }
 
 #[test]
-fn a_run_of_which_half_the_first_writes_are_refused_stops() {
+fn run_stops_if_more_than_half_of_the_first_writes_are_refused() {
     let place = Place::plume();
     let file = place.moves(400);
     let front = refusing(&place, 422, |n| n % 3 != 0);
@@ -152,7 +152,7 @@ fn a_run_of_which_half_the_first_writes_are_refused_stops() {
 }
 
 #[test]
-fn a_column_of_ids_that_nobody_has_stops_the_run_and_what_failed_alike_before_does_not() {
+fn run_stops_if_no_customer_is_found_unless_lines_failed_before() {
     let place = Place::plume();
     place.moves(3);
     let rows = (0..450).map(|n| format!("X-{n:06},Y-{n:06}\n"));

@@ -117,7 +117,7 @@ fn zsh(place: &Place, line: &str, until: &str) -> String {
 /// Another user may have written the configuration or the file. It must not be able to run a command at the next Tab
 /// and Enter.
 #[test]
-fn what_bash_inserts_is_one_word_and_no_command() {
+fn bash_completion_inserts_one_word_that_runs_no_command() {
     if is_missing("bash") {
         return;
     }
@@ -199,7 +199,7 @@ fn bash_offers_runs_profiles_systems_and_values() {
 }
 
 #[test]
-fn fish_offers_them_with_their_state() {
+fn fish_offers_runs_and_profiles_with_descriptions() {
     if is_missing("fish") {
         return;
     }
@@ -222,7 +222,7 @@ fn fish_offers_them_with_their_state() {
 }
 
 #[test]
-fn zsh_offers_them_with_their_state() {
+fn zsh_offers_systems_and_runs_with_descriptions() {
     if is_missing("zsh") {
         return;
     }
@@ -275,7 +275,7 @@ fn answered(place: &Place, line: &[&str]) -> Vec<String> {
 }
 
 #[test]
-fn an_answer_changes_nothing_reads_no_secret_and_is_silent_about_mistakes() {
+fn completion_changes_no_file_reads_no_secret_and_prints_no_error() {
     let place = Place::plume();
     // There are no runs yet, and nothing is created.
     assert!(answered(&place, &["pause", "2"]).is_empty());

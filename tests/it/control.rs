@@ -32,7 +32,7 @@ fn calls_in(place: &Place, time: Duration) -> usize {
 }
 
 #[test]
-fn a_paused_run_makes_no_call_until_it_is_let_go_on() {
+fn paused_run_makes_no_call_until_unpause() {
     let place = Place::plume();
     let child = in_progress(&place, "40/s");
     let run = place.newest_id();
@@ -85,7 +85,7 @@ fn the_rate_of_a_run_in_progress_is_changed_in_both_directions() {
 
 /// Another program may lock the ledger's file for seconds; the run follows the order in the meantime.
 #[test]
-fn calls_go_on_while_the_ledger_does_not_take_down_that_an_order_is_followed() {
+fn run_follows_an_order_and_continues_while_the_ledger_is_locked() {
     let place = Place::plume();
     let file = place.moves(300);
     let plan = ["plan", &file, "--rate", "2/s", "--lookup", "each"];
@@ -105,7 +105,7 @@ fn calls_go_on_while_the_ledger_does_not_take_down_that_an_order_is_followed() {
 }
 
 #[test]
-fn a_drained_run_finishes_what_is_under_way_and_can_be_resumed() {
+fn drained_run_completes_units_in_progress_and_can_be_resumed() {
     let place = Place::plume();
     let child = in_progress(&place, "30/s");
     // A paused run drains, too.
@@ -128,7 +128,7 @@ fn a_drained_run_finishes_what_is_under_way_and_can_be_resumed() {
 
 /// The process is frozen, and follows the order as soon as it goes on.
 #[test]
-fn an_order_that_is_not_followed_in_time_remains_and_is_shown_as_given() {
+fn order_not_yet_followed_remains_and_is_shown_by_status() {
     use rustix::process::{Pid, Signal, kill_process};
     let place = Place::plume();
     let child = in_progress(&place, "30/s");
@@ -186,7 +186,7 @@ fn an_order_that_is_not_followed_in_time_remains_and_is_shown_as_given() {
 
 /// A process that has taken its run has not begun to read orders: here because its ledger is locked.
 #[test]
-fn an_order_to_a_run_that_is_about_to_begin_is_taken() {
+fn order_to_a_run_that_is_starting_is_accepted() {
     let place = Place::plume();
     let child = in_progress(&place, "30/s");
     place.run(&["drain"]).expect(0);
@@ -229,7 +229,7 @@ fn an_order_to_a_run_that_is_about_to_begin_is_taken() {
 
 /// The order ends look-ups that are under way, but not units that are under way.
 #[test]
-fn a_drained_run_finishes_a_swap_that_waits_while_look_ups_are_under_way() {
+fn drained_run_completes_a_waiting_swap_during_lookups() {
     let place = Place::plume();
     place.moves(600);
     let mut text = String::from("accountId,newAccountId\nA-000000,A-000001\nA-000001,A-000000\n");
@@ -250,7 +250,7 @@ fn a_drained_run_finishes_a_swap_that_waits_while_look_ups_are_under_way() {
 }
 
 #[test]
-fn only_a_run_in_progress_takes_orders_and_an_order_does_not_outlive_its_process() {
+fn orders_need_a_run_in_progress_and_end_with_its_process() {
     let place = Place::plume();
     let mut child = in_progress(&place, "30/s");
     let run = place.newest_id();
@@ -279,7 +279,7 @@ fn only_a_run_in_progress_takes_orders_and_an_order_does_not_outlive_its_process
 
 /// A higher rate needs more calls in flight: with the former number the rate could not be reached.
 #[test]
-fn a_higher_rate_is_reached_also_where_each_call_takes_long() {
+fn raised_rate_is_reached_even_with_slow_calls() {
     let place = Place::new(Options {
         latency: Duration::from_secs(1),
         ..Options::default()
@@ -293,7 +293,7 @@ fn a_higher_rate_is_reached_also_where_each_call_takes_long() {
 }
 
 #[test]
-fn ctrl_c_ends_the_wait_for_a_slow_rate() {
+fn signal_ends_the_wait_for_a_slow_rate() {
     for signal in ["-INT", "-TERM"] {
         let place = Place::plume();
         let file = place.moves(3);
@@ -313,7 +313,7 @@ fn ctrl_c_ends_the_wait_for_a_slow_rate() {
 }
 
 #[test]
-fn a_run_in_progress_is_not_forgotten() {
+fn runs_forget_refuses_a_run_in_progress() {
     let place = Place::plume();
     let child = in_progress(&place, "30/s");
     let folder = place.newest();
@@ -328,7 +328,7 @@ fn a_run_in_progress_is_not_forgotten() {
 
 /// The folder of the run is missing only at its former place.
 #[test]
-fn a_run_in_progress_is_not_forgotten_where_its_folder_was_moved() {
+fn runs_forget_refuses_a_run_in_progress_with_a_moved_folder() {
     let place = Place::plume();
     let child = in_progress(&place, "30/s");
     let folder = place.newest();

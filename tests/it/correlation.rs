@@ -115,7 +115,7 @@ const REPLAYED: usize = GOOD + WAYS;
 const HANGING: usize = REPLAYED + 1;
 
 #[test]
-fn a_correlation_id_is_repeated_only_while_there_was_no_response() {
+fn correlation_id_is_reused_only_if_there_was_no_response() {
     let customers = HANGING + 1;
     let place = Place::adobe(customers);
     let judge = Arc::new(Mutex::new(Judge::default()));
@@ -174,7 +174,7 @@ fn a_correlation_id_is_repeated_only_while_there_was_no_response() {
 
 /// The first write is checked by reading the customer. Even if that read fails, the write has had its response.
 #[test]
-fn a_response_counts_also_where_the_check_of_the_first_write_fails() {
+fn correlation_id_changes_after_a_response_even_if_its_check_fails() {
     let place = Place::adobe(1);
     let judge = Arc::new(Mutex::new(Judge::default()));
     let (noted, honest) = (Arc::clone(&judge), place.sandbox.base_url());
@@ -208,7 +208,7 @@ fn a_response_counts_also_where_the_check_of_the_first_write_fails() {
 /// One write is first refused: it has a response, but no effect. Another takes effect and is answered with a failure.
 /// The process is killed at each step.
 #[test]
-fn no_kill_makes_a_correlation_id_be_used_after_its_response() {
+fn correlation_id_is_not_reused_after_a_response_and_a_kill() {
     let (mut kills, customers) = (0, 2);
     for step in 1..500 {
         let place = Place::adobe(customers);

@@ -144,7 +144,7 @@ fn a_kill_while_waves_are_carried_out_loses_nothing_and_repeats_nothing() {
 }
 
 #[test]
-fn a_kill_of_the_resume_of_a_kill_loses_nothing_and_repeats_nothing() {
+fn a_kill_of_a_resume_loses_nothing_and_repeats_nothing() {
     let begun = || {
         let place = Place::plume();
         world(&place, 10);
@@ -163,7 +163,7 @@ fn a_kill_of_the_resume_of_a_kill_loses_nothing_and_repeats_nothing() {
 }
 
 #[test]
-fn a_kill_of_an_undo_is_resumed_until_everything_is_as_it_was() {
+fn a_kill_of_an_undo_is_resumed_and_all_old_values_are_restored() {
     let begun = || {
         let place = Place::plume();
         world(&place, 10);
@@ -195,7 +195,7 @@ fn a_kill_of_an_undo_is_resumed_until_everything_is_as_it_was() {
 }
 
 #[test]
-fn a_kill_while_a_swap_is_rolled_back_leaves_nobody_under_a_temporary_id() {
+fn a_kill_during_a_swap_rollback_leaves_no_temporary_id() {
     let begun = || {
         let place = Place::plume();
         world(&place, 2);
@@ -241,7 +241,7 @@ fn a_kill_while_a_swap_is_rolled_back_leaves_nobody_under_a_temporary_id() {
 }
 
 #[test]
-fn six_kills_at_random_moments_of_three_thousand_lines() {
+fn six_kills_at_random_moments_lose_no_line_and_repeat_no_write() {
     let place = Place::new(Options {
         latency: Duration::from_millis(3),
         ..Options::default()
@@ -283,7 +283,7 @@ fn six_kills_at_random_moments_of_three_thousand_lines() {
 }
 
 #[test]
-fn the_first_signal_stops_in_order_and_resume_finishes() {
+fn first_signal_stops_the_run_gracefully_and_resume_finishes_it() {
     for (signal, code) in [("-INT", 130), ("-TERM", 143)] {
         let place = Place::new(Options {
             latency: Duration::from_millis(5),
@@ -384,7 +384,7 @@ fn a_second_run_on_the_same_target_is_refused() {
     clippy::disallowed_methods,
     reason = "two signals at once may arrive as one, and nothing shows that the first was heard"
 )]
-fn a_second_signal_ends_at_once_and_resume_finishes() {
+fn second_signal_ends_the_run_immediately_and_resume_finishes_it() {
     let place = Place::new(Options {
         latency: Duration::from_millis(200),
         ..Options::default()
@@ -432,7 +432,7 @@ fn a_second_signal_ends_at_once_and_resume_finishes() {
 }
 
 #[test]
-fn a_token_that_dies_in_the_middle_stops_the_run_and_resume_finishes() {
+fn token_refused_during_a_run_stops_it_and_resume_finishes_it() {
     let place = Place::new(Options {
         latency: Duration::from_millis(5),
         ..Options::default()
@@ -470,7 +470,7 @@ fn a_token_that_dies_in_the_middle_stops_the_run_and_resume_finishes() {
 
 /// If the token expires at the very end, no later call shows it.
 #[test]
-fn a_token_that_dies_at_the_last_line_blames_no_line() {
+fn token_refused_at_the_end_of_a_run_makes_no_line_fail() {
     for first_refused in [28, 29, 30] {
         let place = Place::plume();
         let file = place.moves(30);

@@ -68,7 +68,7 @@ fn watched(
 }
 
 #[test]
-fn id_and_secret_go_into_the_form_or_into_a_header_as_the_profile_says() {
+fn client_id_and_secret_are_sent_in_form_or_header_as_configured() {
     let form = "grant_type=client_credentials&client_id=me&client_secret=s%2B1";
     // base64 of `me:s%2B1`
     let header = "Basic bWU6cyUyQjE=";
@@ -139,7 +139,7 @@ fn id_and_secret_go_into_the_form_or_into_a_header_as_the_profile_says() {
 }
 
 #[test]
-fn a_table_that_contradicts_itself_or_lacks_something_says_which_setting() {
+fn contradictory_or_incomplete_oauth2_table_names_the_setting() {
     let place = Place::plume();
     place.moves(1);
     private(&place, "secret", "s");
@@ -187,7 +187,7 @@ fn a_table_that_contradicts_itself_or_lacks_something_says_which_setting() {
 }
 
 #[test]
-fn a_command_that_gives_no_secret_ends_the_command_and_says_why() {
+fn secret_command_without_a_valid_secret_is_an_error() {
     let place = Place::plume();
     let file = place.moves(2);
     let (secret, header) = (
@@ -225,7 +225,7 @@ fn a_command_that_gives_no_secret_ends_the_command_and_says_why() {
 
 /// A file in the working folder that others may write must not make the program run theirs.
 #[test]
-fn programs_are_run_only_for_a_file_that_nobody_else_may_write() {
+fn secret_commands_run_only_if_no_other_user_can_write_the_config() {
     let place = Place::plume();
     let file = place.moves(1);
     for setting in ["client_secret_command", "basic_header_command"] {
@@ -245,7 +245,7 @@ fn programs_are_run_only_for_a_file_that_nobody_else_may_write() {
 
 /// The endpoint accepts only another secret after some time, and the file contains it at that time or a little later.
 #[test]
-fn a_secret_that_is_rotated_during_a_run_costs_no_line() {
+fn secret_rotation_during_a_run_makes_no_line_fail() {
     for (lines, text) in [
         ("client_id = \"c\"\nclient_secret_file = \"secret\"", ""),
         (
@@ -305,7 +305,7 @@ fn a_secret_that_is_rotated_during_a_run_costs_no_line() {
 
 /// The token itself is in a file that another program renews.
 #[test]
-fn a_token_file_that_is_renewed_during_a_run_costs_no_line() {
+fn token_file_renewed_during_a_run_makes_no_line_fail() {
     let place = Place::new(Options {
         tokens: Some(vec!["two".to_owned()]),
         ..Options::default()
@@ -344,7 +344,7 @@ fn warnings(place: &Place, name: &str, credentials: Option<&Path>) -> String {
 }
 
 #[test]
-fn a_credential_of_the_service_manager_is_found_by_its_name_and_draws_no_warning() {
+fn systemd_credential_is_found_by_name_without_a_warning() {
     let place = Place::plume();
     place.moves(1);
     let folder = place.path().join("credentials");
@@ -380,7 +380,7 @@ fn a_credential_of_the_service_manager_is_found_by_its_name_and_draws_no_warning
 
 /// Kubernetes mounts secrets as links to files of root that the pod's group may read.
 #[test]
-fn a_file_of_root_that_ones_own_group_may_read_draws_no_warning() {
+fn root_file_readable_by_own_group_causes_no_warning() {
     let place = Place::plume();
     place.moves(1);
     let secrets = place.path().join("secrets");

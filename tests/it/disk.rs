@@ -41,7 +41,7 @@ fn resume_finishes(place: &Place, what: &str) {
 }
 
 #[test]
-fn a_disk_that_fills_up_at_any_size_stops_the_run_and_resume_finishes_it() {
+fn full_disk_at_any_point_stops_the_run_and_resume_finishes_it() {
     let (mut before_any, mut in_the_middle) = (0, 0);
     // Limits in blocks of 512 bytes: from too small for an empty ledger to enough for the whole run.
     for blocks in [
@@ -99,7 +99,7 @@ fn a_disk_that_fills_up_at_any_size_stops_the_run_and_resume_finishes_it() {
 
 /// The file that is written first is another one each time: of the run, or of the state of this user.
 #[test]
-fn a_resume_without_room_ends_with_4_whatever_file_it_could_not_write() {
+fn resume_without_disk_space_exits_with_4_whichever_file_fails() {
     let place = Place::plume();
     let file = moves(&place);
     let mut command = place.command(&["apply", &file, "--yes", "--concurrency", "4"]);
@@ -126,7 +126,7 @@ fn a_resume_without_room_ends_with_4_whatever_file_it_could_not_write() {
 
 /// A real file system without room, where the user may mount one.
 #[test]
-fn a_file_system_without_room_stops_the_run_and_resume_finishes_it() {
+fn full_file_system_stops_the_run_and_resume_finishes_it() {
     let place = Place::plume();
     let file = moves(&place);
     std::fs::create_dir(place.path().join("small")).unwrap();
@@ -156,7 +156,7 @@ fn a_file_system_without_room_stops_the_run_and_resume_finishes_it() {
 }
 
 #[test]
-fn reports_that_cannot_be_written_are_said_and_drawn_again_when_there_is_room() {
+fn unwritable_report_is_an_error_and_is_written_once_space_is_free() {
     let place = Place::plume();
     let file = moves(&place);
     place.run(&["apply", &file, "--yes"]).expect(0);
@@ -209,7 +209,7 @@ impl Saved {
 }
 
 #[test]
-fn a_damaged_ledger_is_refused_and_left_as_it_is() {
+fn damaged_ledger_is_refused_and_not_modified() {
     let place = Place::plume();
     let file = moves(&place);
     place.run(&["apply", &file, "--yes"]).expect(0);
@@ -284,7 +284,7 @@ fn a_damaged_ledger_is_refused_and_left_as_it_is() {
 }
 
 #[test]
-fn a_bit_that_flips_anywhere_in_the_ledger_is_never_a_wrong_write() {
+fn flipped_bit_in_the_ledger_never_causes_a_wrong_write() {
     let place = Place::plume();
     place.with_world(|mut world| (0..30).for_each(|n| world.add_plume(customer(n))));
     let mut text = String::from("accountId,newAccountId,serviceId\n");
@@ -335,7 +335,7 @@ fn a_bit_that_flips_anywhere_in_the_ledger_is_never_a_wrong_write() {
 }
 
 #[test]
-fn a_run_folder_that_vanishes_in_the_middle_stops_the_run() {
+fn run_stops_if_its_folder_is_deleted() {
     let place = Place::plume();
     let file = moves(&place);
     let child = place
@@ -360,7 +360,7 @@ fn a_run_folder_that_vanishes_in_the_middle_stops_the_run() {
 }
 
 #[test]
-fn output_that_nobody_reads_any_more_ends_nothing_badly() {
+fn closed_output_pipe_causes_no_panic_and_the_run_finishes() {
     let place = Place::plume();
     let file = moves(&place);
     let mut shell = after(&place, "", &[]);
@@ -388,7 +388,7 @@ fn output_that_nobody_reads_any_more_ends_nothing_badly() {
 }
 
 #[test]
-fn a_lock_that_cannot_be_opened_stops_a_run_before_it_begins() {
+fn run_is_refused_if_its_lock_or_state_database_cannot_be_opened() {
     let place = Place::plume();
     let file = place.moves(3);
     place.run(&["plan", &file]).expect(0);

@@ -87,7 +87,7 @@ fn every_command_prints_one_object_as_its_schema_describes_it() {
 }
 
 #[test]
-fn one_run_is_shown_with_everything_that_is_on_record_about_it() {
+fn runs_show_prints_the_recorded_data_of_one_run() {
     let place = Place::plume();
     let file = place.moves(3);
     let guards = ["--max-failures", "5%", "--canary", "1"];
@@ -132,7 +132,7 @@ fn one_run_is_shown_with_everything_that_is_on_record_about_it() {
 }
 
 #[test]
-fn a_summary_has_every_key_and_a_plan_its_changes() {
+fn summary_has_all_keys_and_plan_also_has_changes() {
     let (place, file) = without_services(2);
     let plan = place
         .run(&["plan", &file, "--format", "json"])
@@ -196,7 +196,7 @@ fn a_summary_has_every_key_and_a_plan_its_changes() {
 }
 
 #[test]
-fn the_documentation_says_what_the_schemas_say() {
+fn json_documentation_matches_the_schemas() {
     let all = schemas();
     let mut named: Vec<&str> = ORDER.to_vec();
     named.sort_unstable();
@@ -330,7 +330,7 @@ fn kind(all: &BTreeMap<String, Value>, schema: &Value) -> String {
 }
 
 #[test]
-fn a_document_with_a_key_too_many_or_too_few_is_refused() {
+fn schema_validation_refuses_extra_keys_missing_keys_and_bad_values() {
     let right =
         json!({"format": 1, "version": "0.1.0", "exit_code": 2, "error": "no", "help": null});
     validate("error", &right);
@@ -380,7 +380,7 @@ fn every_line_of_progress_is_an_object_as_its_schema_describes_it() {
 }
 
 #[test]
-fn a_document_that_is_not_described_is_recognised_as_none() {
+fn document_without_a_schema_is_refused() {
     let unknown = json!({"format": 1, "version": "0.1.0", "exit_code": 0, "surprise": [1]});
     assert!(std::panic::catch_unwind(|| validate_document(&unknown)).is_err());
 }

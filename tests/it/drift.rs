@@ -22,7 +22,7 @@ fn is(cause: &str, nights: u32) -> (String, String) {
 }
 
 #[test]
-fn each_line_that_a_night_changed_says_why_it_had_drifted() {
+fn reconcile_reports_the_cause_of_drift_for_each_line() {
     let place = Place::plume();
     place.moves(6);
     let write = |lines: &[(&str, &str)]| {
@@ -102,7 +102,7 @@ fn each_line_that_a_night_changed_says_why_it_had_drifted() {
 }
 
 #[test]
-fn known_drift_is_left_alone_until_its_date() {
+fn suppressed_lines_are_skipped_until_their_end_date() {
     let place = Place::plume();
     place.with_world(|mut world| {
         world.add_plume(named("X-1", "ONE-01", &["L-1"]));
@@ -154,7 +154,7 @@ fn known_drift_is_left_alone_until_its_date() {
 /// The values that a night has set are known even if only its compact record remains. A night that was stopped counts
 /// as well.
 #[test]
-fn drift_is_explained_after_a_prune_and_its_nights_are_counted_over_stopped_ones() {
+fn drift_cause_survives_prune_and_stopped_runs_count_as_nights() {
     let place = Place::plume();
     place.moves(6);
     let file = place.file(
@@ -196,7 +196,7 @@ fn drift_is_explained_after_a_prune_and_its_nights_are_counted_over_stopped_ones
 }
 
 #[test]
-fn a_suppression_without_a_line_is_named_and_a_second_one_for_an_account_is_refused() {
+fn suppression_without_a_line_is_named_and_a_duplicate_is_refused() {
     let place = Place::plume();
     let file = place.moves(2);
     let night = ["reconcile", &file, "--yes", "--suppress", "known.csv"];
@@ -218,7 +218,7 @@ fn a_suppression_without_a_line_is_named_and_a_second_one_for_an_account_is_refu
 
 /// Nothing tells which lines that cannot be parsed are the same line on another night.
 #[test]
-fn a_line_that_cannot_be_parsed_is_new_every_night() {
+fn unparsable_line_counts_as_new_in_every_scheduled_run() {
     let place = Place::plume();
     place.moves(1);
     let file = place.file(

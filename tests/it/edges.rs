@@ -76,7 +76,7 @@ fn wrong_addresses() -> Vec<(&'static str, Vec<u8>, &'static str)> {
 }
 
 #[test]
-fn a_wrong_address_ends_with_2_within_seconds_and_in_the_words_of_doctor() {
+fn wrong_address_exits_with_2_and_the_same_message_as_doctor() {
     for (name, bytes, words) in wrong_addresses() {
         let place = Place::plume();
         let file = place.moves(30);
@@ -99,7 +99,7 @@ fn a_wrong_address_ends_with_2_within_seconds_and_in_the_words_of_doctor() {
 }
 
 #[test]
-fn a_slash_that_a_gateway_adds_is_named() {
+fn redirect_to_a_path_with_trailing_slash_is_explained() {
     let place = Place::plume();
     let file = place.moves(3);
     let front = Front::new(|asked: &Asked, stream: &mut TcpStream| {
@@ -113,7 +113,7 @@ fn a_slash_that_a_gateway_adds_is_named() {
 }
 
 #[test]
-fn a_redirect_or_a_proxy_in_the_middle_stops_the_run_with_its_cause_and_resume_finishes() {
+fn redirect_or_407_during_a_run_stops_it_and_resume_finishes_it() {
     for (bytes, words) in [
         (
             answer(302, "location: https://portal.example/login\r\n", b""),
@@ -174,7 +174,7 @@ fn the_last_cause_of_an_outage_is_in_the_end_message_and_in_the_summary() {
 }
 
 #[test]
-fn an_unknown_host_of_a_proxy_is_no_outage() {
+fn unknown_proxy_host_is_an_error_and_not_an_outage() {
     let place = Place::plume();
     let file = place.moves(2);
     let mut command = place.command(&["apply", &file, "--yes"]);
@@ -228,7 +228,7 @@ fn gzipped(body: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn byte_order_marks_whole_numbers_and_gzip_are_read() {
+fn responses_with_byte_order_mark_numeric_ids_or_gzip_are_read() {
     type Change = fn(&[u8]) -> Vec<u8>;
     let mark: Change = |honest| changed(honest, "", |body| [b"\xef\xbb\xbf", body].concat());
     let numbers: Change = |honest| {
@@ -251,7 +251,7 @@ fn byte_order_marks_whole_numbers_and_gzip_are_read() {
 }
 
 #[test]
-fn what_unpacks_to_more_than_an_answer_may_be_is_not_unpacked() {
+fn gzip_response_over_the_size_limit_is_refused() {
     let bomb = gzipped(&vec![b' '; 300 << 20]);
     let (place, front, file) =
         behind(move |honest| changed(honest, "content-encoding: gzip\r\n", |_| bomb.clone()));
@@ -266,7 +266,7 @@ fn what_unpacks_to_more_than_an_answer_may_be_is_not_unpacked() {
 }
 
 #[test]
-fn an_error_in_a_success_shows_its_words_and_is_asked_for_once() {
+fn error_in_a_200_response_is_shown_and_its_lookup_is_not_repeated() {
     let place = Place::plume();
     let file = place.moves(4);
     let honest = place.sandbox.base_url();
@@ -318,7 +318,7 @@ fn a_filter_that_is_too_long_for_a_gateway_is_halved() {
 }
 
 #[test]
-fn a_database_that_ignores_case_is_no_reason_to_search_singly_and_is_named() {
+fn id_found_only_in_another_case_is_named_and_bulk_lookup_continues() {
     let place = Place::plume();
     place.with_world(|mut world| {
         (0..40).for_each(|n| {
@@ -354,7 +354,7 @@ fn a_database_that_ignores_case_is_no_reason_to_search_singly_and_is_named() {
 }
 
 #[test]
-fn an_id_that_another_customer_has_in_another_case_is_a_conflict_where_the_system_ignores_case() {
+fn id_taken_in_another_case_is_a_conflict_if_system_ignores_case() {
     let place = Place::plume();
     place.with_world(|mut world| {
         for account in ["acc-001", "acc-002", "taken-1"] {
@@ -390,7 +390,7 @@ fn an_id_that_another_customer_has_in_another_case_is_a_conflict_where_the_syste
 }
 
 #[test]
-fn why_no_write_takes_effect_is_shown_during_the_run_and_in_the_results() {
+fn reason_for_ineffective_writes_is_shown_during_run_and_in_results() {
     let place = Place::plume();
     let file = place.moves(1);
     let honest = place.sandbox.base_url();
@@ -423,7 +423,7 @@ fn why_no_write_takes_effect_is_shown_during_the_run_and_in_the_results() {
 }
 
 #[test]
-fn a_403_is_not_explained_by_what_it_does_not_say() {
+fn message_for_a_403_quotes_the_system_and_adds_no_guess() {
     for words in ["rate limit exceeded", "Access Denied"] {
         let place = Place::plume();
         let file = place.moves(1);

@@ -76,7 +76,7 @@ fn the_rate_is_for_all_addresses_together() {
 }
 
 #[test]
-fn an_address_that_a_firewall_blocks_does_not_hold_the_other() {
+fn blocked_address_does_not_delay_the_other_address() {
     let place = Place::plume();
     place.moves(200);
     let faults = ["any:firewall:from=127.0.0.2".parse().unwrap()];
@@ -117,7 +117,7 @@ fn an_address_is_used_again_once_its_block_is_over() {
 
 /// The program runs in its own network name space, in which the test can remove addresses.
 #[test]
-fn an_address_that_the_machine_loses_in_the_middle_is_passed_over() {
+fn run_continues_if_one_address_is_removed() {
     let place = Place::plume();
     place.moves(240);
     let arguments =
@@ -146,7 +146,7 @@ fn an_address_that_the_machine_loses_in_the_middle_is_passed_over() {
 }
 
 #[test]
-fn a_wait_that_the_system_asks_for_holds_all_addresses() {
+fn retry_after_holds_calls_from_all_addresses() {
     let place = Place::plume();
     place.moves(60);
     let faults = ["patch:429=2:nth=20".parse().unwrap()];
@@ -165,7 +165,7 @@ fn a_wait_that_the_system_asks_for_holds_all_addresses() {
 }
 
 #[test]
-fn killed_and_resumed_the_quota_of_each_address_is_kept() {
+fn quota_of_each_address_is_kept_after_a_kill_and_resume() {
     let window = Duration::from_secs(5);
     let place = Place::plume();
     place.moves(260);
@@ -194,7 +194,7 @@ fn killed_and_resumed_the_quota_of_each_address_is_kept() {
 }
 
 #[test]
-fn addresses_that_calls_cannot_be_sent_from_are_refused_before_the_first_call() {
+fn unusable_egress_addresses_are_refused_before_the_first_call() {
     let place = Place::plume();
     place.moves(3);
     for (egress, words) in [

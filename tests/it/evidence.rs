@@ -3,7 +3,7 @@
 use crate::support::Place;
 
 #[test]
-fn an_archive_of_a_run_is_verified_anywhere_and_a_flipped_bit_is_found() {
+fn evidence_archive_is_verified_without_its_run_and_detects_damage() {
     let place = Place::plume();
     let file = place.moves(5);
     place.run(&["apply", &file, "--yes"]).expect(0);
@@ -68,7 +68,7 @@ fn planned() -> (Place, String, String) {
 }
 
 #[test]
-fn a_plan_is_carried_out_only_by_the_digest_that_was_approved() {
+fn plan_is_applied_only_with_the_approved_digest() {
     let (place, id, digest) = planned();
     let (id, digest) = (id.as_str(), digest.as_str());
     let approved = |digest: &str| place.run(&["apply", "--run", id, "--yes", "--digest", digest]);

@@ -76,7 +76,7 @@ fn all_is_well_under(fault: &str, bulk: bool) {
 }
 
 #[test]
-fn a_fault_of_a_bulk_look_up_costs_no_line() {
+fn bulk_lookup_faults_make_no_line_fail() {
     for what in [
         "429=1",
         "500",
@@ -139,37 +139,37 @@ fn whole_table(call: &str, bulk: bool) {
 }
 
 #[test]
-fn the_whole_table_of_searches() {
+fn no_line_fails_under_any_fault_of_searches() {
     whole_table("search", false);
 }
 
 #[test]
-fn the_whole_table_of_reads_back() {
+fn no_line_fails_under_any_fault_of_read_backs() {
     whole_table("read", true);
 }
 
 #[test]
-fn the_whole_table_of_reads_beside_searches() {
+fn no_line_fails_under_any_fault_of_reads_with_single_lookup() {
     whole_table("read", false);
 }
 
 #[test]
-fn the_whole_table_of_writes_to_customers_beside_bulk_look_ups() {
+fn no_line_fails_under_any_fault_of_customer_writes_with_bulk_lookup() {
     whole_table("customer-patch", true);
 }
 
 #[test]
-fn the_whole_table_of_writes_to_customers_beside_searches() {
+fn no_line_fails_under_any_fault_of_customer_writes_with_single_lookup() {
     whole_table("customer-patch", false);
 }
 
 #[test]
-fn the_whole_table_of_writes_to_locations_beside_bulk_look_ups() {
+fn no_line_fails_under_any_fault_of_location_writes_with_bulk_lookup() {
     whole_table("location-patch", true);
 }
 
 #[test]
-fn the_whole_table_of_writes_to_locations_beside_searches() {
+fn no_line_fails_under_any_fault_of_location_writes_with_single_lookup() {
     whole_table("location-patch", false);
 }
 
@@ -197,7 +197,7 @@ fn an_outage_stops_the_run_and_resume_finishes_it() {
 }
 
 #[test]
-fn a_fault_that_no_call_has_met_is_said() {
+fn sandbox_fault_that_never_occurs_is_reported() {
     let place = Place::plume();
     let file = place.moves(3);
     let faults = ["patch:500-after:nth=2", "location-patch:reset"];

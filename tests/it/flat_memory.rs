@@ -8,7 +8,7 @@ const LINES: u32 = 20_000;
 const MORE_KIB: u64 = 8 << 10;
 
 #[test]
-fn to_find_out_what_an_undo_restores_takes_hardly_more_memory_than_to_check_the_file() {
+fn counting_what_undo_restores_uses_little_more_memory_than_check() {
     let place = Place::plume();
     let file = place.moves(LINES);
     place.run(&["apply", &file, "--yes"]).expect(0);

@@ -28,7 +28,7 @@ fn for_ever(stream: &mut TcpStream, what: &[u8], pause: Duration) {
 
 /// Serde would read the items of a list as the fields of a customer.
 #[test]
-fn a_list_of_texts_is_no_customer_and_no_location() {
+fn json_list_is_not_parsed_as_a_customer_or_location() {
     for (list, more) in [
         (r#"["C-0","A-000000",[["L-0"]],"partner"]"#, "auto"),
         (r#"[["C-0","A-000000",[["L-0"]],"partner"]]"#, "auto"),
@@ -142,7 +142,7 @@ fn judge(deed: &str, done: &Done, memory: u64, took: Duration) {
 }
 
 #[test]
-fn a_hostile_server_costs_bounded_memory_and_time_and_is_believed_nothing() {
+fn hostile_answers_use_bounded_memory_and_time_and_are_not_trusted() {
     std::thread::scope(|scope| {
         for deed in DEEDS {
             scope.spawn(move || {
@@ -186,7 +186,7 @@ fn a_hostile_server_costs_bounded_memory_and_time_and_is_believed_nothing() {
 }
 
 #[test]
-fn a_write_that_a_hostile_answer_follows_is_read_back_and_never_repeated() {
+fn write_with_a_hostile_answer_is_read_back_and_not_repeated() {
     std::thread::scope(|scope| {
         for deed in DEEDS {
             scope.spawn(move || {
@@ -216,7 +216,7 @@ fn a_write_that_a_hostile_answer_follows_is_read_back_and_never_repeated() {
 }
 
 #[test]
-fn an_answer_that_nobody_asked_for_is_not_taken_for_the_next_ones() {
+fn unsolicited_answer_is_not_used_for_the_next_request() {
     let place = Place::plume();
     let file = place.moves(CUSTOMERS);
     let honest = place.sandbox.base_url();
@@ -238,7 +238,7 @@ fn an_answer_that_nobody_asked_for_is_not_taken_for_the_next_ones() {
 }
 
 #[test]
-fn ids_of_a_hostile_server_cannot_leave_the_path() {
+fn hostile_ids_are_encoded_in_paths_or_refused() {
     let place = Place::plume();
     let ids = ["../../admin", "a?b#c", "a b%2f", "..", ".", "ü/\u{202e}x"];
     place.with_world(|mut world| {
@@ -280,7 +280,7 @@ fn no_control_characters(text: &str) {
 }
 
 #[test]
-fn nothing_of_input_or_answers_reaches_the_terminal_as_a_command() {
+fn output_contains_no_control_characters_from_input_or_answers() {
     let evil = "\u{1b}[2J\u{1b}]0;owned\u{7}\u{1b}]52;c;ZXZpbA==\u{7}\r\u{9b}31m\u{202e}live";
     let place = Place::plume();
     place.with_world(|mut world| {

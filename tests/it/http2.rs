@@ -182,7 +182,7 @@ fn all_is_well(kind: &Method, fault: Fault, streams: u32, how: &[&str]) {
 }
 
 #[test]
-fn whatever_http2_does_to_a_stream_costs_no_line_and_no_second_write() {
+fn http2_faults_make_no_line_fail_and_repeat_no_applied_write() {
     for fault in [
         Fault::Refused,
         Fault::Reset { after: false },
@@ -198,7 +198,7 @@ fn whatever_http2_does_to_a_stream_costs_no_line_and_no_second_write() {
 }
 
 #[test]
-fn one_stream_at_a_time_is_enough() {
+fn run_succeeds_with_one_http2_stream_at_a_time() {
     all_is_well(&Method::PATCH, Fault::Nothing, 1, &["--concurrency", "8"]);
     all_is_well(
         &Method::PATCH,

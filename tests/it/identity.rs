@@ -36,7 +36,7 @@ fn at(place: &Place, base_url: &str, arguments: &[&str]) -> Done {
 }
 
 #[test]
-fn this_machine_has_one_name() {
+fn loopback_names_are_one_target() {
     let place = two();
     let file = place.file("swap.csv", SWAP);
     for host in ["127.0.0.1", "localhost", "LOCALHOST"] {
@@ -48,7 +48,7 @@ fn this_machine_has_one_name() {
 }
 
 #[test]
-fn a_swap_is_made_once_under_two_names_of_one_system() {
+fn swap_is_applied_once_under_two_addresses_of_one_system() {
     let place = two();
     let file = place.file("swap.csv", SWAP);
     place.run(&["apply", &file, "--yes"]).expect(0);
@@ -66,7 +66,7 @@ fn a_swap_is_made_once_under_two_names_of_one_system() {
 }
 
 #[test]
-fn an_address_where_nothing_answers_is_named_before_the_run_of_another_one() {
+fn unreachable_address_error_names_the_target_of_an_earlier_run() {
     let place = two();
     let file = place.file("swap.csv", SWAP);
     place.run(&["apply", &file, "--yes"]).expect(0);
@@ -79,7 +79,7 @@ fn an_address_where_nothing_answers_is_named_before_the_run_of_another_one() {
 }
 
 #[test]
-fn two_runs_on_one_system_exclude_each_other_under_two_names() {
+fn second_run_is_refused_under_another_address_of_the_system() {
     let place = Place::new(idshift::sandbox::Options {
         latency: Duration::from_millis(30),
         ..Default::default()
@@ -110,7 +110,7 @@ fn two_runs_on_one_system_exclude_each_other_under_two_names() {
 }
 
 #[test]
-fn a_rehearsal_on_a_staging_system_says_nothing_about_production() {
+fn history_of_a_staging_system_is_ignored_on_production() {
     let (staging, production) = (two(), Place::plume());
     production.with_world(|mut world| {
         world.add_plume(named("P-1", "A-000001", &["L-1"]));
@@ -166,7 +166,7 @@ fn a_swap_is_made_once_from_two_working_directories() {
 }
 
 #[test]
-fn a_clock_that_was_set_back_makes_no_older_run_the_newest() {
+fn newest_run_is_chosen_correctly_after_the_clock_was_set_back() {
     let Some(library) = clock_library() else {
         println!("NOT RUN: libfaketime is not installed");
         return;
@@ -209,7 +209,7 @@ fn a_clock_that_was_set_back_makes_no_older_run_the_newest() {
 
 /// The write waits for `Retry-After` when the process is killed; then another client changes the customer.
 #[test]
-fn a_write_that_waited_when_the_process_was_killed_claims_nothing() {
+fn write_still_waiting_at_a_kill_is_not_recorded_as_sent() {
     let place = Place::plume();
     let file = place.moves(4);
     place
@@ -250,7 +250,7 @@ fn a_write_that_waited_when_the_process_was_killed_claims_nothing() {
 }
 
 #[test]
-fn a_recycled_account_id_is_not_renamed_by_the_line_of_before() {
+fn repeated_line_does_not_rename_a_new_owner_of_the_old_id() {
     let place = Place::plume();
     place.with_world(|mut world| world.add_plume(named("c1", "OLD-0001", &["L-1"])));
     let file = place.file("moves.csv", "accountId,newAccountId\nOLD-0001,CRM-0001\n");
@@ -289,7 +289,7 @@ fn a_recycled_account_id_is_not_renamed_by_the_line_of_before() {
 }
 
 #[test]
-fn a_lost_state_database_loses_nothing_that_the_runs_folder_has() {
+fn lost_state_database_is_rebuilt_from_the_runs_folder() {
     let place = two();
     let file = place.file("swap.csv", SWAP);
     place.run(&["apply", &file, "--yes"]).expect(0);
@@ -301,7 +301,7 @@ fn a_lost_state_database_loses_nothing_that_the_runs_folder_has() {
 }
 
 #[test]
-fn a_run_folder_that_is_gone_keeps_swaps_from_being_made_again() {
+fn swaps_are_refused_if_a_registered_run_folder_is_missing() {
     let place = two();
     let file = place.file("swap.csv", SWAP);
     place
@@ -357,7 +357,7 @@ fn a_nightly_file_with_swaps_is_carried_out_once() {
 }
 
 #[test]
-fn a_command_without_a_run_says_which_one_it_takes() {
+fn command_without_a_run_prints_the_run_that_it_uses() {
     let place = Place::plume();
     let file = place.moves(3);
     place.run(&["apply", &file, "--yes"]).expect(0);
@@ -394,7 +394,7 @@ fn a_command_without_a_run_says_which_one_it_takes() {
 /// The stand-in of `--sandbox` ends with its process: no command probes its address, and no other run is treated as one
 /// of it.
 #[test]
-fn a_run_on_the_sandbox_is_taken_by_no_command_that_cannot_reach_it() {
+fn sandbox_run_is_not_used_by_commands_without_the_sandbox_option() {
     let place = Place::plume();
     let file = place.moves(3);
     place.run(&["apply", &file, "--yes", "--sandbox"]).expect(0);
@@ -439,7 +439,7 @@ fn a_plan_of_a_file_with_line_breaks_in_cells_is_resumed_to_its_last_line() {
 
 /// The message must not say that a token is missing: a stand-in needs none.
 #[test]
-fn a_run_on_a_stand_in_that_has_ended_says_what_to_add() {
+fn commands_on_an_ended_sandbox_suggest_the_sandbox_option() {
     let place = Place::plume();
     let file = place.moves(3);
     place.run(&["apply", &file, "--yes", "--sandbox"]).expect(0);

@@ -47,7 +47,7 @@ fn unheard(place: &Place, written: &'static str, read: &'static str) -> (Front, 
 }
 
 #[test]
-fn a_list_of_before_does_not_say_what_became_of_a_write() {
+fn earlier_listing_does_not_resolve_a_write_in_doubt() {
     let place = Place::new(Options {
         kind: Kind::Adobe,
         ..Options::default()
@@ -167,7 +167,7 @@ fn carried_out_once_known(lines: &str, hidden: &[&str], now: &[&str]) {
 /// The first write of a chain takes effect, but its answer is lost, and reads fail for a while. The lines that depend
 /// on it wait, and are carried out later.
 #[test]
-fn lines_that_wait_for_a_write_in_doubt_are_carried_out_once_it_is_known() {
+fn chain_lines_are_applied_once_the_write_in_doubt_is_resolved() {
     carried_out_once_known(
         "A-000000,A-000001\nA-000001,A-000002\nA-000002,B-000002\nA-000003,B-000003\n",
         &[
@@ -181,7 +181,7 @@ fn lines_that_wait_for_a_write_in_doubt_are_carried_out_once_it_is_known() {
 }
 
 #[test]
-fn lines_of_a_swap_that_wait_for_a_write_in_doubt_are_carried_out_once_it_is_known() {
+fn swap_lines_are_applied_once_the_write_in_doubt_is_resolved() {
     carried_out_once_known(
         "A-000000,A-000001\nA-000001,A-000000\nA-000003,B-000003\n",
         &["in_doubt/no_answer", "skipped/guard", "changed/"],
@@ -191,7 +191,7 @@ fn lines_of_a_swap_that_wait_for_a_write_in_doubt_are_carried_out_once_it_is_kno
 
 /// The account ID is in doubt, and the location is still to be written: only over the value that the plan has shown.
 #[test]
-fn what_a_plan_has_shown_is_still_expected_once_a_write_in_doubt_is_known() {
+fn resume_after_doubt_still_expects_the_old_values_of_the_plan() {
     let place = Place::plume();
     place.moves(1);
     let file = place.file(
@@ -217,7 +217,7 @@ fn what_a_plan_has_shown_is_still_expected_once_a_write_in_doubt_is_known() {
 /// Three lines of the first wave wait for the fourth. Without a count of these, a later wave would be written, and they
 /// would be carried out outside of any wave.
 #[test]
-fn lines_of_a_wave_that_wait_for_a_write_in_doubt_count_as_wrong() {
+fn lines_waiting_for_a_write_in_doubt_count_as_wave_failures() {
     let place = Place::plume();
     place.moves(6);
     let chain = "A-000000,A-000001\nA-000001,A-000002\nA-000002,A-000003\nA-000003,B-000003\n";
@@ -255,7 +255,7 @@ fn a_rename_that_took_effect_is_shown_while_the_location_is_in_doubt() {
 }
 
 #[test]
-fn a_write_that_lands_after_it_was_looked_for_is_no_failure() {
+fn write_that_takes_effect_after_its_read_back_is_not_a_failure() {
     for last in ["403", "404", "422"] {
         let place = Place::plume();
         let file = place.moves(3);
@@ -285,7 +285,7 @@ fn a_write_that_lands_after_it_was_looked_for_is_no_failure() {
 }
 
 #[test]
-fn who_may_not_be_seen_stays_in_doubt() {
+fn write_stays_in_doubt_while_its_customer_cannot_be_read() {
     let place = Place::plume();
     let file = place.moves(3);
     let honest = place.sandbox.base_url();
@@ -324,7 +324,7 @@ fn who_may_not_be_seen_stays_in_doubt() {
 }
 
 #[test]
-fn one_customer_whom_a_gateway_refuses_holds_up_nobody_for_ever() {
+fn customer_refused_by_a_gateway_does_not_block_other_customers() {
     let place = Place::plume();
     let file = place.moves(30);
     let honest = place.sandbox.base_url();
@@ -403,7 +403,7 @@ fn the_location_of_another_customer_is_never_written_to() {
 }
 
 #[test]
-fn a_redirected_write_is_not_repeated_for_ever_and_says_where_to() {
+fn redirected_write_is_not_repeated_and_names_the_redirect_target() {
     let place = Place::plume();
     let file = place.moves(2);
     let honest = place.sandbox.base_url();
@@ -426,7 +426,7 @@ fn a_redirected_write_is_not_repeated_for_ever_and_says_where_to() {
 }
 
 #[test]
-fn what_was_stored_otherwise_is_shown_as_it_is() {
+fn altered_account_id_is_reported_with_the_stored_value() {
     let place = Place::plume();
     let file = place.moves(1);
     let honest = place.sandbox.base_url();
@@ -448,7 +448,7 @@ fn what_was_stored_otherwise_is_shown_as_it_is() {
 }
 
 #[test]
-fn who_is_named_needs_no_list() {
+fn lines_with_customer_ids_need_no_reseller_listing() {
     let place = Place::new(Options {
         kind: Kind::Adobe,
         ..Options::default()
@@ -466,7 +466,7 @@ fn who_is_named_needs_no_list() {
 }
 
 #[test]
-fn whoever_is_shown_twice_is_one() {
+fn customer_returned_twice_by_a_search_is_not_ambiguous() {
     let place = Place::plume();
     let file = place.moves(2);
     let honest = place.sandbox.base_url();
@@ -495,7 +495,7 @@ fn whoever_is_shown_twice_is_one() {
 }
 
 #[test]
-fn a_system_that_takes_no_writes_is_an_outage_though_it_answers_all_else() {
+fn system_that_answers_reads_but_fails_all_writes_is_an_outage() {
     let place = Place::plume();
     let file = place.moves(300);
     place
@@ -520,7 +520,7 @@ fn a_system_that_takes_no_writes_is_an_outage_though_it_answers_all_else() {
 }
 
 #[test]
-fn a_token_that_may_read_and_not_write_is_no_lines_fault() {
+fn token_without_write_permission_stops_run_and_no_line_fails() {
     for planned in [false, true] {
         let place = Place::plume();
         let file = place.moves(120);
@@ -598,7 +598,7 @@ fn landed_late(place: &Place, file: &str, about: &'static str) -> Front {
 }
 
 #[test]
-fn a_write_that_lands_before_the_resume_is_known_to_the_undo() {
+fn undo_reverts_a_late_account_id_write_found_by_resume() {
     let place = Place::plume();
     let file = place.moves(3);
     let front = landed_late(&place, &file, "C-1");
@@ -608,7 +608,7 @@ fn a_write_that_lands_before_the_resume_is_known_to_the_undo() {
 }
 
 #[test]
-fn a_location_that_is_written_before_the_resume_is_known_to_the_undo() {
+fn undo_reverts_a_late_location_write_found_by_resume() {
     let place = Place::plume();
     place.moves(2);
     let file = place.file("services.csv", "accountId,serviceId\nA-000001,NEW\n");
@@ -619,7 +619,7 @@ fn a_location_that_is_written_before_the_resume_is_known_to_the_undo() {
 }
 
 #[test]
-fn a_customer_parked_late_is_never_restored_to_a_temporary_id() {
+fn undo_after_a_late_parking_write_restores_no_temporary_id() {
     let place = Place::plume();
     place.moves(2);
     let file = place.file(
@@ -637,7 +637,7 @@ fn a_customer_parked_late_is_never_restored_to_a_temporary_id() {
 }
 
 #[test]
-fn a_temporary_id_of_another_run_is_not_taken_for_the_former_one() {
+fn line_by_customer_id_is_a_mismatch_while_its_customer_is_parked() {
     for step in 4..20 {
         let place = Place::plume();
         place.moves(2);

@@ -32,7 +32,7 @@ fn told(place: &Place) -> Vec<Vec<String>> {
 }
 
 #[test]
-fn a_night_that_looks_at_no_line_reports_the_same_lines_as_one_that_looks_at_all() {
+fn incremental_run_without_lookups_reports_the_same_as_a_full_run() {
     let place = Place::plume();
     let file = place.moves(5_000);
     place.run(&["reconcile", &file, "--yes"]).expect(0);
@@ -54,7 +54,7 @@ fn a_night_that_looks_at_no_line_reports_the_same_lines_as_one_that_looks_at_all
 }
 
 #[test]
-fn what_equals_the_last_good_night_hardly_grows_the_ledger() {
+fn unchanged_lines_add_little_to_the_ledger_of_an_incremental_run() {
     let place = Place::plume();
     let file = place.moves(10_000);
     place.run(&["reconcile", &file, "--yes"]).expect(0);
@@ -70,7 +70,7 @@ fn what_equals_the_last_good_night_hardly_grows_the_ledger() {
 }
 
 #[test]
-fn lines_that_changed_places_are_still_known() {
+fn reordered_lines_are_recognised_without_a_lookup() {
     let place = Place::plume();
     let file = place.moves(3_000);
     place.run(&["reconcile", &file, "--yes"]).expect(0);
@@ -98,7 +98,7 @@ fn lines_that_changed_places_are_still_known() {
 }
 
 #[test]
-fn a_night_that_is_killed_at_any_step_is_resumed_to_its_last_line() {
+fn incremental_run_killed_at_any_step_is_resumed_to_the_last_line() {
     let place = Place::plume();
     let file = place.moves(2_100);
     place.run(&["reconcile", &file, "--yes"]).expect(0);
@@ -143,7 +143,7 @@ fn a_night_that_is_killed_at_any_step_is_resumed_to_its_last_line() {
 }
 
 #[test]
-fn the_night_that_others_go_by_may_be_pruned_or_gone() {
+fn base_run_of_an_incremental_run_may_be_pruned_or_deleted() {
     let place = Place::plume();
     let file = place.moves(2_000);
     place.run(&["reconcile", &file, "--yes"]).expect(0);
@@ -185,7 +185,7 @@ fn the_night_that_others_go_by_may_be_pruned_or_gone() {
 }
 
 #[test]
-fn each_line_is_looked_at_once_in_so_many_nights() {
+fn audit_of_one_seventh_looks_up_each_line_once_in_seven_runs() {
     let place = Place::plume();
     let file = place.moves(700);
     place.run(&["reconcile", &file, "--yes"]).expect(0);

@@ -9,7 +9,7 @@ fn file_of(lines: &str) -> String {
 }
 
 #[test]
-fn check_prints_one_object_with_its_problems_also_where_the_file_cannot_be_read() {
+fn check_prints_one_json_object_even_if_the_file_is_invalid() {
     let place = Place::plume();
     place.file(
         "bad.csv",
@@ -42,7 +42,7 @@ fn check_prints_one_object_with_its_problems_also_where_the_file_cannot_be_read(
 }
 
 #[test]
-fn a_thousand_problems_of_a_kind_are_listed_and_the_others_counted() {
+fn first_thousand_problems_of_a_kind_are_listed_and_rest_counted() {
     let place = Place::plume();
     let lines: String = (0..1500).fold(String::new(), |text, n| {
         text + &format!("A-{n},(blank),x\n")
@@ -67,7 +67,7 @@ fn a_thousand_problems_of_a_kind_are_listed_and_the_others_counted() {
 }
 
 #[test]
-fn a_blocking_warning_is_passed_by_its_code_and_by_nothing_else() {
+fn blocking_warning_is_accepted_only_by_its_code() {
     let place = Place::plume();
     place.with_world(|mut world| (1..=6).for_each(|n| world.add_plume(customer(n))));
     let text = file_of(
@@ -103,7 +103,7 @@ fn a_blocking_warning_is_passed_by_its_code_and_by_nothing_else() {
 
 /// Lines below a header with its columns in another order would be carried out in the wrong direction.
 #[test]
-fn nothing_below_a_turned_header_is_carried_out() {
+fn lines_below_a_header_in_another_order_are_not_applied() {
     let place = Place::plume();
     place.with_world(|mut world| (1..=6).for_each(|n| world.add_plume(customer(n))));
     let text = "accountId,newAccountId\nA-000001,BB-2001\nnewAccountId,accountId\nA-000002,A-000009\nA-000003,A-000010\naccountId,newAccountId\nA-000004,BB-2004\n";
@@ -122,7 +122,7 @@ fn nothing_below_a_turned_header_is_carried_out() {
 }
 
 #[test]
-fn a_turned_header_is_found_by_the_names_of_a_mapping() {
+fn repeated_header_is_detected_with_mapped_column_names() {
     let place = Place::plume();
     let text = "alt;neu\nA-1001;B-200001\nneu;ALT\nB-200002;A-1002\n";
     let file = place.file("moves.csv", text);
@@ -136,7 +136,7 @@ fn a_turned_header_is_found_by_the_names_of_a_mapping() {
 
 /// A problem that concerns the whole column leaves out each of its lines, also those beyond the listed ones.
 #[test]
-fn every_line_of_a_damaged_column_is_left_out_however_many_they_are() {
+fn skip_invalid_leaves_out_all_lines_of_a_damaged_column() {
     let place = Place::plume();
     place.with_world(|mut world| (0..1300).for_each(|n| world.add_plume(customer(n))));
     let lines: String = (0..1300_u32).fold(String::new(), |text, n| {
@@ -166,7 +166,7 @@ fn every_line_of_a_damaged_column_is_left_out_however_many_they_are() {
 }
 
 #[test]
-fn a_file_of_blank_rows_is_nothing_to_do() {
+fn file_with_only_blank_rows_succeeds_with_nothing_to_do() {
     let place = Place::plume();
     place.file("blank.csv", "accountId,newAccountId\n,\n,\n");
     let done = place.run(&["check", "blank.csv"]).expect(0);
@@ -176,7 +176,7 @@ fn a_file_of_blank_rows_is_nothing_to_do() {
 }
 
 #[test]
-fn check_reads_pipes_as_apply_does() {
+fn check_reads_pipes_and_standard_input() {
     let place = Place::plume();
     place.file("moves.csv", &file_of("A-000001,BB-2001,x\n"));
     let exe = env!("CARGO_BIN_EXE_idshift");
@@ -214,7 +214,7 @@ fn check_reads_pipes_as_apply_does() {
 }
 
 #[test]
-fn lines_above_the_header_are_passed_over_where_they_are_said() {
+fn skip_rows_skips_lines_above_the_header() {
     let place = Place::plume();
     place.with_world(|mut world| world.add_plume(customer(1)));
     place.file(
@@ -259,7 +259,7 @@ fn failed_numbers(place: &Place) -> String {
 }
 
 #[test]
-fn a_report_that_a_spreadsheet_saved_again_is_refused_where_it_was_changed() {
+fn report_changed_by_a_spreadsheet_is_refused() {
     let place = Place::plume();
     let failures = failed_numbers(&place);
     let saved = failures
@@ -295,7 +295,7 @@ fn a_report_that_a_spreadsheet_saved_again_is_refused_where_it_was_changed() {
 }
 
 #[test]
-fn a_report_that_was_corrected_by_hand_is_carried_out_and_says_so() {
+fn report_corrected_by_hand_is_applied_with_a_notice() {
     let place = Place::plume();
     let failures = failed_numbers(&place);
     place.file(
@@ -309,7 +309,7 @@ fn a_report_that_was_corrected_by_hand_is_carried_out_and_says_so() {
 
 /// The run is gone, and so are the original values; only the customer in the report remains.
 #[test]
-fn where_the_run_is_gone_its_customer_still_guards_the_line() {
+fn customer_id_of_a_report_guards_its_line_if_the_run_is_deleted() {
     let place = Place::plume();
     let failures = failed_numbers(&place);
     std::fs::remove_dir_all(place.newest()).unwrap();

@@ -16,7 +16,7 @@ fn found(place: &Place, arguments: &[&str]) -> (Vec<(u64, String)>, Value) {
 }
 
 #[test]
-fn new_ids_that_differ_only_in_case_are_named_with_each_other() {
+fn new_ids_that_differ_only_in_case_are_reported_together() {
     let place = Place::plume();
     let lines: String = (0..3000).fold(String::new(), |text, n| {
         let new = match n {
@@ -54,7 +54,7 @@ fn new_ids_that_differ_only_in_case_are_named_with_each_other() {
 }
 
 #[test]
-fn all_columns_that_are_nearly_known_are_named_together() {
+fn all_misspelled_column_names_are_reported_together() {
     let place = Place::plume();
     place.file(
         "moves.csv",
@@ -73,7 +73,7 @@ fn all_columns_that_are_nearly_known_are_named_together() {
 }
 
 #[test]
-fn what_is_left_out_is_not_counted_among_what_is_asked_for() {
+fn lines_left_out_are_not_counted_as_requested_changes() {
     let place = Place::plume();
     // Lines are left out because of themselves, their column, another line, or a header in another order.
     let text = "accountId,newAccountId\nA-1,CRM-200001\nA-2,(blank)\nA-3,unbekannt\nA-4,CRM-200004\nA-5,CRM-200004\n\
@@ -99,7 +99,7 @@ fn what_is_left_out_is_not_counted_among_what_is_asked_for() {
 }
 
 #[test]
-fn kinds_of_problems_come_by_their_first_lines() {
+fn problem_kinds_are_ordered_by_their_first_line() {
     let place = Place::plume();
     let text = "accountId,newAccountId\nA-1,#N/A\nA-2,CRM-200002,x\n=B7,CRM-200003\nA-4,(blank)\nA-5,unbekannt\nA-6,CRM-200006\n\
                 unknown,CRM-200007\nA-8,nil\nA-9,B-1\nA-10,\n";
@@ -131,7 +131,7 @@ fn kinds_of_problems_come_by_their_first_lines() {
 }
 
 #[test]
-fn a_word_that_many_customers_would_get_in_a_numbered_column_is_no_id() {
+fn repeated_word_in_a_column_of_numbered_ids_is_a_placeholder() {
     let place = Place::plume();
     let file = |word: &str| {
         let lines: String = (0..40).fold(String::new(), |text, n| {

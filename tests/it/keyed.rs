@@ -32,7 +32,7 @@ fn as_wished(place: &Place) {
 }
 
 #[test]
-fn a_job_that_was_killed_goes_on_with_the_same_command_and_then_does_nothing() {
+fn killed_job_continues_with_the_same_command_and_then_does_nothing() {
     each_ledger(|place| {
         for step in ["9", "14", "6"] {
             let mut command = place.command(&[&JOB[..], &["--canary", "1"]].concat());
@@ -61,7 +61,7 @@ fn a_job_that_was_killed_goes_on_with_the_same_command_and_then_does_nothing() {
 
 /// A finished job has the same exit code each time that it is started again.
 #[test]
-fn a_job_that_has_finished_with_failures_ends_with_their_exit_code_again() {
+fn finished_job_with_failures_returns_the_same_exit_code_again() {
     each_ledger(|place| {
         place.file(
             "moves.csv",
@@ -77,7 +77,7 @@ fn a_job_that_has_finished_with_failures_ends_with_their_exit_code_again() {
 
 /// For example, another program has changed the run's record.
 #[test]
-fn a_job_of_which_it_is_not_known_how_it_ended_is_no_success() {
+fn job_with_unknown_result_is_not_a_success() {
     let place = Place::plume();
     place.moves(3);
     place.run(&JOB).expect(0);
@@ -90,7 +90,7 @@ fn a_job_of_which_it_is_not_known_how_it_ended_is_no_success() {
 }
 
 #[test]
-fn another_file_command_target_or_reading_with_the_key_is_refused_and_both_are_named() {
+fn key_is_refused_with_another_file_command_target_or_input_option() {
     each_ledger(|place| {
         place.run(&JOB).expect(0);
         let patches = place.patches();
@@ -128,7 +128,7 @@ fn another_file_command_target_or_reading_with_the_key_is_refused_and_both_are_n
 
 /// A job that is started again continues the run with the counts of its guards.
 #[test]
-fn a_guard_does_not_count_anew_because_the_job_is_started_again() {
+fn restarted_job_keeps_the_counts_of_its_guards() {
     each_ledger(|place| {
         let file = place.moves(40);
         let job = [
@@ -156,7 +156,7 @@ fn a_guard_does_not_count_anew_because_the_job_is_started_again() {
 }
 
 #[test]
-fn a_job_that_is_at_work_on_another_machine_is_not_begun_a_second_time() {
+fn job_running_on_another_machine_is_not_started_again() {
     let Some(server) = Server::shared() else {
         return;
     };
@@ -184,7 +184,7 @@ fn a_job_that_is_at_work_on_another_machine_is_not_begun_a_second_time() {
 }
 
 #[test]
-fn of_two_machines_that_start_a_job_at_the_same_time_one_begins_its_run() {
+fn only_one_of_several_machines_starts_the_run_of_a_job() {
     let Some(server) = Server::shared() else {
         return;
     };
@@ -212,7 +212,7 @@ fn of_two_machines_that_start_a_job_at_the_same_time_one_begins_its_run() {
 
 /// Two runs cannot have the same key, even if both begin at the same time: the database decides.
 #[test]
-fn an_imported_run_keeps_its_key_and_no_second_run_has_it() {
+fn imported_run_keeps_its_key_and_the_key_stays_unique() {
     let Some(server) = Server::shared() else {
         return;
     };

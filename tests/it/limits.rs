@@ -39,7 +39,7 @@ impl Limit {
 }
 
 #[test]
-fn a_limit_that_is_not_announced_is_found_and_used() {
+fn unannounced_rate_limit_is_detected_and_used() {
     for (status, rate) in [(429, "100/s"), (503, "100/s"), (429, "unlimited")] {
         let place = Place::plume();
         let file = place.moves(90);
@@ -66,7 +66,7 @@ fn a_limit_that_is_not_announced_is_found_and_used() {
 }
 
 #[test]
-fn two_writes_a_second_with_a_wait_of_a_second_are_used() {
+fn limit_of_two_writes_per_second_with_retry_after_is_used() {
     let place = Place::plume();
     let file = place.moves(14);
     let honest = place.sandbox.base_url();
@@ -115,7 +115,7 @@ fn with_profile(place: &Place, arguments: &[&str]) -> Done {
 }
 
 #[test]
-fn a_token_of_five_seconds_is_never_used_past_its_end() {
+fn five_second_token_is_never_used_after_it_expires() {
     let place = Place::new(Options {
         token_seconds: 5,
         ..Options::default()
@@ -131,7 +131,7 @@ fn a_token_of_five_seconds_is_never_used_past_its_end() {
 }
 
 #[test]
-fn tokens_that_are_used_up_by_others_cost_no_line() {
+fn token_that_is_valid_for_few_calls_makes_no_line_fail() {
     let place = Place::new(Options {
         kind: Kind::Adobe,
         token_calls: Some(100),
@@ -151,7 +151,7 @@ fn tokens_that_are_used_up_by_others_cost_no_line() {
 }
 
 #[test]
-fn a_secret_file_is_read_however_it_was_saved() {
+fn secret_file_is_read_in_all_supported_formats() {
     let utf16: Vec<u8> = "\u{feff}\"s\"\r\n"
         .encode_utf16()
         .flat_map(u16::to_le_bytes)
@@ -177,7 +177,7 @@ fn a_secret_file_is_read_however_it_was_saved() {
 }
 
 #[test]
-fn the_first_write_goes_alone_and_each_that_took_effect_doubles_those_in_flight() {
+fn first_write_is_sent_alone_and_successes_double_writes_in_flight() {
     let place = Place::plume();
     let file = place.moves(60);
     let honest = place.sandbox.base_url();
@@ -219,7 +219,7 @@ fn the_first_write_goes_alone_and_each_that_took_effect_doubles_those_in_flight(
 /// A wave is read back customer by customer, and so does `verify` where the system refuses bulk look-ups: as many reads
 /// run at the same time as units would.
 #[test]
-fn customers_that_are_read_again_are_read_several_at_the_same_time() {
+fn read_backs_of_waves_and_verify_run_in_parallel() {
     let place = Place::new(Options {
         bulk: false,
         ..Options::default()

@@ -4,7 +4,7 @@ use crate::support::{Place, customer, finish};
 use serde_json::Value;
 
 #[test]
-fn the_story_of_a_line_is_told_from_the_ledger_and_the_log() {
+fn log_command_shows_a_line_from_ledger_and_call_log() {
     let place = Place::plume();
     let file = place.moves(5);
     place
@@ -75,7 +75,7 @@ fn the_story_of_a_line_is_told_from_the_ledger_and_the_log() {
 
 /// The output as text, with placeholders for everything that differs from run to run.
 #[test]
-fn the_story_of_a_line_is_shown_like_this() {
+fn log_command_shows_a_line_in_the_expected_text_format() {
     let place = Place::plume();
     let file = place.moves(3);
     place
@@ -140,7 +140,7 @@ fn steady(text: &str) -> String {
 }
 
 #[test]
-fn the_log_command_names_what_is_not_there() {
+fn log_command_reports_missing_lines_runs_and_logs() {
     let place = Place::plume();
     let file = place.moves(5);
     place.run(&["apply", &file, "--yes"]).expect(0);
@@ -164,7 +164,7 @@ fn the_log_command_names_what_is_not_there() {
 }
 
 #[test]
-fn a_line_that_is_part_of_another_one_is_named() {
+fn line_inside_a_multiline_cell_names_the_line_it_belongs_to() {
     let place = Place::plume();
     place.with_world(|mut world| (0..2).for_each(|n| world.add_plume(customer(n))));
     let file = place.file(
@@ -179,7 +179,7 @@ fn a_line_that_is_part_of_another_one_is_named() {
 }
 
 #[test]
-fn of_a_pruned_run_only_the_whole_is_told() {
+fn log_command_shows_a_pruned_run_but_not_its_lines() {
     let place = Place::plume();
     let file = place.moves(3);
     place

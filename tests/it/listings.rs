@@ -114,7 +114,7 @@ fn references(place: &Place, kind: Kind) -> Vec<String> {
 }
 
 #[test]
-fn a_customer_that_is_listed_twice_is_not_taken_for_another() {
+fn customer_listed_twice_is_not_confused_with_another_customer() {
     for kind in [Kind::Adobe, Kind::CloudCockpit] {
         let place = place(kind, 4);
         // The second customer is listed twice, and the third comes right after.
@@ -148,7 +148,7 @@ fn a_customer_that_is_listed_twice_is_not_taken_for_another() {
 }
 
 #[test]
-fn a_list_that_breaks_off_before_its_own_total_proves_nobody_absent() {
+fn incomplete_list_does_not_prove_that_a_customer_is_absent() {
     for kind in [Kind::Adobe, Kind::CloudCockpit] {
         let place = place(kind, 4);
         // The last customer has the reference of the first, so it is ambiguous.
@@ -201,7 +201,7 @@ fn a_list_that_breaks_off_before_its_own_total_proves_nobody_absent() {
 }
 
 #[test]
-fn a_reseller_that_adobe_does_not_know_ends_the_run_by_its_name() {
+fn unknown_adobe_reseller_is_named_and_ends_the_run() {
     let place = place(Kind::Adobe, 4);
     let honest = place.sandbox.base_url();
     let front = Front::new(move |asked: &Asked, stream: &mut TcpStream| {
@@ -235,7 +235,7 @@ fn a_reseller_that_adobe_does_not_know_ends_the_run_by_its_name() {
 }
 
 #[test]
-fn a_plume_search_that_shows_few_at_a_time_is_read_to_its_end() {
+fn plume_search_with_small_pages_is_read_to_the_end() {
     let place = Place::plume();
     place.with_world(|mut world| {
         for n in 0..40 {
@@ -272,7 +272,7 @@ fn a_plume_search_that_shows_few_at_a_time_is_read_to_its_end() {
 }
 
 #[test]
-fn an_identifier_of_another_relationship_is_not_taken_for_a_newer_one() {
+fn identifier_of_another_relationship_in_a_list_is_ignored() {
     let kind = Kind::CloudCockpit;
     let place = place(kind, 4);
     let front = front(&place, kind, move |_, mut items| {
@@ -298,7 +298,7 @@ fn an_identifier_of_another_relationship_is_not_taken_for_a_newer_one() {
 }
 
 #[test]
-fn a_reseller_that_cloudcockpit_does_not_know_is_named() {
+fn unknown_cloudcockpit_reseller_is_named_in_the_failed_line() {
     let kind = Kind::CloudCockpit;
     let place = place(kind, 4);
     let honest = place.sandbox.base_url();
@@ -360,7 +360,7 @@ fn lists_where(shifts: impl Fn(&mut Vec<Value>) + Send + Sync + 'static) -> usiz
 }
 
 #[test]
-fn a_list_that_shifts_while_it_is_read_is_read_again() {
+fn adobe_list_that_changes_during_reading_is_read_again() {
     let listed = |n: u32| json!({"customerId": guid(n), "externalReferenceId": format!("REF-{n}")});
     // A customer was added before the page: some customers of the first page appear again, and the last of all does not
     // appear.
@@ -381,7 +381,7 @@ fn a_list_that_shifts_while_it_is_read_is_read_again() {
 
 /// A customer of the first page is removed before the second page is read, so that another customer is on neither page.
 #[test]
-fn a_cloudcockpit_list_that_moves_up_is_read_again() {
+fn cloudcockpit_list_that_changes_during_reading_is_read_again() {
     let kind = Kind::CloudCockpit;
     let place = place(kind, 6);
     let pages = AtomicU32::new(0);

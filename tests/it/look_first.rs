@@ -26,7 +26,7 @@ fn answered_after(place: &Place, arguments: &[&str], meanwhile: impl FnOnce()) -
 }
 
 #[test]
-fn on_a_terminal_a_person_sees_what_would_change_before_the_question() {
+fn terminal_shows_planned_changes_before_the_question() {
     let place = Place::plume();
     let text = std::fs::read_to_string(place.path().join(place.moves(12))).unwrap();
     let file = place.file("more.csv", &format!("{text}X-1,Y-1\nX-2,Y-2\n"));
@@ -58,7 +58,7 @@ fn on_a_terminal_a_person_sees_what_would_change_before_the_question() {
 }
 
 #[test]
-fn a_customer_that_changes_while_the_question_stands_is_left_alone() {
+fn customer_changed_during_the_question_is_not_written() {
     let place = Place::plume();
     let file = place.moves(3);
     let done = answered_after(&place, &["apply", &file], || {
@@ -73,7 +73,7 @@ fn a_customer_that_changes_while_the_question_stands_is_left_alone() {
 }
 
 #[test]
-fn elsewhere_plan_first_shows_the_same_with_consent_and_looks_nothing_up_without() {
+fn plan_first_without_terminal_requires_yes_and_shows_changes() {
     let place = Place::plume();
     let file = place.moves(3);
     let without = place.run(&["apply", &file, "--plan-first"]).expect(2);
@@ -93,7 +93,7 @@ fn elsewhere_plan_first_shows_the_same_with_consent_and_looks_nothing_up_without
 }
 
 #[test]
-fn where_looking_first_takes_long_it_is_said_and_the_question_comes_before() {
+fn question_comes_before_lookups_if_lookups_take_long() {
     let place = Place::plume();
     let file = place.moves(12);
     let slowly = ["--rate", "3/m", "--lookup", "each"];
@@ -137,7 +137,7 @@ fn ctrl_c_at_the_question_ends_the_command_without_a_write() {
 
 /// The question was never answered, so there is no consent to what `resume` would do.
 #[test]
-fn a_run_that_was_killed_before_the_consent_asks_for_it_again() {
+fn resume_of_a_run_killed_before_consent_requires_consent() {
     let place = Place::plume();
     let file = place.moves(30);
     let script = "echo | IDSHIFT_CRASH_AT=2 script -qec \"$0 $*\" /dev/null";

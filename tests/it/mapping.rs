@@ -56,7 +56,7 @@ fn each_column_is_shown_with_its_meaning_and_three_values() {
 }
 
 #[test]
-fn what_is_saved_is_used_by_every_command_that_reads_a_file() {
+fn saved_mapping_is_used_by_every_command_that_reads_a_file() {
     let (place, file) = place();
     let before = "# our settings\ntimeout = '5s' # long enough\n\n[profiles.night] # nightly\nlookup = \"each\"\n";
     place.file("idshift.toml", before);
@@ -98,7 +98,7 @@ fn what_is_saved_is_used_by_every_command_that_reads_a_file() {
 }
 
 #[test]
-fn the_command_line_beats_the_profile_and_the_profile_beats_the_top_column_by_column() {
+fn map_option_overrides_profile_map_which_overrides_top_level_map() {
     let (place, _) = place();
     let file = place.file("two.csv", "K1,K2,K3,K4\n10001,10002,10003,N-1\n");
     place.file(
@@ -126,7 +126,7 @@ fn the_command_line_beats_the_profile_and_the_profile_beats_the_top_column_by_co
 }
 
 #[test]
-fn every_column_that_counts_can_be_named_in_the_file_of_settings() {
+fn every_known_column_can_be_mapped_in_the_configuration_file() {
     let place = Place::plume();
     let columns = [
         "accountId",
@@ -157,7 +157,7 @@ fn every_column_that_counts_can_be_named_in_the_file_of_settings() {
 
 /// The columns of a report are read as in its run, even if the profile has changed.
 #[test]
-fn a_report_is_read_as_its_run_was_though_the_profile_says_otherwise() {
+fn report_is_read_with_the_mapping_of_its_run_not_of_the_profile() {
     let (place, _) = place();
     let file = place.file(
         "mixed.csv",
@@ -171,7 +171,7 @@ fn a_report_is_read_as_its_run_was_though_the_profile_says_otherwise() {
 }
 
 #[test]
-fn columns_that_may_mean_the_same_are_not_saved_until_a_person_decides() {
+fn ambiguous_columns_are_saved_only_after_an_explicit_map_option() {
     let place = Place::plume();
     let file = place.file(
         "two.csv",
@@ -221,7 +221,7 @@ fn columns_that_may_mean_the_same_are_not_saved_until_a_person_decides() {
 }
 
 #[test]
-fn a_file_without_a_header_and_lines_above_one_are_recognised() {
+fn missing_header_and_lines_above_the_header_are_recognised() {
     let place = Place::plume();
     for (name, text) in [
         ("numbers.csv", "1001,5001\n1002,5002\n1003,5003\n"),
@@ -266,7 +266,7 @@ fn a_file_without_a_header_and_lines_above_one_are_recognised() {
 }
 
 #[test]
-fn a_file_of_settings_that_cannot_be_changed_is_left_as_it_is() {
+fn invalid_configuration_file_is_not_modified_by_save() {
     let (place, file) = place();
     for (text, words) in [
         ("[profiles.x\n", "unclosed table"),

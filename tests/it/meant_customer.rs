@@ -45,7 +45,7 @@ fn reference(place: &Place, id: &str) -> String {
 
 /// A chain was carried out by hand: the customer that now has the second ID got it through the first line.
 #[test]
-fn who_was_renamed_by_another_line_before_is_not_renamed_on() {
+fn customer_already_renamed_by_another_line_is_not_renamed_again() {
     let place = of(Kind::Adobe);
     place.with_world(|mut world| {
         world.add_adobe("P1", "REF-B", "R1", 1);
@@ -71,7 +71,7 @@ fn who_was_renamed_by_another_line_before_is_not_renamed_on() {
 
 /// Two lines name one customer in two ways and contradict each other; the first line was carried out in an earlier night.
 #[test]
-fn a_contradiction_is_one_also_when_half_of_it_was_done_before() {
+fn contradiction_is_detected_if_one_line_was_already_applied() {
     let place = Place::plume();
     place.with_world(|mut world| world.add_plume(named("C-1", "A-1", &["L-1"])));
     let file = place.file("moves.csv", "accountId,newAccountId,customerId\nA-1,B-1,\n");
@@ -90,7 +90,7 @@ fn a_contradiction_is_one_also_when_half_of_it_was_done_before() {
 
 /// Failures are applied from another folder, after another customer has got the ID in their lines.
 #[test]
-fn failures_that_were_copied_mean_the_customers_that_their_run_has_found() {
+fn copied_failures_file_uses_the_customers_found_by_its_run() {
     let place = Place::plume();
     place.with_world(|mut world| {
         world.add_plume(named("C-1", "A-1", &["L-1"]));
@@ -117,7 +117,7 @@ fn failures_that_were_copied_mean_the_customers_that_their_run_has_found() {
 
 /// The command that is printed as the next step must work.
 #[test]
-fn failures_of_a_customer_who_was_renamed_can_be_tried_again() {
+fn failures_of_a_renamed_customer_can_be_retried() {
     let place = Place::plume();
     place.with_world(|mut world| world.add_plume(named("C-1", "A-1", &["L-1"])));
     let text = "accountId,newAccountId,locationId,serviceId\nA-1,B-1,,\nA-1,,L-1,S-1\n";
@@ -191,7 +191,7 @@ fn listing_its_own(place: &Place) -> Front {
 
 /// A list that is restricted to a reseller shows the caller's own identifiers.
 #[test]
-fn an_identifier_of_another_relationship_is_not_taken_for_the_one_that_is_meant() {
+fn lookup_ignores_identifiers_of_another_relationship() {
     let place = of(Kind::CloudCockpit);
     let id = |n: u32| format!("00000000-0000-4000-8000-{n:012}");
     place.with_world(|mut world| {
@@ -231,7 +231,7 @@ fn an_identifier_of_another_relationship_is_not_taken_for_the_one_that_is_meant(
 
 /// The list contains only the customers of one reseller; the line names a customer of another.
 #[test]
-fn a_customer_who_is_named_and_in_no_list_is_read() {
+fn customer_named_by_id_but_not_listed_is_read_directly() {
     let place = of(Kind::Adobe);
     place.with_world(|mut world| {
         world.add_adobe("P5", "REF-A", "R2", 1);
@@ -249,7 +249,7 @@ fn a_customer_who_is_named_and_in_no_list_is_read() {
 
 /// The write has taken effect, but no read could show that; the new list shows it.
 #[test]
-fn whom_a_write_in_doubt_has_renamed_is_not_another_lines_customer() {
+fn customer_with_a_rename_in_doubt_is_not_matched_by_another_line() {
     let place = of(Kind::Adobe);
     place.with_world(|mut world| {
         for (id, account) in [("P1", "REF-A"), ("P2", "REF-C"), ("P3", "REF-X")] {
@@ -283,7 +283,7 @@ fn whom_a_write_in_doubt_has_renamed_is_not_another_lines_customer() {
 }
 
 #[test]
-fn a_token_that_is_said_to_be_missing_is_renewed_too() {
+fn error_that_the_token_is_missing_causes_a_token_renewal() {
     let place = of(Kind::Adobe);
     place.with_world(|mut world| {
         (0..10).for_each(|n| world.add_adobe(&format!("P{n}"), &format!("REF-{n}"), "R1", 1));
@@ -325,7 +325,7 @@ fn a_token_that_is_said_to_be_missing_is_renewed_too() {
 
 /// The first write without the profile is checked even if its answer does not show the result.
 #[test]
-fn the_reference_alone_is_given_up_where_the_first_write_is_in_doubt_and_changed_more() {
+fn reference_only_write_in_doubt_that_changes_contacts_stops_the_run() {
     let place = of(Kind::Adobe);
     place.with_world(|mut world| {
         (0..6).for_each(|n| world.add_adobe(&format!("P{n}"), &format!("REF-{n}"), "R1", 2));
@@ -362,7 +362,7 @@ fn the_reference_alone_is_given_up_where_the_first_write_is_in_doubt_and_changed
 
 /// A run with a lost ledger may have made the swap of these customers.
 #[test]
-fn a_swap_is_not_made_again_where_the_ledger_of_a_run_is_gone() {
+fn swap_is_refused_if_the_ledger_of_an_earlier_run_is_missing() {
     let place = Place::plume();
     place.with_world(|mut world| {
         world.add_plume(named("C-1", "A-1", &[]));
@@ -385,7 +385,7 @@ fn a_swap_is_not_made_again_where_the_ledger_of_a_run_is_gone() {
 
 /// Lines that repeat a part of other lines' values for a location are all carried out.
 #[test]
-fn lines_that_complete_each_other_at_a_location_are_both_carried_out() {
+fn lines_with_overlapping_values_for_a_location_are_both_applied() {
     for lookup in ["bulk", "each"] {
         let place = Place::plume();
         place.with_world(|mut world| world.add_plume(named("C-1", "A-1", &["L-1"])));
@@ -404,7 +404,7 @@ fn lines_that_complete_each_other_at_a_location_are_both_carried_out() {
 
 /// A line of a report with a changed account ID names the customer that has this ID, or none.
 #[test]
-fn an_altered_line_of_a_report_does_not_mean_the_customer_of_before() {
+fn edited_report_line_is_not_applied_to_its_former_customer() {
     for lookup in ["bulk", "each"] {
         let place = Place::plume();
         place.with_world(|mut world| {
@@ -436,7 +436,7 @@ fn an_altered_line_of_a_report_does_not_mean_the_customer_of_before() {
 
 /// Several customers have one reference, and each line names its customer by ID, so each line concerns another customer.
 #[test]
-fn customers_with_one_reference_are_told_apart_by_their_names() {
+fn customer_id_distinguishes_customers_with_the_same_reference() {
     let place = of(Kind::Adobe);
     place.with_world(|mut world| {
         world.add_adobe("P1", "DUP", "R1", 1);
@@ -456,7 +456,7 @@ fn customers_with_one_reference_are_told_apart_by_their_names() {
 
 /// No customer has an identifier in the caller's own relationship, and the list does not show those of the reseller's.
 #[test]
-fn a_list_without_identifiers_does_not_say_that_there_are_none() {
+fn list_without_identifiers_does_not_mean_that_none_exist() {
     let place = of(Kind::CloudCockpit);
     let id = |n: u32| format!("00000000-0000-4000-8000-{n:012}");
     place.with_world(|mut world| {
@@ -488,7 +488,7 @@ fn a_list_without_identifiers_does_not_say_that_there_are_none() {
 
 /// Between a read and a write to Adobe all calls are held, and another program adds a contact.
 #[test]
-fn a_profile_that_changed_while_calls_were_held_is_not_written_back() {
+fn profile_changed_during_a_hold_is_not_overwritten() {
     let place = of(Kind::Adobe);
     place.with_world(|mut world| world.add_adobe("P1", "REF-1", "R1", 1));
     let file = place.file("moves.csv", "accountId,newAccountId\nREF-1,NEW-1\n");
@@ -519,7 +519,7 @@ fn a_profile_that_changed_while_calls_were_held_is_not_written_back() {
 
 /// The system may have any text as a service ID, even one that a line must not contain.
 #[test]
-fn an_odd_service_id_of_one_location_hides_no_other() {
+fn unusual_service_id_does_not_hide_the_other_location() {
     for lookup in ["bulk", "each"] {
         let place = Place::plume();
         place.with_world(|mut world| {
@@ -544,7 +544,7 @@ fn an_odd_service_id_of_one_location_hides_no_other() {
 
 /// The ledger alone says what a run has written.
 #[test]
-fn a_run_whose_file_is_lost_or_changed_is_undone() {
+fn run_can_be_undone_if_its_input_file_is_lost_or_changed() {
     for lost in [true, false] {
         let place = Place::plume();
         let file = place.moves(20);

@@ -26,7 +26,7 @@ fn samples(text: &str) -> Vec<(String, String, f64)> {
 }
 
 #[test]
-fn metrics_are_written_for_good_and_for_failed_runs() {
+fn metrics_are_written_for_successful_and_failed_runs() {
     let place = Place::plume();
     let file = place.moves(3);
     let metrics = place.path().join("idshift.prom");
@@ -84,7 +84,7 @@ fn metrics_are_written_for_good_and_for_failed_runs() {
 
 /// Metrics are written by renaming a file, which would replace any existing file.
 #[test]
-fn metrics_replace_nothing_but_metrics_and_never_end_a_run() {
+fn metrics_replace_only_metrics_files_and_never_stop_a_run() {
     let place = Place::plume();
     let file = place.moves(3);
     let binary: &[u8] = b"\xff\x00";
@@ -124,7 +124,7 @@ fn metrics_replace_nothing_but_metrics_and_never_end_a_run() {
 
 /// An exporter may read the file at any moment.
 #[test]
-fn metrics_can_be_read_whole_while_a_run_writes_them() {
+fn metrics_file_is_always_complete_while_a_run_writes_it() {
     let place = Place::plume();
     let file = place.moves(3);
     let night = [

@@ -47,7 +47,7 @@ const COLUMNS: [&str; 4] = [
 ];
 
 #[test]
-fn changes_that_name_their_customers_otherwise_are_not_made_a_second_time() {
+fn changes_are_not_repeated_when_customer_id_column_is_added_or_removed() {
     // The second file replaces the first one, or has another name.
     let files = [
         (SWAP, "moves.csv"),
@@ -84,7 +84,7 @@ fn changes_that_name_their_customers_otherwise_are_not_made_a_second_time() {
 
 /// The named customer is another one than the earlier run wrote to, or has got another ID since.
 #[test]
-fn a_customer_that_is_named_and_has_not_got_the_new_id_by_the_line_is_a_mismatch() {
+fn customer_id_in_a_line_takes_precedence_over_earlier_runs() {
     let place = people();
     let moves = place.file("moves.csv", &file(COLUMNS[0], SWAP));
     place.run(&["apply", &moves, "--yes"]).expect(0);

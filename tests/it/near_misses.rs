@@ -43,7 +43,7 @@ fn other_spellings(place: &Place) -> usize {
 }
 
 #[test]
-fn a_plan_says_which_spellings_of_lines_that_were_not_found_exist() {
+fn plan_reports_existing_similar_ids_for_lines_not_found() {
     let (place, file) = damaged(true);
     let done = place.run(&["plan", &file, "--max-failures=100%"]).expect(1);
     let rows = place.rows("results.csv");
@@ -92,7 +92,7 @@ fn a_plan_says_which_spellings_of_lines_that_were_not_found_exist() {
 }
 
 #[test]
-fn where_bulk_is_refused_no_more_single_searches_are_made_than_the_budget_allows() {
+fn similar_id_searches_stay_within_the_budget_without_bulk_lookups() {
     for (bulk, lookup) in [(false, "auto"), (true, "each")] {
         let (place, file) = damaged(bulk);
         let plan = ["plan", &file, "--max-failures=100%", "--lookup", lookup];
@@ -112,7 +112,7 @@ fn where_bulk_is_refused_no_more_single_searches_are_made_than_the_budget_allows
 
 /// A spreadsheet has removed the zeros from the whole column: no line of the file shows how many there were.
 #[test]
-fn a_column_that_has_lost_all_its_zeros_is_recognised_though_the_plan_stops() {
+fn stopped_plan_reports_a_column_that_lost_its_leading_zeros() {
     let place = Place::plume();
     place.with_world(|mut world| {
         for n in 0..300 {
@@ -151,7 +151,7 @@ fn a_column_that_has_lost_all_its_zeros_is_recognised_though_the_plan_stops() {
 }
 
 #[test]
-fn apply_at_a_terminal_shows_them_before_the_question_and_writes_none_of_them() {
+fn interactive_apply_shows_similar_ids_first_and_does_not_write_them() {
     let (place, file) = damaged(true);
     let done = on_a_terminal(&place, "yes", &["apply", &file, "--max-failures=100%"]).expect(1);
     let order =
@@ -184,7 +184,7 @@ fn apply_at_a_terminal_shows_them_before_the_question_and_writes_none_of_them() 
 
 /// The line names its customer, so another customer with a similar ID is not suggested.
 #[test]
-fn a_spelling_of_another_customer_than_the_line_names_is_not_told() {
+fn similar_id_of_a_customer_other_than_the_named_one_is_not_suggested() {
     let place = Place::plume();
     place.with_world(|mut world| {
         world.add_plume(named("C-1", "0012345", &[]));
@@ -209,7 +209,7 @@ fn a_spelling_of_another_customer_than_the_line_names_is_not_told() {
 
 /// Systems that list have already returned all customers, so no further call is needed.
 #[test]
-fn where_customers_are_listed_other_spellings_cost_no_call() {
+fn similar_ids_need_no_calls_when_the_system_lists_customers() {
     let place = Place::new(Options {
         kind: Kind::Adobe,
         ..Options::default()

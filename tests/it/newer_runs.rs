@@ -40,7 +40,7 @@ fn killed(place: &Place, arguments: &[&str], at: u32) -> String {
 /// A run was begun before this one and resumed after it. Its first writes are older, and its writes after the resume
 /// are newer, whatever the clock says.
 #[test]
-fn a_run_that_was_resumed_later_is_newer_only_in_what_it_wrote_since() {
+fn only_writes_made_after_a_resume_count_as_newer() {
     for clock_is_wrong in [false, true] {
         let place = Place::plume();
         place.moves(LINES);
@@ -77,7 +77,7 @@ fn a_run_that_was_resumed_later_is_newer_only_in_what_it_wrote_since() {
 
 /// The newer run was killed after a write, before it recorded an outcome.
 #[test]
-fn what_a_newer_run_wrote_before_it_was_killed_is_not_overwritten() {
+fn writes_of_a_killed_newer_run_are_not_overwritten() {
     for step in 8..16 {
         let place = Place::plume();
         place.moves(LINES);
@@ -122,7 +122,7 @@ fn a_write_in_doubt_of_a_newer_run_is_not_overwritten() {
 
 /// The newer run set the account ID, and then its line failed at the location: the location was requested all the same.
 #[test]
-fn a_location_at_which_a_newer_run_failed_is_not_written_by_an_older_one() {
+fn older_run_does_not_write_a_location_where_a_newer_run_failed() {
     for is_pruned in [false, true] {
         let place = Place::plume();
         place.moves(LINES);
@@ -146,7 +146,7 @@ fn a_location_at_which_a_newer_run_failed_is_not_written_by_an_older_one() {
 
 /// A line of a newer run that changed nothing does not stop an older run.
 #[test]
-fn what_a_newer_run_did_not_change_is_written_by_an_older_one() {
+fn older_run_writes_customers_that_a_newer_run_did_not_change() {
     let place = Place::plume();
     place.moves(LINES);
     let first = services(&place, "1.csv", "DAY1");
@@ -165,7 +165,7 @@ fn what_a_newer_run_did_not_change_is_written_by_an_older_one() {
 
 /// An older run that cannot be read cannot have written newer values.
 #[test]
-fn an_older_run_that_is_gone_stops_no_resume() {
+fn lost_older_run_does_not_prevent_resume() {
     let place = Place::plume();
     place.moves(LINES);
     let (first, second) = (
@@ -182,7 +182,7 @@ fn an_older_run_that_is_gone_stops_no_resume() {
 
 /// The rule also holds where the system stored another value than the written one, so that the line of the newer run failed.
 #[test]
-fn a_service_id_that_a_newer_run_wrote_and_the_system_altered_is_not_overwritten() {
+fn newer_service_id_that_the_system_altered_is_not_overwritten() {
     [false, true]
         .into_iter()
         .for_each(leaves_what_the_system_altered);
@@ -215,7 +215,7 @@ fn leaves_what_the_system_altered(is_pruned: bool) {
 
 /// A lost run that began earlier counts as newer if it was resumed since.
 #[test]
-fn a_run_that_was_resumed_later_and_is_gone_stops_the_other() {
+fn lost_run_that_was_resumed_later_prevents_resume_of_another_run() {
     let place = Place::plume();
     place.moves(LINES);
     let (first, second) = (

@@ -47,7 +47,7 @@ fn with_mapped_failures() -> (Place, String) {
 }
 
 #[test]
-fn failures_of_a_mapped_file_are_fed_back_as_it_is_printed() {
+fn printed_command_retries_the_failures_of_a_mapped_file() {
     let place = Place::plume();
     let file = mapped(&place);
     let runs = ["--runs-dir", "night runs"];
@@ -71,7 +71,7 @@ fn failures_of_a_mapped_file_are_fed_back_as_it_is_printed() {
 }
 
 #[test]
-fn a_report_of_a_mapped_file_is_read_as_the_file_was_though_nobody_says_so() {
+fn report_of_a_mapped_file_is_read_with_the_mapping_of_its_run() {
     let (place, failures) = with_mapped_failures();
     place.with_world(|mut world| world.add_plume(customer(1)));
     let done = place.run(&["check", &failures]).expect(0);
@@ -106,7 +106,7 @@ fn a_report_of_a_mapped_file_is_read_as_the_file_was_though_nobody_says_so() {
 }
 
 #[test]
-fn a_report_whose_run_cannot_be_read_is_not_guessed_at() {
+fn failures_file_is_refused_when_its_run_cannot_be_read() {
     let (place, failures) = with_mapped_failures();
     std::fs::write(place.newest().join("ledger.db"), "no ledger").unwrap();
     let patches = place.patches();
@@ -116,7 +116,7 @@ fn a_report_whose_run_cannot_be_read_is_not_guessed_at() {
 }
 
 #[test]
-fn after_a_check_the_plan_reads_the_file_in_the_same_way() {
+fn plan_command_printed_by_check_keeps_the_input_options() {
     let place = Place::plume();
     place.with_world(|mut world| world.add_plume(customer(0)));
     std::fs::write(
@@ -159,7 +159,7 @@ fn after_a_check_the_plan_reads_the_file_in_the_same_way() {
 }
 
 #[test]
-fn a_plan_whose_token_was_refused_goes_on_as_it_is_printed() {
+fn printed_command_resumes_a_plan_after_its_token_was_refused() {
     let tokens = Some(vec!["canary-token-0123456789".to_owned()]);
     let place = Place::new(Options {
         tokens,
@@ -182,7 +182,7 @@ fn a_plan_whose_token_was_refused_goes_on_as_it_is_printed() {
 }
 
 #[test]
-fn too_many_changes_are_let_pass_by_what_is_printed() {
+fn printed_command_continues_after_max_changes_stopped_the_run() {
     let place = Place::plume();
     let file = place.moves(39);
     let done = place
@@ -202,7 +202,7 @@ fn too_many_changes_are_let_pass_by_what_is_printed() {
 }
 
 #[test]
-fn a_script_that_reads_the_document_sees_on_standard_error_how_the_run_goes_on() {
+fn json_output_prints_the_next_command_on_standard_error() {
     let place = Place::plume();
     let file = place.moves(39);
     let stopped = place
@@ -223,7 +223,7 @@ fn a_script_that_reads_the_document_sees_on_standard_error_how_the_run_goes_on()
 }
 
 #[test]
-fn what_was_tried_on_a_stand_in_goes_on_there() {
+fn printed_commands_of_a_sandbox_run_stay_in_the_sandbox() {
     let place = Place::plume();
     let file = place.file(
         "moves.csv",
@@ -246,7 +246,7 @@ fn what_was_tried_on_a_stand_in_goes_on_there() {
 }
 
 #[test]
-fn what_a_sandbox_offers_to_try_works() {
+fn command_printed_by_sandbox_works() {
     let place = Place::plume();
     // A repeated line, and a location that only the second line of a customer changes.
     place.file(
@@ -282,7 +282,7 @@ fn what_a_sandbox_offers_to_try_works() {
 
 /// Where all runs were rehearsals on a stand-in, some have written something, and the command that is printed works.
 #[test]
-fn a_command_without_a_run_says_that_all_runs_were_on_a_stand_in() {
+fn verify_and_undo_report_when_all_runs_were_in_the_sandbox() {
     let place = Place::plume();
     let file = place.moves(3);
     let nothing = place.run(&["verify"]).expect(2);
@@ -308,7 +308,7 @@ fn a_command_without_a_run_says_that_all_runs_were_on_a_stand_in() {
 }
 
 #[test]
-fn verify_of_a_plan_says_that_it_is_one() {
+fn verify_reports_that_a_plan_wrote_nothing() {
     let place = Place::plume();
     let file = place.moves(3);
     place.run(&["plan", &file]).expect(0);
@@ -328,7 +328,7 @@ fn verify_of_a_plan_says_that_it_is_one() {
 }
 
 #[test]
-fn verify_of_a_run_without_a_line_to_compare_says_so() {
+fn verify_reports_that_no_line_can_be_compared() {
     let place = Place::plume();
     let file = place.file("moves.csv", "accountId,newAccountId\nA-9,B-9\n");
     place.run(&["apply", &file, "--yes"]).expect(1);

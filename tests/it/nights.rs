@@ -138,7 +138,7 @@ fn disk(folder: &Path) -> u64 {
 
 #[test]
 #[ignore = "takes two minutes; .ci/nightly runs it"]
-fn thirty_nights_look_after_themselves() {
+fn thirty_nightly_reconciles_recover_from_drift_full_disk_and_kill() {
     let Some(clock) = clock_library() else {
         println!("NOT RUN: libfaketime is not installed");
         return;

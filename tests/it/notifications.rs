@@ -55,7 +55,7 @@ fn script(place: &Place, text: &str) -> String {
 }
 
 #[test]
-fn a_program_gets_the_summary_and_no_secret() {
+fn on_finish_program_gets_the_summary_and_no_secret() {
     let place = Place::plume();
     let file = place.moves(3);
     let script = script(&place, "cat > told.json\nenv > told.env\npwd > told.pwd");
@@ -86,7 +86,7 @@ fn a_program_gets_the_summary_and_no_secret() {
 }
 
 #[test]
-fn a_program_that_fails_only_warns_and_hears_of_runs_that_could_not_begin() {
+fn on_finish_failure_is_a_warning_and_runs_that_cannot_begin_are_reported() {
     let place = Place::plume();
     let file = place.moves(3);
     let script = script(&place, "cat > told.json; echo on-standard-output; exit 9");
@@ -107,7 +107,7 @@ fn a_program_that_fails_only_warns_and_hears_of_runs_that_could_not_begin() {
 }
 
 #[test]
-fn a_program_that_others_could_have_named_is_not_run() {
+fn on_finish_is_refused_when_other_users_may_write_the_config_file() {
     let place = Place::plume();
     let file = place.moves(1);
     let script = script(&place, "touch told");
@@ -123,7 +123,7 @@ fn a_program_that_others_could_have_named_is_not_run() {
 }
 
 #[test]
-fn a_health_check_and_a_webhook_are_told_without_ids() {
+fn healthcheck_and_webhook_get_reports_without_customer_ids() {
     let place = Place::plume();
     place.moves(3);
     let file = place.file(
@@ -179,7 +179,7 @@ fn assert_ended(place: &Place, name: &str) {
 }
 
 #[test]
-fn a_program_hears_of_idle_stopped_refused_and_interrupted_runs() {
+fn on_finish_is_called_for_idle_stopped_refused_and_interrupted_runs() {
     let place = Place::plume();
     let file = place.moves(60);
     let text = "cat >/dev/null; echo \"$IDSHIFT_EXIT_CODE $IDSHIFT_STATE ${IDSHIFT_RUN:-none}\" >>told.log";
@@ -215,7 +215,7 @@ fn a_program_hears_of_idle_stopped_refused_and_interrupted_runs() {
 }
 
 #[test]
-fn a_program_and_what_it_has_started_end_after_thirty_seconds() {
+fn on_finish_program_and_its_children_end_within_thirty_seconds() {
     let Some(library) = clock_library() else {
         println!("NOT RUN: libfaketime is not installed");
         return;
@@ -243,7 +243,7 @@ fn a_program_and_what_it_has_started_end_after_thirty_seconds() {
 }
 
 #[test]
-fn a_signal_ends_what_is_still_reported_and_leaves_the_result_of_the_run() {
+fn signal_stops_notifications_and_keeps_the_exit_code_of_the_run() {
     use rustix::process::Signal;
     let place = Place::plume();
     let file = place.moves(60);
@@ -308,7 +308,7 @@ fn a_signal_ends_what_is_still_reported_and_leaves_the_result_of_the_run() {
 }
 
 #[test]
-fn a_service_that_does_not_answer_only_warns_and_takes_a_bounded_time() {
+fn unanswered_notification_only_warns_and_takes_bounded_time() {
     let place = Place::plume();
     let file = place.moves(2);
     // One server accepts connections and never answers; at the other address no server listens.

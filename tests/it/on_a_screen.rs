@@ -39,7 +39,7 @@ fn place() -> (Place, String) {
 }
 
 #[test]
-fn whatever_is_written_to_a_terminal_is_wrapped_at_words_and_commands_stay_whole() {
+fn terminal_output_wraps_at_words_and_keeps_commands_whole() {
     let (place, file) = place();
     let asked = at_width(&place, 80, "no", &["apply", &file]).expect(2);
     let plan = place.newest_id();
@@ -85,7 +85,7 @@ fn whatever_is_written_to_a_terminal_is_wrapped_at_words_and_commands_stay_whole
 }
 
 #[test]
-fn a_run_takes_one_row_of_a_terminal_and_elsewhere_all_that_is_known_of_it() {
+fn runs_shows_short_rows_on_a_terminal_and_full_rows_in_a_pipe() {
     let (place, file) = place();
     place.run(&["plan", &file]).expect(1);
     place.run(&["apply", &file, "--yes"]).expect(1);
@@ -112,7 +112,7 @@ fn a_run_takes_one_row_of_a_terminal_and_elsewhere_all_that_is_known_of_it() {
 }
 
 #[test]
-fn a_watched_status_is_drawn_in_its_place() {
+fn status_watch_redraws_in_place() {
     let (run, watched) = watched_at((24, 60));
     let told = watched.out.matches(&format!("run {run} ")).count();
     assert!(told > 2, "{}", watched.out);
@@ -144,7 +144,7 @@ fn watched_at(size: (u16, u16)) -> (String, Done) {
 }
 
 #[test]
-fn a_watched_status_that_is_taller_than_the_terminal_says_how_many_rows_are_left_out() {
+fn status_watch_taller_than_the_terminal_counts_the_hidden_rows() {
     let (run, watched) = watched_at((3, 34));
     let told = watched.out.matches(&format!("run {run} ")).count();
     assert!(told > 2, "{}", watched.out);
@@ -161,7 +161,7 @@ fn a_watched_status_that_is_taller_than_the_terminal_says_how_many_rows_are_left
 }
 
 #[test]
-fn a_missing_file_argument_or_setting_is_named_with_what_to_give() {
+fn error_for_missing_file_argument_or_setting_says_what_to_give() {
     let place = Place::plume();
     let missing = place.run(&["apply", "missing.csv", "--yes"]).expect(2).err;
     assert!(missing.contains("missing.csv does not exist"), "{missing}");
@@ -200,7 +200,7 @@ fn a_missing_file_argument_or_setting_is_named_with_what_to_give() {
 }
 
 #[test]
-fn the_arguments_of_a_program_are_not_shown() {
+fn config_does_not_show_the_arguments_of_a_token_command() {
     let place = Place::plume();
     let config = "token_command = [\"/usr/bin/vault\", \"read\", \"hunter2\"]\n";
     let file = place.file("secret.toml", config);
@@ -217,7 +217,7 @@ fn the_arguments_of_a_program_are_not_shown() {
 }
 
 #[test]
-fn report_tells_of_the_newest_run_that_was_carried_out_and_calls_a_plan_a_plan() {
+fn report_prefers_the_newest_applied_run_and_labels_a_plan() {
     let (place, file) = place();
     place.run(&["plan", &file]).expect(1);
     let plan = place.newest_id();
@@ -235,7 +235,7 @@ fn report_tells_of_the_newest_run_that_was_carried_out_and_calls_a_plan_a_plan()
 }
 
 #[test]
-fn a_run_that_was_undone_is_not_asked_about_again() {
+fn undo_of_an_undone_run_reports_nothing_to_restore() {
     let (place, file) = place();
     place.run(&["apply", &file, "--yes"]).expect(1);
     let run = place.newest_id();
@@ -267,7 +267,7 @@ fn a_run_that_was_undone_is_not_asked_about_again() {
 }
 
 #[test]
-fn a_line_with_an_id_that_an_earlier_run_has_changed_names_that_run_and_the_new_id() {
+fn not_found_message_names_the_run_that_changed_the_id_and_the_new_id() {
     let (place, file) = place();
     place.run(&["apply", &file, "--yes"]).expect(1);
     let run = place.newest_id();
@@ -289,7 +289,7 @@ fn a_line_with_an_id_that_an_earlier_run_has_changed_names_that_run_and_the_new_
 }
 
 #[test]
-fn the_rate_at_the_end_is_of_the_last_process_and_left_out_where_the_limit_changed() {
+fn final_rate_is_of_the_last_process_and_omitted_if_the_limit_changed() {
     let place = Place::plume();
     let file = place.moves(120);
     let calls = |done: &Done| {
@@ -330,7 +330,7 @@ fn the_rate_at_the_end_is_of_the_last_process_and_left_out_where_the_limit_chang
 }
 
 #[test]
-fn the_lines_of_a_drained_run_say_that_it_was_drained() {
+fn open_lines_of_a_drained_run_are_reported_as_drained() {
     let place = Place::plume();
     let file = place.moves(200);
     let applying = place

@@ -3,7 +3,7 @@ use idshift::sandbox::{Kind, Options};
 
 /// The system has moved. A command with the new address writes there, and the undo works there as well.
 #[test]
-fn a_run_that_goes_on_at_another_address_is_of_that_address() {
+fn plan_applied_at_another_address_belongs_to_that_address() {
     let (place, other) = (Place::plume(), Place::plume());
     let file = place.moves(5);
     other.moves(5);
@@ -25,7 +25,7 @@ fn a_run_that_goes_on_at_another_address_is_of_that_address() {
 }
 
 #[test]
-fn a_plan_is_not_carried_out_on_a_stand_in_or_for_another_profile() {
+fn plan_cannot_be_applied_in_the_sandbox_or_with_another_profile() {
     let place = Place::plume();
     let file = place.moves(3);
     let (here, there) = (place.sandbox.base_url(), "http://127.0.0.1:9");
@@ -49,7 +49,7 @@ fn a_plan_is_not_carried_out_on_a_stand_in_or_for_another_profile() {
 }
 
 #[test]
-fn a_verify_with_a_bad_token_is_no_difference() {
+fn verify_with_a_refused_token_reports_no_difference() {
     let place = Place::plume();
     let file = place.moves(20);
     place.run(&["apply", &file, "--yes"]).expect(0);
@@ -60,7 +60,7 @@ fn a_verify_with_a_bad_token_is_no_difference() {
 }
 
 #[test]
-fn a_run_that_could_not_begin_is_not_gone_on_with() {
+fn resume_ignores_a_run_that_could_not_begin() {
     let place = Place::plume();
     let file = place.moves(3);
     let mut command = place.command(&["apply", &file, "--yes"]);
@@ -74,7 +74,7 @@ fn a_run_that_could_not_begin_is_not_gone_on_with() {
 
 /// The run was killed between its end and its reports: `resume` shows the failures.
 #[test]
-fn a_run_that_was_killed_before_its_reports_is_told_of_by_resume() {
+fn resume_writes_reports_that_are_missing_after_a_kill() {
     let place = Place::plume();
     place.moves(5);
     let file = place.file(
@@ -94,7 +94,7 @@ fn a_run_that_was_killed_before_its_reports_is_told_of_by_resume() {
 
 /// The run was killed twice: the reports of the first process exist, and the second process carried out the rest.
 #[test]
-fn reports_of_an_earlier_process_are_no_reports_of_the_end() {
+fn resume_replaces_reports_left_by_an_earlier_process() {
     let place = Place::plume();
     let file = place.moves(9);
     let slowly = ["apply", &file, "--yes", "--concurrency", "1"];
@@ -118,7 +118,7 @@ fn reports_of_an_earlier_process_are_no_reports_of_the_end() {
 }
 
 #[test]
-fn a_column_that_is_nearly_one_that_counts_is_told() {
+fn check_reports_a_misspelled_column_name() {
     let place = Place::plume();
     place.moves(3);
     let file = place.file(
@@ -143,7 +143,7 @@ fn a_plan_that_was_stopped_makes_no_forecast() {
 }
 
 #[test]
-fn the_next_step_of_an_adobe_plan_names_the_consent_that_it_needs() {
+fn next_command_of_an_adobe_plan_includes_the_consent_option() {
     let place = Place::new(Options {
         kind: Kind::Adobe,
         ..Options::default()
@@ -157,7 +157,7 @@ fn the_next_step_of_an_adobe_plan_names_the_consent_that_it_needs() {
 }
 
 #[test]
-fn output_that_is_lost_is_no_success() {
+fn exit_code_is_4_when_standard_output_cannot_be_written() {
     let place = Place::plume();
     let file = place.moves(3);
     for arguments in [
@@ -176,7 +176,7 @@ fn output_that_is_lost_is_no_success() {
 }
 
 #[test]
-fn a_profile_without_a_file_says_where_one_was_looked_for() {
+fn profile_without_a_config_file_suggests_idshift_init() {
     let place = Place::plume();
     let file = place.moves(3);
     let done = place.run(&["plan", &file, "--profile", "night"]).expect(2);
@@ -185,7 +185,7 @@ fn a_profile_without_a_file_says_where_one_was_looked_for() {
 
 /// `doctor` finds a runs folder that cannot be written, before a night fails.
 #[test]
-fn doctor_tries_to_write_where_runs_are_kept() {
+fn doctor_checks_that_the_runs_folder_is_writable() {
     let place = Place::plume();
     place.with_world(|mut world| world.add_plume(named("C-1", "A-1", &[])));
     std::fs::create_dir(place.path().join("ro")).unwrap();
@@ -213,7 +213,7 @@ fn doctor_opens_the_state_database() {
 
 /// A conflict is reported only for the lines with the same new ID.
 #[test]
-fn a_line_is_not_told_of_a_clash_that_it_has_no_part_in() {
+fn conflict_is_reported_only_for_the_lines_involved() {
     let place = Place::plume();
     let text = "accountId,newAccountId\nA-2,B-2\nA-3,B-2\nA-2,B-9\n";
     let file = place.file("moves.csv", text);
@@ -236,7 +236,7 @@ fn a_line_is_not_told_of_a_clash_that_it_has_no_part_in() {
 
 /// A mistyped address neither loses the run nor its records.
 #[test]
-fn a_run_does_not_move_to_an_address_that_does_not_answer() {
+fn resume_at_an_unreachable_address_does_not_move_the_run() {
     let place = Place::plume();
     place.with_world(|mut world| {
         world.add_plume(named("C-1", "A-1", &[]));
@@ -264,7 +264,7 @@ fn a_run_does_not_move_to_an_address_that_does_not_answer() {
 
 /// Another program made the changes that the run had tried, and that were refused each time.
 #[test]
-fn what_somebody_else_has_done_is_not_put_back() {
+fn undo_keeps_changes_made_by_another_client() {
     let place = Place::plume();
     let file = place.moves(3);
     place
@@ -295,7 +295,7 @@ fn what_somebody_else_has_done_is_not_put_back() {
 }
 
 #[test]
-fn a_profile_in_another_spelling_is_the_same() {
+fn base_url_in_another_spelling_is_the_same_target() {
     let place = Place::plume();
     let file = place.moves(3);
     let port = place

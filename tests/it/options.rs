@@ -42,7 +42,7 @@ fn takes_references(place: &Place, spoils_the_rest: bool) -> Front {
 }
 
 #[test]
-fn the_reference_alone_is_sent_where_that_changes_nothing_else() {
+fn send_reference_writes_only_the_external_reference_id() {
     let place = Place::adobe(20);
     let front = takes_references(&place, false);
     let done = adobe_run(
@@ -62,7 +62,7 @@ fn the_reference_alone_is_sent_where_that_changes_nothing_else() {
 }
 
 #[test]
-fn the_reference_alone_is_given_up_where_it_changes_something_else_or_is_refused() {
+fn send_reference_stops_if_other_fields_change_or_the_system_refuses() {
     let place = Place::adobe(20);
     let front = takes_references(&place, true);
     let done = adobe_run(
@@ -120,7 +120,7 @@ fn the_reference_alone_is_given_up_where_it_changes_something_else_or_is_refused
 }
 
 #[test]
-fn a_value_that_did_not_last_is_told_after_the_run() {
+fn value_that_did_not_persist_is_reported_after_the_run() {
     let place = Place::adobe(10);
     let (world, honest) = (place.sandbox.world(), place.sandbox.base_url());
     let front = Front::new(move |asked: &Asked, stream: &mut TcpStream| {
@@ -147,7 +147,7 @@ fn a_value_that_did_not_last_is_told_after_the_run() {
 }
 
 #[test]
-fn nobody_outside_of_the_fence_is_written_to() {
+fn customers_outside_the_tenant_fence_are_not_written() {
     let place = Place::plume();
     place.with_world(|mut world| {
         (0..4).for_each(|n| world.add_plume(customer(n)));
@@ -199,7 +199,7 @@ fn nobody_outside_of_the_fence_is_written_to() {
 }
 
 #[test]
-fn nothing_is_begun_after_the_time_that_was_set() {
+fn no_unit_begins_after_the_until_time() {
     let place = Place::plume();
     place.with_world(|mut world| (0..300).for_each(|n| world.add_plume(customer(n))));
     let mut text = String::from("accountId,newAccountId\n");
@@ -305,7 +305,7 @@ fn the_doctor_compares_the_clocks_and_names_the_tenant() {
 
 /// Without `mandoc` this test checks nothing; the script that runs all tests installs it.
 #[test]
-fn the_manual_pages_are_clean_for_whoever_checks_manual_pages() {
+fn manual_pages_pass_mandoc_lint() {
     let place = Place::plume();
     place.run(&["man", "--dir", "pages"]).expect(0);
     for page in std::fs::read_dir(place.path().join("pages")).unwrap() {

@@ -37,7 +37,7 @@ fn wait_for(what: &str, condition: impl Fn() -> bool) {
 }
 
 #[test]
-fn a_server_that_refuses_connections_is_probed_and_the_run_goes_on_when_it_is_back() {
+fn run_waits_while_the_server_refuses_connections_then_continues() {
     let place = Place::plume();
     let file = place.moves(200);
     // The server at this port disappears during the run and comes back.
@@ -136,7 +136,7 @@ impl Drop for Relay {
 }
 
 #[test]
-fn an_unknown_firewall_is_waited_out_with_a_handful_of_probes() {
+fn firewall_block_is_waited_out_with_few_probes() {
     let place = Place::new(Options {
         firewall: Some((150, Duration::from_secs(4))),
         ..Options::default()
@@ -165,7 +165,7 @@ fn an_unknown_firewall_is_waited_out_with_a_handful_of_probes() {
 }
 
 #[test]
-fn a_process_that_was_suspended_neither_bursts_nor_blames() {
+fn suspended_process_neither_exceeds_the_rate_nor_fails_lines() {
     let place = Place::new(Options {
         latency: Duration::from_millis(5),
         ..Options::default()
@@ -202,7 +202,7 @@ fn a_process_that_was_suspended_neither_bursts_nor_blames() {
 }
 
 #[test]
-fn a_clock_that_jumps_changes_neither_pace_nor_outcome() {
+fn clock_jump_changes_neither_rate_nor_outcome() {
     let Some(library) = clock_library() else {
         println!("NOT RUN: libfaketime is not installed");
         return;
@@ -248,7 +248,7 @@ fn a_clock_that_jumps_changes_neither_pace_nor_outcome() {
 }
 
 #[test]
-fn a_name_that_cannot_be_found_for_a_while_is_an_outage_and_no_more() {
+fn temporary_dns_failure_is_treated_as_an_outage() {
     let place = Place::plume();
     let file = place.moves(200);
     let base = place.sandbox.base_url().replace("127.0.0.1", "crm.test");
@@ -355,7 +355,7 @@ fn with_tokens(what: &'static str, lives: u64) -> (i32, Place, usize, String) {
 }
 
 #[test]
-fn a_token_endpoint_in_trouble_costs_time_but_no_line_and_no_storm() {
+fn token_endpoint_errors_fail_no_line_and_cause_few_token_requests() {
     for (what, lives) in [
         ("500 twice", 600),
         ("closed once", 600),
@@ -375,7 +375,7 @@ fn a_token_endpoint_in_trouble_costs_time_but_no_line_and_no_storm() {
 }
 
 #[test]
-fn a_write_that_takes_effect_long_after_it_was_given_up_does_no_harm() {
+fn late_effect_of_a_timed_out_write_does_not_break_a_chain() {
     let place = Place::plume();
     place.with_world(|mut world| (0..4).for_each(|n| world.add_plume(customer(n))));
     let file = place.file("chain.csv", "accountId,newAccountId\nA-000000,A-000001\nA-000001,A-000002\nA-000002,A-000009\nA-000003,B-000003\n");
@@ -428,7 +428,7 @@ fn a_write_that_takes_effect_long_after_it_was_given_up_does_no_harm() {
 }
 
 #[test]
-fn the_lock_of_a_killed_process_holds_nobody_up() {
+fn target_lock_is_held_until_its_process_is_killed() {
     let place = Place::new(Options {
         latency: Duration::from_millis(20),
         ..Options::default()

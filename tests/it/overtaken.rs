@@ -17,7 +17,7 @@ fn services(place: &Place, name: &str, value: &str) -> String {
 }
 
 #[test]
-fn a_run_that_is_resumed_overwrites_nothing_that_was_wanted_after_it() {
+fn resumed_run_overwrites_no_values_of_a_newer_run() {
     let place = Place::plume();
     place.moves(60);
     let (first, second) = (
@@ -45,7 +45,7 @@ fn a_run_that_is_resumed_overwrites_nothing_that_was_wanted_after_it() {
 }
 
 #[test]
-fn a_run_that_is_resumed_after_the_same_was_done_finds_it_done() {
+fn resumed_run_writes_nothing_after_the_same_file_was_applied_again() {
     let place = Place::plume();
     let file = place.moves(60);
     let old = killed(
@@ -60,7 +60,7 @@ fn a_run_that_is_resumed_after_the_same_was_done_finds_it_done() {
 }
 
 #[test]
-fn an_undo_that_was_killed_is_resumed_and_no_second_one_begins() {
+fn killed_undo_must_be_resumed_before_another_undo() {
     let place = Place::plume();
     let file = place.moves(60);
     place.run(&["apply", &file, "--yes"]).expect(0);
@@ -82,7 +82,7 @@ fn an_undo_that_was_killed_is_resumed_and_no_second_one_begins() {
 
 /// The lines of an undo name their customers, so it needs no file of another run, also when it is resumed in a swap.
 #[test]
-fn an_undo_that_was_killed_is_resumed_also_if_the_file_of_its_run_is_lost() {
+fn killed_undo_is_resumed_without_the_input_file_of_its_run() {
     for step in ["8", "10", "12"] {
         let place = Place::plume();
         place.moves(8);
@@ -116,7 +116,7 @@ fn an_undo_of_an_older_run_overwrites_nothing_of_a_newer_run() {
 }
 
 #[test]
-fn undo_typed_twice_brings_nothing_back() {
+fn second_undo_does_not_apply_the_changes_again() {
     let place = Place::plume();
     let file = place.moves(10);
     place.run(&["apply", &file, "--yes"]).expect(0);
@@ -127,7 +127,7 @@ fn undo_typed_twice_brings_nothing_back() {
 }
 
 #[test]
-fn whoever_was_at_work_at_the_locations_holds_up_no_rename() {
+fn newer_location_writes_do_not_block_renames_of_a_resumed_run() {
     for planned in [false, true] {
         let place = Place::plume();
         let file = place.moves(60);
@@ -156,7 +156,7 @@ fn whoever_was_at_work_at_the_locations_holds_up_no_rename() {
 }
 
 #[test]
-fn a_newer_run_that_cannot_be_read_may_have_wanted_anything() {
+fn unreadable_newer_run_prevents_resume() {
     let place = Place::plume();
     place.moves(60);
     let (first, second) = (
@@ -181,7 +181,7 @@ fn a_newer_run_that_cannot_be_read_may_have_wanted_anything() {
 }
 
 #[test]
-fn an_undo_that_was_undone_blocks_nothing() {
+fn undone_undo_does_not_block_another_undo() {
     let place = Place::plume();
     let file = place.moves(60);
     place.run(&["apply", &file, "--yes"]).expect(0);
@@ -200,7 +200,7 @@ fn an_undo_that_was_undone_blocks_nothing() {
 }
 
 #[test]
-fn a_swap_with_a_parked_customer_is_finished_whatever_ran_in_between() {
+fn resume_finishes_a_swap_with_a_parked_customer_after_other_runs() {
     let mut aside = 0;
     for step in 4..20 {
         let place = Place::plume();
@@ -237,7 +237,7 @@ fn a_swap_with_a_parked_customer_is_finished_whatever_ran_in_between() {
 
 /// The same system under two names.
 #[test]
-fn a_run_that_goes_on_at_another_address_overwrites_nothing_that_was_wanted_there() {
+fn run_resumed_at_another_address_overwrites_no_newer_values_there() {
     let place = Place::plume();
     place.moves(60);
     let (first, second) = (
@@ -261,7 +261,7 @@ fn a_run_that_goes_on_at_another_address_overwrites_nothing_that_was_wanted_ther
 
 /// The writes of a run had no effect, and another run made the changes: the values belong to the other run.
 #[test]
-fn what_a_newer_run_has_written_is_not_claimed_nor_put_back() {
+fn older_run_does_not_claim_or_undo_writes_of_a_newer_run() {
     let place = Place::plume();
     let file = place.moves(5);
     let nothing = "patch:500".parse().unwrap();
@@ -292,7 +292,7 @@ fn what_a_newer_run_has_written_is_not_claimed_nor_put_back() {
 
 /// A run was undone, and another run made its changes again: the first run has nothing left to undo.
 #[test]
-fn the_undo_of_a_run_does_not_overwrite_a_newer_one() {
+fn second_undo_of_a_run_does_not_overwrite_a_newer_run() {
     let place = Place::plume();
     let file = place.moves(5);
     place.run(&["apply", &file, "--yes"]).expect(0);
@@ -309,7 +309,7 @@ fn the_undo_of_a_run_does_not_overwrite_a_newer_one() {
 }
 
 #[test]
-fn runs_are_put_back_one_after_the_other() {
+fn runs_are_undone_in_reverse_order() {
     let place = Place::plume();
     let file = place.moves(5);
     place.run(&["apply", &file, "--yes"]).expect(0);
@@ -326,7 +326,7 @@ fn runs_are_put_back_one_after_the_other() {
 
 /// A run that looks everything up before it writes is killed during this, and a newer run changes the same customers.
 #[test]
-fn a_run_that_was_killed_while_it_looked_overwrites_nothing_newer_either() {
+fn run_interrupted_during_lookups_overwrites_nothing_newer() {
     let place = Place::plume();
     place.moves(60);
     let (first, second) = (
@@ -368,7 +368,7 @@ fn a_run_that_was_killed_while_it_looked_overwrites_nothing_newer_either() {
 
 /// The clock does not decide which of two runs is newer.
 #[test]
-fn a_clock_that_is_put_back_does_not_make_a_newer_run_older() {
+fn clock_set_back_does_not_change_the_order_of_runs() {
     let place = Place::plume();
     place.moves(60);
     let (first, second) = (
@@ -397,7 +397,7 @@ fn a_clock_that_is_put_back_does_not_make_a_newer_run_older() {
 
 /// If the state database is lost, new epochs are higher than those of the ledgers.
 #[test]
-fn a_state_database_that_was_lost_makes_no_run_newer() {
+fn lost_state_database_does_not_change_the_order_of_runs() {
     let place = Place::plume();
     place.moves(60);
     let file = services(&place, "1.csv", "DAY1");
@@ -415,7 +415,7 @@ fn a_state_database_that_was_lost_makes_no_run_newer() {
 /// A newer run repeated the first rename of customers that another program had changed in between. The undo of the
 /// newer run could restore only some of them.
 #[test]
-fn an_undo_restores_nothing_that_the_undo_of_a_newer_run_could_not() {
+fn undo_skips_customers_that_the_undo_of_a_newer_run_skipped() {
     let place = Place::plume();
     let file = place.moves(6);
     let set = |n: u32, account: &str| {
@@ -445,7 +445,7 @@ fn an_undo_restores_nothing_that_the_undo_of_a_newer_run_could_not() {
 
 /// The undo of a newer run was itself undone, so it has restored nothing.
 #[test]
-fn an_undo_restores_nothing_of_a_newer_run_whose_undo_was_undone() {
+fn undo_skips_values_of_a_newer_run_whose_undo_was_undone() {
     let place = Place::plume();
     let file = place.moves(4);
     place.run(&["apply", &file, "--yes"]).expect(0);
@@ -478,7 +478,7 @@ fn half_renamed_again(place: &Place, file: &str) -> String {
 }
 
 #[test]
-fn an_undo_that_is_resumed_overwrites_nothing_that_is_newer_than_the_run_it_undoes() {
+fn resumed_undo_overwrites_nothing_newer_than_the_undone_run() {
     let place = Place::plume();
     let file = place.moves(60);
     let older = half_renamed_again(&place, &file);

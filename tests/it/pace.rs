@@ -58,7 +58,7 @@ fn the_quota_holds_in_every_window_and_across_runs() {
 }
 
 #[test]
-fn a_retry_after_holds_every_worker() {
+fn retry_after_holds_all_calls() {
     for fault in ["customer-patch:429=2:nth=20", "customer-patch:503=2:nth=20"] {
         let place = Place::new(Options {
             latency: Duration::from_millis(5),
@@ -91,7 +91,7 @@ fn with<'a>(arguments: &[&'a str]) -> Vec<&'a str> {
 }
 
 #[test]
-fn a_verify_counts_with_the_runs_before_and_beside_it_and_keeps_none_from_starting() {
+fn verify_shares_the_quota_with_other_runs_and_blocks_none() {
     let place = Place::plume();
     let file = place.moves(30);
     place

@@ -35,7 +35,7 @@ fn anchors(page: &Path) -> BTreeSet<String> {
 }
 
 #[test]
-fn every_link_between_documents_leads_somewhere() {
+fn links_between_documents_have_existing_targets() {
     let (mut wrong, mut links) = (Vec::new(), 0);
     for page in pages() {
         let text = std::fs::read_to_string(&page).unwrap();
@@ -63,7 +63,7 @@ fn every_link_between_documents_leads_somewhere() {
 }
 
 #[test]
-fn the_command_of_the_readme_ends_with_a_report() {
+fn readme_command_produces_a_report() {
     let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
     let blocks = readme.split("```sh\n").skip(1);
     let commands: Vec<&str> = blocks

@@ -41,7 +41,7 @@ fn killed_last(wanted: impl Fn(&Place) -> bool) -> (Place, &'static str, String)
 /// The run has finished, and by its record the customer still has the temporary ID. The undo restores the other customers, and
 /// this one too if it has that ID.
 #[test]
-fn a_parked_customer_that_was_renamed_by_others_does_not_prevent_the_undo() {
+fn parked_customer_renamed_by_another_client_does_not_prevent_undo() {
     for is_back in [false, true] {
         let (place, customer, temporary) = killed_last(|_| true);
         let run = place.newest_id();
@@ -107,7 +107,7 @@ fn a_customer_parked_after_the_run_gets_its_id_back_by_undo() {
 
 /// The same if the swap was given up: then no other record mentions the write.
 #[test]
-fn a_customer_parked_after_a_swap_was_given_up_gets_its_id_back_by_resume() {
+fn resume_restores_the_id_of_a_customer_parked_by_a_late_write() {
     for given_up in [false, true] {
         let (place, file) = Place::with_a_swap();
         let honest = place.sandbox.base_url();
@@ -242,7 +242,7 @@ fn killed_run(place: &Place) -> String {
 
 /// Another client has renamed the parked customer, and `resume` has found that.
 #[test]
-fn a_parked_customer_that_was_renamed_by_others_counts_as_parked_no_more() {
+fn parked_customer_renamed_by_another_client_no_longer_counts_as_parked() {
     let (place, customer, _) = killed_with_a_warning();
     let run = killed_run(&place);
     place.with_world(|mut world| world.rename_plume(customer, "OTHER-1"));
@@ -252,7 +252,7 @@ fn a_parked_customer_that_was_renamed_by_others_counts_as_parked_no_more() {
 
 /// Another run has named the parked customer by its temporary ID.
 #[test]
-fn a_parked_customer_that_another_run_has_renamed_counts_as_parked_no_more() {
+fn parked_customer_renamed_by_another_run_no_longer_counts_as_parked() {
     let (place, customer, temporary) = killed_with_a_warning();
     let run = killed_run(&place);
     let text = format!("accountId,newAccountId\n{temporary},OTHER-1\n");
@@ -269,7 +269,7 @@ fn a_parked_customer_that_another_run_has_renamed_counts_as_parked_no_more() {
 
 /// Another run that was to rename the parked customer was killed before its write was sent, or before that was on record.
 #[test]
-fn a_parked_customer_counts_as_parked_while_another_run_has_only_begun_to_rename_it() {
+fn customer_stays_parked_when_another_run_is_killed_before_renaming_it() {
     let (place, customer, temporary) = killed_with_a_warning();
     let run = killed_run(&place);
     let text = format!("accountId,newAccountId\n{temporary},OTHER-1\n");

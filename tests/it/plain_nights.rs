@@ -24,7 +24,7 @@ fn refused(place: &Place, more: &[&str], words: &str) {
 }
 
 #[test]
-fn a_line_that_was_edited_is_compared_with_all_others() {
+fn edited_line_is_checked_against_all_other_lines() {
     let place = after_two_nights();
     let path = place.path().join("moves.csv");
     let text = std::fs::read_to_string(&path).unwrap();
@@ -41,7 +41,7 @@ fn a_line_that_was_edited_is_compared_with_all_others() {
 }
 
 #[test]
-fn a_file_that_is_read_otherwise_is_planned_again() {
+fn file_is_planned_again_when_the_column_mapping_changes() {
     let place = Place::plume();
     place.with_world(|mut world| (0..3).for_each(|n| world.add_plume(customer(n))));
     place.file(
@@ -64,7 +64,7 @@ fn a_file_that_is_read_otherwise_is_planned_again() {
 
 /// Between the nights, an ID moves from one customer to another.
 #[test]
-fn an_id_that_changed_hands_since_the_last_night_is_no_ones() {
+fn id_moved_to_another_customer_since_the_last_run_is_a_mismatch() {
     let place = Place::plume();
     place.with_world(|mut world| (0..2).for_each(|n| world.add_plume(customer(n))));
     let file = |lines: &str| {

@@ -85,7 +85,7 @@ fn chains_swaps_and_cycles_are_planned_applied_verified_and_undone() {
 }
 
 #[test]
-fn a_customer_that_somebody_moved_after_the_plan_is_stale_and_untouched() {
+fn customer_renamed_after_the_plan_is_stale_and_not_written() {
     let place = Place::plume();
     world(&place, 3);
     let file = place.file(
@@ -118,7 +118,7 @@ fn the_lines_of_an_undo_are_in_the_order_of_the_undone_file() {
 }
 
 #[test]
-fn an_undo_leaves_alone_whoever_was_changed_since() {
+fn undo_skips_customers_that_were_changed_later() {
     let place = Place::plume();
     world(&place, 2);
     let file = place.file(
@@ -139,7 +139,7 @@ fn an_undo_leaves_alone_whoever_was_changed_since() {
 }
 
 #[test]
-fn a_swap_whose_second_half_is_refused_leaves_both_as_they_were() {
+fn swap_is_rolled_back_when_its_second_write_is_refused() {
     let place = Place::plume();
     world(&place, 2);
     // The first write parks the first customer; the second write renames the other one.
@@ -159,7 +159,7 @@ fn a_swap_whose_second_half_is_refused_leaves_both_as_they_were() {
 }
 
 #[test]
-fn a_swap_of_which_one_customer_refuses_everything_leaves_both_as_they_were() {
+fn swap_changes_nothing_when_all_writes_of_one_customer_are_refused() {
     for id in ["C-0", "C-1"] {
         let place = Place::plume();
         world(&place, 2);
@@ -187,7 +187,7 @@ fn a_swap_of_which_one_customer_refuses_everything_leaves_both_as_they_were() {
 }
 
 #[test]
-fn a_ring_of_which_any_move_is_refused_leaves_all_as_they_were() {
+fn cycle_is_rolled_back_when_any_rename_is_refused() {
     let mut file = String::from("accountId,newAccountId\n");
     (0..5).for_each(|n| writeln!(file, "A-{n:06},A-{:06}", (n + 1) % 5).unwrap());
     for refused in 1..=6 {
@@ -220,7 +220,7 @@ fn a_ring_of_which_any_move_is_refused_leaves_all_as_they_were() {
 }
 
 #[test]
-fn verify_names_what_somebody_changed_since() {
+fn verify_reports_values_changed_by_another_client() {
     let place = Place::plume();
     world(&place, 3);
     let file = place.file(
@@ -238,7 +238,7 @@ fn verify_names_what_somebody_changed_since() {
 }
 
 #[test]
-fn a_plan_is_carried_out_though_its_file_is_gone() {
+fn plan_is_applied_after_its_input_file_is_deleted() {
     let place = Place::plume();
     world(&place, 2);
     let file = place.file("m.csv", "accountId,newAccountId\nA-000000,B-000000\n");
@@ -252,7 +252,7 @@ fn a_plan_is_carried_out_though_its_file_is_gone() {
 }
 
 #[test]
-fn a_chain_whose_end_is_taken_is_a_conflict_and_the_rest_is_blocked() {
+fn chain_whose_last_id_is_taken_has_one_conflict_and_blocked_lines() {
     let place = Place::plume();
     world(&place, 4);
     let file = place.file(
@@ -360,7 +360,7 @@ fn a_second_nightly_reconcile_makes_few_calls_and_no_write() {
 }
 
 #[test]
-fn a_write_of_a_plan_that_is_in_doubt_is_settled_by_resume() {
+fn resume_resolves_a_write_in_doubt_of_a_plan() {
     let place = Place::plume();
     world(&place, 4);
     let file = place.file(
@@ -394,7 +394,7 @@ fn a_write_of_a_plan_that_is_in_doubt_is_settled_by_resume() {
 }
 
 #[test]
-fn a_run_beside_one_that_was_killed_says_so() {
+fn reconcile_after_a_killed_run_names_the_resume_command() {
     let file = "swap.csv";
     // The step at which a customer has a temporary ID depends on how the ledger groups its writes.
     let killed = (6..20).find_map(|step| {
@@ -428,7 +428,7 @@ fn a_run_beside_one_that_was_killed_says_so() {
 /// Some lines name the customer by its account ID, others by its own ID; only the system can show that they mean the
 /// same customer.
 #[test]
-fn one_customer_named_in_two_ways_cannot_get_two_wishes() {
+fn contradictory_lines_naming_one_customer_by_different_ids_fail() {
     let text = "accountId,customerId,newAccountId,locationId,serviceId\n\
         A-000000,,B-000000,,\n\
         ,C-0,D-000000,,\n\
@@ -495,7 +495,7 @@ fn one_customer_named_in_two_ways_cannot_get_two_wishes() {
 
 /// The rule holds on all three systems, with swaps and a duplicate, with bulk and single look-ups.
 #[test]
-fn what_a_plan_forecasts_is_what_carrying_it_out_takes() {
+fn plan_forecast_matches_the_calls_of_its_execution() {
     let place = Place::plume();
     let mut text = String::from("accountId,newAccountId\nA-000001,A-000002\nA-000002,A-000001\n");
     (3..=60).for_each(|n| writeln!(text, "A-{n:06},B-{n:06}").unwrap());
@@ -548,7 +548,7 @@ fn what_a_plan_forecasts_is_what_carrying_it_out_takes() {
 }
 
 #[test]
-fn the_list_of_runs_says_what_the_reports_say() {
+fn runs_list_and_summary_show_the_same_state_and_counts() {
     let place = Place::plume();
     let file = place.moves(39);
     let agree = |command: &str, state: &str, status: &str, lines: u64| {
@@ -584,7 +584,7 @@ fn the_list_of_runs_says_what_the_reports_say() {
 }
 
 #[test]
-fn no_pace_is_told_that_was_never_reached() {
+fn reported_rate_never_exceeds_the_rate_limit() {
     let place = Place::plume();
     let file = place.moves(40);
     let rate = ["--rate", "100/s", "--quota", "unlimited", "--json"];
@@ -602,7 +602,7 @@ fn no_pace_is_told_that_was_never_reached() {
 }
 
 #[test]
-fn a_plan_that_was_gone_on_with_forecasts_all_of_it() {
+fn resumed_plan_forecasts_all_lines() {
     let place = Place::plume();
     let file = place.moves(100);
     let mut plan = place.command(&["plan", &file, "--lookup", "each", "--rate", "200/s"]);
@@ -619,7 +619,7 @@ const TWO_LINES: &str = "accountId,customerId,newAccountId,locationId,serviceId,
                          ,C-1,,L-1,S-1,\n,C-2,,L-2,,smallbusiness\n";
 
 #[test]
-fn what_a_run_left_is_its_last_word_on_a_customer_and_not_on_a_line() {
+fn verify_compares_with_the_final_state_of_each_customer() {
     let place = Place::plume();
     world(&place, 3);
     let file = place.file("m.csv", TWO_LINES);
@@ -647,7 +647,7 @@ fn what_a_run_left_is_its_last_word_on_a_customer_and_not_on_a_line() {
 }
 
 #[test]
-fn the_canary_looks_as_verify_does() {
+fn canary_uses_the_same_checks_as_verify() {
     // If customers cannot be read one by one, the search and the location's own URL are used.
     let place = Place::plume();
     let file = place.moves(6);
@@ -683,7 +683,7 @@ fn the_canary_looks_as_verify_does() {
 }
 
 #[test]
-fn verify_says_what_a_run_that_was_killed_did_not_come_to() {
+fn verify_counts_the_unfinished_lines_of_a_killed_run() {
     let place = Place::plume();
     let file = place.moves(100);
     let mut command = place.command(&["apply", &file, "--yes", "--concurrency", "2"]);
@@ -713,7 +713,7 @@ fn verify_says_what_a_run_that_was_killed_did_not_come_to() {
 }
 
 #[test]
-fn verify_says_what_it_waits_for() {
+fn verify_reports_why_it_waits() {
     let place = Place::plume();
     let file = place.moves(5);
     place.run(&["apply", &file, "--yes"]).expect(0);
@@ -725,7 +725,7 @@ fn verify_says_what_it_waits_for() {
 }
 
 #[test]
-fn verify_names_whom_it_may_not_see_and_looks_at_the_others() {
+fn verify_reports_unreadable_customers_and_checks_the_rest() {
     let place = Place::plume();
     let file = place.moves(5);
     place.run(&["apply", &file, "--yes"]).expect(0);

@@ -21,7 +21,7 @@ fn world(place: &Place) {
 }
 
 #[test]
-fn a_thousand_lines_are_all_right_and_a_second_apply_sends_no_write() {
+fn thousand_lines_are_applied_and_a_second_apply_writes_nothing() {
     let place = Place::plume();
     world(&place);
     let file = place.file("moves.csv", &thousand());
@@ -112,7 +112,7 @@ fn renames_cost_two_calls_where_customers_are_searched_one_by_one() {
 }
 
 #[test]
-fn an_awkward_file_gets_exactly_the_statuses_it_deserves() {
+fn file_with_edge_cases_gets_the_expected_statuses() {
     for bulk in [true, false] {
         let place = Place::new(Options {
             bulk,
@@ -189,7 +189,7 @@ fn an_awkward_file_gets_exactly_the_statuses_it_deserves() {
 }
 
 #[test]
-fn a_duplicate_is_a_conflict_whatever_the_system_answers() {
+fn duplicate_account_id_is_a_conflict_for_each_error_status() {
     for status in [409, 422, 500] {
         let place = Place::new(Options {
             duplicate_status: status,
@@ -212,7 +212,7 @@ fn a_duplicate_is_a_conflict_whatever_the_system_answers() {
 }
 
 #[test]
-fn a_profile_that_is_not_known_is_not_as_wished_and_cannot_be_put_back() {
+fn unknown_profile_is_changed_and_cannot_be_restored() {
     let place = Place::plume();
     place.with_world(|mut world| {
         for n in 0..2 {

@@ -77,7 +77,7 @@ fn doctor_says_which_server_answers_and_whether_it_can_keep_a_ledger() {
 }
 
 #[test]
-fn what_cannot_keep_a_ledger_is_named_with_the_next_step() {
+fn doctor_explains_why_a_database_is_unsuitable_and_how_to_fix_it() {
     let Some(server) = Server::shared() else {
         return;
     };
@@ -133,7 +133,7 @@ fn what_cannot_keep_a_ledger_is_named_with_the_next_step() {
 }
 
 #[test]
-fn the_settings_of_a_whole_server_are_judged() {
+fn doctor_checks_the_durability_settings_of_the_server() {
     let Some(server) = Server::start() else {
         return;
     };
@@ -153,7 +153,7 @@ fn the_settings_of_a_whole_server_are_judged() {
 }
 
 #[test]
-fn the_password_comes_from_the_environment_a_file_or_a_program_and_is_never_shown() {
+fn ledger_password_comes_from_variable_file_or_command_and_is_not_shown() {
     let Some(server) = Server::shared() else {
         return;
     };
@@ -234,7 +234,7 @@ fn the_password_comes_from_the_environment_a_file_or_a_program_and_is_never_show
 }
 
 #[test]
-fn the_certificate_and_its_name_are_verified() {
+fn server_certificate_and_host_name_are_verified() {
     let Some(server) = Server::start() else {
         return;
     };
@@ -335,7 +335,7 @@ impl Drop for Bouncer {
 }
 
 #[test]
-fn a_pooler_that_mixes_connections_is_refused() {
+fn pooler_without_session_mode_is_refused() {
     let Some(server) = Server::shared() else {
         return;
     };

@@ -16,7 +16,7 @@ fn people(customers: u32) -> Place {
 const SWAP: &str = "accountId,newAccountId\nA-000000,A-000001\nA-000001,A-000000\n";
 
 #[test]
-fn a_plan_knows_a_swap_that_was_made_before() {
+fn plan_recognises_a_swap_that_was_already_made() {
     let place = people(2);
     let file = place.file("swap.csv", SWAP);
     place.run(&["apply", &file, "--yes"]).expect(0);
@@ -27,7 +27,7 @@ fn a_plan_knows_a_swap_that_was_made_before() {
 }
 
 #[test]
-fn a_swap_that_its_failures_file_has_made_is_not_made_again_by_the_file_itself() {
+fn swap_made_from_the_failures_file_is_not_repeated_by_the_input_file() {
     let place = people(3);
     let text = format!("{SWAP}A-000002,B-000002\n");
     let file = place.file("moves.csv", &text);
@@ -53,7 +53,7 @@ fn a_swap_that_its_failures_file_has_made_is_not_made_again_by_the_file_itself()
 
 /// A chain is carried out, and then its last line is corrected. It is not known which customer that line means now.
 #[test]
-fn a_corrected_line_of_a_chain_does_not_move_its_neighbour() {
+fn corrected_line_of_a_chain_does_not_rename_another_customer() {
     for command in ["apply", "reconcile"] {
         let place = people(2);
         let text = "accountId,newAccountId\nA-000000,A-000001\nA-000001,B-000001\n";
@@ -82,7 +82,7 @@ fn a_corrected_line_of_a_chain_does_not_move_its_neighbour() {
 }
 
 #[test]
-fn a_corrected_swap_does_not_move_the_customer_that_has_its_id() {
+fn corrected_line_of_a_swap_does_not_rename_another_customer() {
     let place = people(2);
     let file = place.file("swap.csv", SWAP);
     place.run(&["apply", &file, "--yes"]).expect(0);
@@ -122,7 +122,7 @@ fn references(place: &Place) -> Vec<String> {
 }
 
 #[test]
-fn adobes_corrected_and_shortened_files_move_no_customer_either() {
+fn corrected_or_shortened_adobe_files_rename_no_other_customer() {
     let place = adobe();
     let text = "accountId,newAccountId\nREF-1,REF-2\nREF-2,REF-X\n";
     let file = place.file("moves.csv", text);
@@ -142,7 +142,7 @@ fn adobes_corrected_and_shortened_files_move_no_customer_either() {
 }
 
 #[test]
-fn an_id_that_nobody_can_remove_is_said_to_stay() {
+fn undo_reports_an_id_that_the_system_cannot_remove() {
     let place = adobe();
     place.with_world(|mut world| {
         let customer = world.adobe.get_mut("P0").unwrap();
@@ -161,7 +161,7 @@ fn an_id_that_nobody_can_remove_is_said_to_stay() {
 }
 
 #[test]
-fn a_night_that_saves_looks_does_not_believe_what_other_runs_have_changed() {
+fn incremental_reconcile_looks_up_customers_changed_by_other_runs() {
     let place = Place::plume();
     let file = place.moves(3);
     place.run(&["reconcile", &file, "--yes"]).expect(0);
@@ -192,7 +192,7 @@ fn a_night_that_saves_looks_does_not_believe_what_other_runs_have_changed() {
 
 /// A night that reuses the outcomes of the previous one reuses their customers too.
 #[test]
-fn a_swap_stays_made_where_only_nights_without_looks_remember_it() {
+fn swap_is_recognised_when_only_an_incremental_run_recorded_it() {
     let place = people(2);
     let file = place.file("swap.csv", SWAP);
     place.run(&["reconcile", &file, "--yes"]).expect(0);
@@ -209,7 +209,7 @@ fn a_swap_stays_made_where_only_nights_without_looks_remember_it() {
 }
 
 #[test]
-fn a_plan_means_the_locations_that_it_has_seen() {
+fn planned_line_is_stale_when_its_location_id_has_changed() {
     let place = Place::plume();
     place.with_world(|mut world| {
         world.add_plume(named("C-0", "A-000000", &["L-0"]));
@@ -232,7 +232,7 @@ fn a_plan_means_the_locations_that_it_has_seen() {
 
 /// A customer without the location in the line is probably not the customer that the line means.
 #[test]
-fn nobody_is_renamed_for_a_line_whose_location_is_not_theirs() {
+fn line_with_a_location_of_another_customer_renames_nothing() {
     for lookup in ["auto", "each"] {
         let place = Place::plume();
         place.with_world(|mut world| {
@@ -260,7 +260,7 @@ fn nobody_is_renamed_for_a_line_whose_location_is_not_theirs() {
 
 /// An ID belongs to one relationship: what happened to it in another relationship does not matter.
 #[test]
-fn what_happened_in_one_relationship_says_nothing_of_another() {
+fn id_history_is_separate_for_each_reseller_relationship() {
     let place = Place::new(Options {
         kind: Kind::CloudCockpit,
         ..Default::default()
@@ -292,7 +292,7 @@ fn what_happened_in_one_relationship_says_nothing_of_another() {
 }
 
 #[test]
-fn what_failed_in_a_plan_holds_up_nobody_when_it_is_carried_out() {
+fn failed_line_of_a_plan_does_not_block_other_lines() {
     let place = people(3);
     let text = "accountId,newAccountId,locationId,serviceId\n\
                 A-000000,A-000001,,\nA-000001,A-000000,,\nA-000000,A-000001,gone,S\n";
@@ -322,7 +322,7 @@ fn what_failed_in_a_plan_holds_up_nobody_when_it_is_carried_out() {
 
 /// A customer that already has its ID does not stop the others, even if its location fails.
 #[test]
-fn a_chain_goes_on_behind_whoever_has_the_id_already() {
+fn chain_continues_after_a_customer_that_already_has_its_new_id() {
     let place = Place::plume();
     place.with_world(|mut world| {
         world.add_plume(named("C-1", "B-000001", &["L-1"]));
@@ -336,7 +336,7 @@ fn a_chain_goes_on_behind_whoever_has_the_id_already() {
 }
 
 #[test]
-fn account_ids_are_put_back_whatever_became_of_the_locations() {
+fn undo_restores_account_ids_when_locations_were_changed_or_removed() {
     let place = Place::plume();
     place.with_world(|mut world| {
         (0..3).for_each(|n| {
@@ -361,7 +361,7 @@ fn account_ids_are_put_back_whatever_became_of_the_locations() {
 }
 
 #[test]
-fn a_night_does_not_believe_a_plan_that_was_carried_out_since() {
+fn incremental_reconcile_detects_a_plan_that_was_applied_since() {
     let place = Place::plume();
     let file = place.moves(3);
     let hand = place.file("hand.csv", "accountId,newAccountId\nB-000001,Z-000001\n");
@@ -377,7 +377,7 @@ fn a_night_does_not_believe_a_plan_that_was_carried_out_since() {
 
 /// Failures belong to the file that they come from, and to no other.
 #[test]
-fn a_failures_file_is_tried_again_whatever_other_files_did() {
+fn failures_file_is_retried_even_if_other_files_moved_the_ids() {
     let place = people(3);
     let apply = |name: &str, line: &str, code: i32| {
         let file = place.file(name, &format!("accountId,newAccountId\n{line}\n"));
@@ -397,7 +397,7 @@ fn a_failures_file_is_tried_again_whatever_other_files_did() {
 
 /// The line names the former owner of the ID by the system's own ID, beside lines that an earlier run has carried out.
 #[test]
-fn the_customer_of_a_corrected_line_can_be_named() {
+fn corrected_line_can_name_its_customer_by_customer_id() {
     let place = people(3);
     let text = "accountId,newAccountId,customerId\nA-000000,A-000001,\nA-000001,A-000002,\nA-000002,B-000002,\n";
     let file = place.file("moves.csv", text);
@@ -411,7 +411,7 @@ fn the_customer_of_a_corrected_line_can_be_named() {
 }
 
 #[test]
-fn a_ledger_that_cannot_be_read_stops_only_what_may_rest_on_it() {
+fn unreadable_ledger_stops_swaps_but_not_single_renames() {
     let place = people(3);
     let apply = |name: &str, lines: &str, code: i32| {
         let file = place.file(name, &format!("accountId,newAccountId\n{lines}"));
@@ -430,7 +430,7 @@ fn a_ledger_that_cannot_be_read_stops_only_what_may_rest_on_it() {
 
 /// The swap is recognised whatever path the file has, and whatever name a corrected copy has.
 #[test]
-fn a_swap_is_known_again_in_whatever_file_it_comes() {
+fn swap_is_recognised_in_a_file_with_another_path_or_name() {
     let place = people(4);
     let file = place.file("swap.csv", SWAP);
     place.run(&["apply", &file, "--yes"]).expect(0);
@@ -445,7 +445,7 @@ fn a_swap_is_known_again_in_whatever_file_it_comes() {
 
 /// The CRM has given an old ID to another customer: the line still means the customer that it was applied to.
 #[test]
-fn a_customer_that_was_given_an_old_id_is_not_renamed_by_the_same_line() {
+fn repeated_line_does_not_rename_the_new_owner_of_the_old_id() {
     let place = people(2);
     let text = "accountId,newAccountId\nA-000000,A-000001\nA-000001,B-000001\n";
     let file = place.file("chain.csv", text);
@@ -457,7 +457,7 @@ fn a_customer_that_was_given_an_old_id_is_not_renamed_by_the_same_line() {
 }
 
 #[test]
-fn the_failures_of_an_undo_are_no_file_to_apply() {
+fn failures_file_of_an_undo_cannot_be_applied() {
     let place = people(1);
     let file = place.file("one.csv", "accountId,newAccountId\nA-000000,B-000000\n");
     place.run(&["apply", &file, "--yes"]).expect(0);

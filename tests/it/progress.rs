@@ -98,7 +98,7 @@ fn play(output: &str, on_resize: OnResize) -> Vec<(u16, usize)> {
 }
 
 #[test]
-fn a_long_run_leaves_no_wrapped_line_and_no_fragment_on_a_terminal_that_is_resized() {
+fn progress_leaves_no_fragments_when_the_terminal_is_resized() {
     let output = resized(20_000);
     for on_resize in [OnResize::Cut, OnResize::Reflow] {
         let frames = play(&output, on_resize);
@@ -117,7 +117,7 @@ fn objects(text: &str) -> Vec<serde_json::Value> {
 }
 
 #[test]
-fn progress_as_json_is_an_object_a_second_and_one_for_each_event() {
+fn json_progress_prints_one_object_per_second_and_per_event() {
     let place = Place::plume();
     let file = place.moves(40);
     let rest = "A-999999,B-999999\n";
@@ -196,7 +196,7 @@ fn asked_for_its_state(more: &[&str]) -> (Done, String) {
 }
 
 #[test]
-fn sigusr1_prints_the_state_and_the_run_goes_on() {
+fn sigusr1_prints_the_state_and_the_run_continues() {
     for more in [&[][..], &["--quiet"], &["--progress", "none"]] {
         let (done, run) = asked_for_its_state(more);
         let state: Vec<&str> = done
@@ -241,7 +241,7 @@ fn with(place: &Place, variables: &[(&str, &str)], arguments: &[&str]) -> Done {
 }
 
 #[test]
-fn colours_are_shown_where_they_are_asked_for_and_nowhere_else() {
+fn colours_are_shown_only_when_requested() {
     let place = Place::plume();
     place.moves(3);
     let file = place.file(
@@ -294,7 +294,7 @@ fn colours_are_shown_where_they_are_asked_for_and_nowhere_else() {
 }
 
 #[test]
-fn a_quiet_plan_names_its_run_and_nothing_else() {
+fn quiet_plan_prints_only_its_run_id() {
     let place = Place::plume();
     let file = place.moves(3);
     let planned = place.run(&["plan", &file, "--quiet"]).expect(0);
@@ -319,7 +319,7 @@ fn a_quiet_plan_names_its_run_and_nothing_else() {
 }
 
 #[test]
-fn a_rate_of_the_run_is_noted_when_it_is_given_and_not_by_each_later_command() {
+fn quota_notice_is_printed_only_by_commands_with_the_rate_option() {
     let place = Place::plume();
     let file = place.moves(3);
     let run = |arguments: &[&str]| {
@@ -338,7 +338,7 @@ fn a_rate_of_the_run_is_noted_when_it_is_given_and_not_by_each_later_command() {
 }
 
 #[test]
-fn the_closing_table_tells_kinds_reasons_time_and_only_files_that_have_lines() {
+fn final_summary_shows_kinds_reasons_time_and_non_empty_files() {
     let place = Place::plume();
     place.moves(4);
     let text = "accountId,newAccountId,serviceId,profile\n\

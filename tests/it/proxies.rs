@@ -111,7 +111,7 @@ fn run(place: &Place, variables: &[(&str, &str)], arguments: &[&str]) -> Done {
 }
 
 #[test]
-fn calls_and_tokens_come_through_a_socks_proxy_that_resolves_names() {
+fn calls_and_token_requests_use_a_socks5h_proxy() {
     let place = Place::plume();
     let file = place.moves(5);
     for login in [None, Some(("user", "p@ss"))] {
@@ -133,7 +133,7 @@ fn calls_and_tokens_come_through_a_socks_proxy_that_resolves_names() {
 
 /// With `socks5` this machine resolves names, so the proxy gets addresses.
 #[test]
-fn a_socks_proxy_that_takes_addresses_is_given_addresses() {
+fn socks5_proxy_gets_addresses_instead_of_host_names() {
     let place = Place::plume();
     let file = place.moves(2);
     let socks = Socks::before(&place, None, 0);
@@ -154,7 +154,7 @@ fn a_socks_proxy_that_takes_addresses_is_given_addresses() {
 }
 
 #[test]
-fn a_socks_proxy_that_refuses_is_named() {
+fn doctor_reports_a_socks_proxy_that_refuses() {
     let place = Place::plume();
     place.moves(2);
     let arguments = ["doctor", "--give-up-after", "1s", "--timeout", "1s"];
@@ -174,7 +174,7 @@ fn a_socks_proxy_that_refuses_is_named() {
 }
 
 #[test]
-fn doctor_says_which_proxy_each_host_takes_and_why_not() {
+fn doctor_reports_which_proxy_is_used_for_each_host() {
     let place = Place::plume();
     place.moves(2);
     let socks = Socks::before(&place, None, 0);

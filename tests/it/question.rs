@@ -22,7 +22,7 @@ pub(crate) fn on_a_terminal_with(
 }
 
 #[test]
-fn resume_asks_on_a_terminal_and_elsewhere_the_first_consent_holds() {
+fn resume_asks_for_consent_only_on_a_terminal() {
     let (place, file) = without_services(30);
     let apply = ["apply", &file, "--yes", "--rate", "5/s", "--until", "3s"];
     let more = ["--concurrency", "1", "--max-failures", "90%"];
@@ -59,7 +59,7 @@ fn resume_asks_on_a_terminal_and_elsewhere_the_first_consent_holds() {
 }
 
 #[test]
-fn resume_asks_with_what_a_plan_has_found_and_not_for_a_plan() {
+fn resume_question_includes_plan_findings_and_is_not_asked_for_a_plan() {
     let (place, file) = without_services(12);
     let mut killed = place.command(&["plan", &file]);
     killed.env("IDSHIFT_CRASH_AT", "2");
@@ -95,7 +95,7 @@ fn resume_asks_with_what_a_plan_has_found_and_not_for_a_plan() {
 
 /// The question already contains what the announcement of an unnamed run would say.
 #[test]
-fn a_run_has_one_header() {
+fn run_header_is_printed_only_once() {
     let (place, file) = without_services(12);
     let run = place
         .run(&["plan", &file, "--format", "json"])
@@ -128,7 +128,7 @@ fn a_run_has_one_header() {
 }
 
 #[test]
-fn the_question_shows_all_guards_and_the_end_with_its_zone() {
+fn question_shows_all_guards_and_the_end_time_with_its_zone() {
     let (place, file) = without_services(3);
     let plan = place
         .run(&["plan", &file, "--format", "json"])

@@ -34,7 +34,7 @@ fn refuse_writes(place: &Place, fault: &str) {
 
 /// In another file, IDs that moved between customers do not matter, but recognised lines do.
 #[test]
-fn a_corrected_line_in_another_file_does_not_rename_the_customer_of_its_neighbour() {
+fn corrected_line_in_another_file_does_not_rename_another_customer() {
     for lines in [CHAIN, SWAP] {
         let place = people(2);
         apply(&place, "moves.csv", lines).expect(0);
@@ -47,7 +47,7 @@ fn a_corrected_line_in_another_file_does_not_rename_the_customer_of_its_neighbou
 
 /// Two lines have the same account ID, and one of them names another customer than an earlier run found for this ID.
 #[test]
-fn a_line_that_names_its_customer_is_not_written_to_the_customer_of_an_earlier_run() {
+fn line_naming_another_customer_does_not_write_to_the_earlier_one() {
     let place = people(2);
     let head = "accountId,newAccountId,customerId,serviceId\n";
     let chain = "A-0,A-1,,\nA-1,B-1,,\n";
@@ -60,7 +60,7 @@ fn a_line_that_names_its_customer_is_not_written_to_the_customer_of_an_earlier_r
 
 /// A line without a new account ID refers to the customer that has its ID now.
 #[test]
-fn a_line_that_renames_no_customer_refers_to_whoever_has_the_id() {
+fn line_without_a_rename_refers_to_the_current_owner_of_the_id() {
     let place = people(2);
     apply(&place, "moves.csv", CHAIN).expect(0);
     place.file("moves.csv", "accountId,serviceId\nA-1,S-1\n");
@@ -73,7 +73,7 @@ fn a_line_that_renames_no_customer_refers_to_whoever_has_the_id() {
 
 /// An ID that went back, or that another program gave to a third customer, does not count as moved between customers.
 #[test]
-fn an_id_that_no_run_of_the_file_gave_away_for_good_is_looked_up_afresh() {
+fn id_that_moved_back_or_was_moved_by_another_client_is_looked_up_again() {
     let place = people(2);
     apply(&place, "moves.csv", CHAIN).expect(0);
     place.run(&["undo", "--yes"]).expect(0);
@@ -102,7 +102,7 @@ fn an_id_that_no_run_of_the_file_gave_away_for_good_is_looked_up_afresh() {
 
 /// The customer is gone, and another one has its old account ID.
 #[test]
-fn the_old_id_of_a_customer_that_is_gone_is_not_renamed_for_it() {
+fn new_owner_of_the_old_id_of_a_deleted_customer_is_not_renamed() {
     for lines in [SWAP, CHAIN] {
         let place = people(2);
         apply(&place, "moves.csv", lines).expect(0);
@@ -124,7 +124,7 @@ fn the_old_id_of_a_customer_that_is_gone_is_not_renamed_for_it() {
 
 /// The file is applied again instead of a `resume`, at each step at which its first run was killed.
 #[test]
-fn a_run_that_was_killed_does_not_make_its_file_move_customers_twice() {
+fn file_applied_again_after_a_kill_does_not_move_customers_twice() {
     for lines in [SWAP, CHAIN] {
         for step in 1..30 {
             let place = people(2);
@@ -157,7 +157,7 @@ fn a_run_that_was_killed_does_not_make_its_file_move_customers_twice() {
 
 /// A parked customer of a killed run is recognised even if the system spells its temporary ID in its own way.
 #[test]
-fn a_temporary_id_in_another_spelling_is_recognised_by_its_customer() {
+fn temporary_id_in_another_spelling_is_recognised_by_customer_id() {
     let killed = (6..20).find_map(|step| {
         let place = people(2);
         let file = place.file("moves.csv", &format!("{HEAD}{SWAP}"));
@@ -180,7 +180,7 @@ fn a_temporary_id_in_another_spelling_is_recognised_by_its_customer() {
 
 /// At whatever step a run was killed, its undo restores everything, or says that the run must be resumed first.
 #[test]
-fn an_undo_of_a_run_that_was_killed_leaves_no_customer_in_between() {
+fn undo_of_a_killed_run_restores_all_or_requires_resume() {
     let mut refused = 0;
     for step in 1..30 {
         let place = people(2);
@@ -202,7 +202,7 @@ fn an_undo_of_a_run_that_was_killed_leaves_no_customer_in_between() {
 
 /// A line of a report was edited to name another customer, for which a second line has another request.
 #[test]
-fn a_report_line_that_names_another_customer_counts_as_a_line_of_that_one() {
+fn edited_report_line_belongs_to_the_customer_that_it_names() {
     let place = people(3);
     refuse_writes(&place, "customer-patch:403");
     let text = "customerId,accountId,newAccountId\n,A-0,B-0\n,A-1,B-1\n";
@@ -223,7 +223,7 @@ fn a_report_line_that_names_another_customer_counts_as_a_line_of_that_one() {
 
 /// The customer that a report names overrides what a newer run of other lines found.
 #[test]
-fn a_report_means_the_customers_that_its_own_run_found() {
+fn report_lines_refer_to_the_customers_found_by_their_own_run() {
     let place = people(4);
     refuse_writes(&place, "customer-patch:403");
     apply(&place, "moves.csv", SWAP).expect(1);
@@ -244,7 +244,7 @@ fn a_report_means_the_customers_that_its_own_run_found() {
 
 /// A failed line was applied to no customer, so it is looked up again.
 #[test]
-fn a_swap_that_was_refused_is_made_for_the_customers_that_have_the_ids_now() {
+fn refused_swap_is_retried_for_the_current_owners_of_the_ids() {
     let place = people(4);
     refuse_writes(&place, "customer-patch:403");
     apply(&place, "moves.csv", SWAP).expect(1);
@@ -259,7 +259,7 @@ fn a_swap_that_was_refused_is_made_for_the_customers_that_have_the_ids_now() {
 
 /// The run that made the swap is gone, and a later run has found the swap in place.
 #[test]
-fn a_swap_that_a_later_run_found_made_is_not_made_again() {
+fn swap_found_in_place_by_a_later_run_is_not_repeated() {
     // The later run writes something, or nothing.
     for more in ["", "A-2,B-2\n"] {
         let place = people(3);
@@ -275,7 +275,7 @@ fn a_swap_that_a_later_run_found_made_is_not_made_again() {
 
 /// The same on a system where an account ID may have several customers.
 #[test]
-fn a_chain_of_references_that_a_later_run_found_made_is_not_made_again() {
+fn adobe_chain_found_in_place_by_a_later_run_is_not_repeated() {
     let place = Place::adobe(4);
     let settings = [
         ("SYSTEM", "adobe"),
@@ -304,7 +304,7 @@ fn a_chain_of_references_that_a_later_run_found_made_is_not_made_again() {
 
 /// The run that made the chain is gone, and no other run knows its lines.
 #[test]
-fn a_chain_of_references_whose_run_is_gone_is_not_made_again() {
+fn adobe_chain_is_refused_when_its_run_is_lost() {
     let place = Place::adobe(3);
     let settings = [
         ("SYSTEM", "adobe"),
@@ -322,7 +322,7 @@ fn a_chain_of_references_whose_run_is_gone_is_not_made_again() {
 
 /// No customer has the old account ID, and one has the new ID that another client gave it.
 #[test]
-fn a_line_whose_new_id_another_client_gave_to_another_customer_is_done() {
+fn line_is_unchanged_if_its_old_id_is_gone_and_its_new_id_exists() {
     let place = people(1);
     apply(&place, "moves.csv", "A-0,B-0\n").expect(0);
     place.with_world(|mut world| {
@@ -335,7 +335,7 @@ fn a_line_whose_new_id_another_client_gave_to_another_customer_is_done() {
 
 /// The plan found the customer; the move of another line's customer does not matter.
 #[test]
-fn a_planned_line_is_not_doubted_for_what_became_of_another_one() {
+fn planned_line_is_applied_when_the_customer_of_another_line_moved() {
     let place = people(2);
     let text = "customerId,accountId,newAccountId\nC-1,,D-1\n,A-0,A-1\n";
     let file = place.file("moves.csv", text);
@@ -349,7 +349,7 @@ fn a_planned_line_is_not_doubted_for_what_became_of_another_one() {
 
 /// A lost run stops only chains and swaps, and only if it may have renamed customers.
 #[test]
-fn a_run_that_is_gone_stops_only_what_may_be_done_twice() {
+fn lost_run_stops_only_changes_that_might_be_repeated() {
     let place = people(4);
     place.file("services.csv", "accountId,serviceId\nA-0,S-0\n");
     place.run(&["apply", "services.csv", "--yes"]).expect(0);
@@ -371,7 +371,7 @@ fn a_run_that_is_gone_stops_only_what_may_be_done_twice() {
 
 /// No run repeats lines that an earlier run knows, whichever other run is lost.
 #[test]
-fn a_run_that_is_gone_stops_no_lines_that_are_recognised() {
+fn lost_run_does_not_stop_lines_known_from_another_run() {
     let place = people(3);
     apply(&place, "swap.csv", SWAP).expect(0);
     apply(&place, "other.csv", "A-2,B-2\n").expect(0);
@@ -384,7 +384,7 @@ fn a_run_that_is_gone_stops_no_lines_that_are_recognised() {
 
 /// A shard that was only planned, or that belongs to another file, stops no other shard.
 #[test]
-fn a_shard_that_carried_out_nothing_of_the_file_stops_no_other_machine() {
+fn shard_without_applied_lines_of_the_file_does_not_block_the_file() {
     let place = people(4);
     let file = place.file("moves.csv", &format!("{HEAD}{SWAP}A-2,B-2\n"));
     let other = place.file("other.csv", &format!("{HEAD}A-3,B-3\n"));
@@ -400,7 +400,7 @@ fn a_shard_that_carried_out_nothing_of_the_file_stops_no_other_machine() {
 
 /// A copy of the file is the same file: another machine may have carried out the swap in its own shard.
 #[test]
-fn a_copy_of_a_file_of_which_a_shard_was_carried_out_is_that_file() {
+fn copy_of_a_file_is_recognised_after_a_shard_was_applied() {
     let mut refused = 0;
     for shard in ["1/2", "2/2"] {
         let place = people(3);
@@ -420,7 +420,7 @@ fn a_copy_of_a_file_of_which_a_shard_was_carried_out_is_that_file() {
 
 /// Failures belong to the file that they come from, even if their customers were not found.
 #[test]
-fn failures_of_a_line_whose_customer_is_not_known_rename_no_neighbour() {
+fn failures_file_with_an_unknown_customer_renames_no_other_customer() {
     let place = people(2);
     apply(&place, "moves.csv", CHAIN).expect(0);
     apply(&place, "moves.csv", "A-1,D-1\n").expect(1);
@@ -433,7 +433,7 @@ fn failures_of_a_line_whose_customer_is_not_known_rename_no_neighbour() {
 
 /// A report is compared with the input of the run that its folder belongs to.
 #[test]
-fn a_report_in_another_runs_folder_is_compared_with_its_input() {
+fn report_in_another_runs_dir_is_compared_with_its_input() {
     let place = people(1);
     place.with_world(|mut world| world.add_plume(named("C-7", "0077", &["L-7"])));
     refuse_writes(&place, "customer-patch:403");
@@ -453,7 +453,7 @@ fn a_report_in_another_runs_folder_is_compared_with_its_input() {
 
 /// An undo carries out no line of a file, so no line has asked for the values that it restored.
 #[test]
-fn what_an_undo_restored_is_not_taken_for_what_a_line_asks_for() {
+fn value_restored_by_undo_does_not_count_as_applied_by_a_line() {
     let place = people(1);
     apply(&place, "moves.csv", "A-0,B-0\n").expect(0);
     place.run(&["undo", "--yes"]).expect(0);
@@ -464,7 +464,7 @@ fn what_an_undo_restored_is_not_taken_for_what_a_line_asks_for() {
 
 /// Only the register still names a customer of this run at another address.
 #[test]
-fn a_run_at_another_address_counts_also_when_its_folder_is_gone() {
+fn lost_run_at_another_address_still_prevents_a_repeated_swap() {
     let place = people(2);
     let honest = place.sandbox.base_url();
     let front = Front::new(move |asked: &Asked, stream: &mut TcpStream| {

@@ -6,7 +6,7 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 #[test]
-fn a_read_that_failed_is_not_an_absence() {
+fn failed_search_is_not_reported_as_not_found() {
     let place = Place::plume();
     let file = place.moves(5);
     place
@@ -22,7 +22,7 @@ fn a_read_that_failed_is_not_an_absence() {
 }
 
 #[test]
-fn waiting_for_the_limit_is_neither_a_time_out_nor_a_way_around_it() {
+fn waiting_for_the_rate_limit_neither_times_out_nor_exceeds_it() {
     let place = Place::plume();
     let file = place.moves(12);
     // Most calls wait much longer for their turn than the time-out of a call.
@@ -53,7 +53,7 @@ fn waiting_for_the_limit_is_neither_a_time_out_nor_a_way_around_it() {
 }
 
 #[test]
-fn what_was_refused_for_good_is_not_asked_again() {
+fn permanently_refused_write_is_not_retried() {
     for status in ["400", "404", "409", "422"] {
         let place = Place::plume();
         let file = place.moves(3);
@@ -69,7 +69,7 @@ fn what_was_refused_for_good_is_not_asked_again() {
 }
 
 #[test]
-fn one_success_does_not_end_a_wait_that_others_were_told_to_keep() {
+fn success_of_one_call_does_not_end_a_retry_after_hold() {
     let place = Place::plume();
     let file = place.moves(40);
     let honest = place.sandbox.base_url();
@@ -113,7 +113,7 @@ fn one_success_does_not_end_a_wait_that_others_were_told_to_keep() {
 }
 
 #[test]
-fn a_good_status_whose_body_says_that_it_failed_is_no_success() {
+fn status_200_with_an_error_body_is_a_failure() {
     let place = Place::plume();
     let file = place.moves(4);
     let honest = place.sandbox.base_url();
@@ -146,7 +146,7 @@ fn a_good_status_whose_body_says_that_it_failed_is_no_success() {
 }
 
 #[test]
-fn one_failure_ends_neither_the_others_nor_leaves_a_temporary_name() {
+fn failed_line_stops_no_other_line_and_leaves_no_temporary_id() {
     let place = Place::plume();
     let file = place.moves(60);
     let mut text = std::fs::read_to_string(place.path().join(&file)).unwrap();
@@ -189,7 +189,7 @@ fn one_failure_ends_neither_the_others_nor_leaves_a_temporary_name() {
 }
 
 #[test]
-fn every_ending_writes_its_report_and_none_but_a_good_one_exits_with_zero() {
+fn every_failed_or_stopped_run_writes_reports_and_exits_nonzero() {
     type Ending = (&'static str, &'static [&'static str], i32);
     let endings: [Ending; 6] = [
         ("any:close:always", &["--give-up-after", "2s"], 4),
@@ -227,7 +227,7 @@ fn every_ending_writes_its_report_and_none_but_a_good_one_exits_with_zero() {
 }
 
 #[test]
-fn differences_are_only_told_where_there_are_some() {
+fn plan_and_verify_exit_with_3_only_if_there_are_differences() {
     let place = Place::plume();
     let file = place.moves(10);
     place.run(&["plan", &file, "--exit-code"]).expect(3);
@@ -252,7 +252,7 @@ fn runs(place: &Place) -> Vec<String> {
 }
 
 #[test]
-fn results_stand_beside_the_lines_they_are_about_and_failures_are_those_that_failed() {
+fn results_match_their_lines_and_failures_csv_has_only_failed_lines() {
     let place = Place::plume();
     place.with_world(|mut world| (0..300).for_each(|n| world.add_plume(customer(n))));
     let mut random = fastrand::Rng::with_seed(8);
@@ -305,7 +305,7 @@ fn results_stand_beside_the_lines_they_are_about_and_failures_are_those_that_fai
 }
 
 #[test]
-fn a_look_writes_nothing_and_says_what_the_apply_then_does() {
+fn plan_writes_nothing_and_predicts_the_outcomes_of_apply() {
     let place = Place::plume();
     let file = place.moves(30);
     let mut text = std::fs::read_to_string(place.path().join(&file)).unwrap();
@@ -330,7 +330,7 @@ fn a_look_writes_nothing_and_says_what_the_apply_then_does() {
 }
 
 #[test]
-fn a_look_in_between_destroys_no_progress() {
+fn plan_runs_and_report_do_not_disturb_an_interrupted_run() {
     let place = Place::plume();
     let file = place.moves(100);
     let mut command = place.command(&["apply", &file, "--yes", "--concurrency", "2"]);

@@ -30,7 +30,7 @@ fn compared(page: &str, name: &str) -> Vec<u64> {
 }
 
 #[test]
-fn times_are_in_the_zone_of_whoever_began_the_run_wherever_the_page_is_drawn() {
+fn report_times_keep_the_time_zone_in_which_the_run_began() {
     let place = Place::plume();
     let file = place.moves(3);
     run_in("Asia/Dubai", &place, &["apply", &file, "--yes"]).expect(0);
@@ -47,7 +47,7 @@ fn times_are_in_the_zone_of_whoever_began_the_run_wherever_the_page_is_drawn() {
 }
 
 #[test]
-fn a_plan_shows_its_forecast_and_carried_out_what_happened_beside_it() {
+fn report_of_an_applied_plan_shows_forecast_and_result() {
     let place = Place::plume();
     let file = place.moves(7);
     place.run(&["plan", &file]).expect(0);
@@ -68,7 +68,7 @@ fn a_plan_shows_its_forecast_and_carried_out_what_happened_beside_it() {
 }
 
 #[test]
-fn a_run_without_a_plan_and_an_undo_have_a_forecast_too() {
+fn report_shows_a_forecast_for_apply_without_plan_and_for_undo() {
     let place = Place::plume();
     let file = place.moves(5);
     place
@@ -112,7 +112,7 @@ fn runs(place: &Place) -> Vec<String> {
 }
 
 #[test]
-fn what_a_server_says_is_no_markup() {
+fn html_report_escapes_markup_in_values() {
     let place = Place::plume();
     place.moves(2);
     let file = place.file(
@@ -136,7 +136,7 @@ fn what_a_server_says_is_no_markup() {
 
 /// A run that was carried out on one target says nothing of another target, on which there is only a plan.
 #[test]
-fn a_report_without_a_run_is_refused_where_there_are_runs_on_several_targets() {
+fn report_without_a_run_id_is_refused_for_runs_on_several_targets() {
     let (place, other) = (Place::plume(), Place::plume());
     let file = place.moves(3);
     other.moves(3);

@@ -20,7 +20,7 @@ fn all_moved(place: &Place) {
 }
 
 #[test]
-fn a_limit_that_comes_too_late_is_refused_and_no_line_is_lost() {
+fn max_changes_given_at_resume_is_refused_and_no_line_is_lost() {
     let (place, id) = stopped(&[]);
     let written = place.patches();
     let late = place.run(&["resume", &id, "--max-changes", "5%"]).expect(2);
@@ -31,14 +31,14 @@ fn a_limit_that_comes_too_late_is_refused_and_no_line_is_lost() {
 }
 
 #[test]
-fn a_limit_that_was_kept_to_from_the_beginning_is_kept_on_the_way() {
+fn resume_works_with_the_max_changes_limit_of_the_run() {
     let (place, id) = stopped(&["--max-changes", "100%"]);
     place.run(&["resume", &id]).expect(0);
     all_moved(&place);
 }
 
 #[test]
-fn a_variable_does_not_carry_a_run_to_another_system() {
+fn environment_variable_does_not_move_a_run_to_another_target() {
     let (place, id) = stopped(&[]);
     place.run(&["resume", &id]).expect(0);
     let elsewhere = Place::plume();
@@ -75,7 +75,7 @@ fn stays_swapped(place: &Place, file: &str, verdicts: &[&str]) {
 }
 
 #[test]
-fn a_swap_is_not_made_twice_whatever_came_in_between() {
+fn swap_is_not_repeated_after_drift_failed_runs_or_edited_lines() {
     let place = Place::plume();
     place.moves(5);
     let file = place.file("swap.csv", SWAP);
@@ -135,7 +135,7 @@ fn a_swap_is_not_made_twice_whatever_came_in_between() {
 /// Adobe's references need not be unique, so nothing is ordered. But after the run the references in the lines belong
 /// to other customers.
 #[test]
-fn adobes_references_are_not_moved_on_either() {
+fn adobe_references_are_not_moved_twice() {
     let place = Place::new(idshift::sandbox::Options {
         kind: idshift::sandbox::Kind::Adobe,
         ..Default::default()
@@ -182,7 +182,7 @@ fn adobes_references_are_not_moved_on_either() {
 
 /// This system accepts an identifier that another customer has, so a swap checks that before each step.
 #[test]
-fn a_swap_does_not_give_out_an_identifier_that_somebody_else_has() {
+fn swap_does_not_assign_an_identifier_that_another_customer_has() {
     let place = Place::new(idshift::sandbox::Options {
         kind: idshift::sandbox::Kind::CloudCockpit,
         ..Default::default()
@@ -221,7 +221,7 @@ fn a_swap_does_not_give_out_an_identifier_that_somebody_else_has() {
 /// The run is killed around each step of the ledger, and then the swap can no longer be completed: each customer has
 /// its former ID, and the undo says that there is nothing to undo instead of refusing for ever.
 #[test]
-fn a_swap_that_was_killed_and_given_up_leaves_nothing_to_put_back() {
+fn killed_swap_that_cannot_be_completed_leaves_nothing_to_undo() {
     for step in 1..12 {
         let place = Place::plume();
         place.with_world(|mut world| (0..2).for_each(|n| world.add_plume(customer(n))));
@@ -255,7 +255,7 @@ fn a_swap_that_was_killed_and_given_up_leaves_nothing_to_put_back() {
 
 /// As in the documents, the answers of this server never show a profile.
 #[test]
-fn a_profile_that_is_never_shown_is_put_back_all_the_same() {
+fn undo_restores_a_profile_that_the_system_never_shows() {
     let place = Place::plume();
     place.with_world(|mut world| world.add_plume(customer(0)));
     let honest = place.sandbox.base_url();
@@ -299,7 +299,7 @@ fn hide_profiles(value: &mut serde_json::Value) {
 }
 
 #[test]
-fn what_was_put_back_is_looked_at_again_the_next_night() {
+fn incremental_reconcile_applies_undone_changes_again() {
     let place = Place::plume();
     let file = place.moves(3);
     place.run(&["reconcile", &file, "--yes"]).expect(0);
@@ -312,7 +312,7 @@ fn what_was_put_back_is_looked_at_again_the_next_night() {
 }
 
 #[test]
-fn answers_without_sense_are_an_outage_and_no_line_is_to_blame() {
+fn unreadable_answers_are_an_outage_and_fail_no_line() {
     for (nonsense, lookup) in [("any:empty", "auto"), ("any:deep", "each")] {
         let place = Place::plume();
         let file = place.moves(60);
@@ -342,7 +342,7 @@ fn answers_without_sense_are_an_outage_and_no_line_is_to_blame() {
 
 /// The settings with which a plan was carried out hold for its resume, above all the fence.
 #[test]
-fn what_a_plan_was_carried_out_with_is_kept_on_the_way() {
+fn resume_keeps_the_settings_with_which_the_plan_was_applied() {
     let place = Place::plume();
     let file = place.moves(39);
     place.run(&["plan", &file]).expect(0);
@@ -370,7 +370,7 @@ fn what_a_plan_was_carried_out_with_is_kept_on_the_way() {
 }
 
 #[test]
-fn more_changes_than_allowed_are_refused_by_a_plan_and_by_undo() {
+fn max_changes_stops_the_apply_of_a_plan_and_an_undo() {
     let place = Place::plume();
     let file = place.moves(39);
     place.run(&["plan", &file]).expect(0);
@@ -393,7 +393,7 @@ fn more_changes_than_allowed_are_refused_by_a_plan_and_by_undo() {
 
 /// After a failed canary, a resume checks a canary again.
 #[test]
-fn a_canary_goes_first_again() {
+fn resume_after_a_failed_canary_begins_with_a_canary() {
     let place = Place::plume();
     let file = place.moves(39);
     let honest = place.sandbox.base_url();
@@ -432,7 +432,7 @@ fn a_canary_goes_first_again() {
 }
 
 #[test]
-fn a_run_that_was_never_begun_is_in_nobodys_way() {
+fn run_that_never_began_does_not_block_undo() {
     let place = Place::plume();
     let file = place.moves(3);
     place.run(&["apply", &file, "--yes"]).expect(0);
@@ -452,7 +452,7 @@ fn a_run_that_was_never_begun_is_in_nobodys_way() {
 }
 
 #[test]
-fn what_an_undo_cannot_put_back_it_says_for_each_line() {
+fn undo_reports_each_line_that_it_cannot_restore() {
     let place = Place::plume();
     place.with_world(|mut world| {
         for n in 0..3 {
@@ -491,7 +491,7 @@ fn what_an_undo_cannot_put_back_it_says_for_each_line() {
 }
 
 #[test]
-fn a_line_that_fails_in_a_plan_is_nowhere_told_as_moved() {
+fn line_that_fails_in_a_plan_is_not_reported_as_renamed() {
     let place = Place::plume();
     place.with_world(|mut world| {
         world.add_plume(crate::support::named("C-0", "A-000000", &["L-0", "L-1"]));
@@ -508,7 +508,7 @@ fn a_line_that_fails_in_a_plan_is_nowhere_told_as_moved() {
 }
 
 #[test]
-fn a_run_that_was_put_back_is_not_gone_on_with() {
+fn undone_run_cannot_be_resumed() {
     let (place, id) = stopped(&[]);
     place.run(&["undo", &id, "--yes"]).expect(0);
     let undo = place.newest_id();
@@ -521,7 +521,7 @@ fn a_run_that_was_put_back_is_not_gone_on_with() {
 /// The first line of a chain is renamed and then fails at its location. The line that waits for its old ID is carried
 /// out anyway, also if the run was stopped in between.
 #[test]
-fn a_chain_goes_on_behind_a_line_that_failed_after_it_had_moved() {
+fn chain_continues_after_a_renamed_line_failed_at_its_location() {
     let place = Place::plume();
     place.with_world(|mut world| (0..2).for_each(|n| world.add_plume(crate::support::customer(n))));
     let text = "accountId,newAccountId,locationId,serviceId\n\
@@ -552,7 +552,7 @@ fn a_chain_goes_on_behind_a_line_that_failed_after_it_had_moved() {
 
 /// Each write was answered with "not now", so no line is in doubt.
 #[test]
-fn what_was_never_processed_is_not_in_doubt() {
+fn write_answered_with_429_is_not_in_doubt() {
     let place = Place::plume();
     let file = place.moves(5);
     place
@@ -573,7 +573,7 @@ fn what_was_never_processed_is_not_in_doubt() {
 
 /// The time is reached while the last lines are under way: they are finished, and no line is left to resume.
 #[test]
-fn a_time_that_comes_when_everything_is_begun_stops_nothing() {
+fn until_time_reached_after_the_last_unit_began_stops_nothing() {
     let place = Place::new(idshift::sandbox::Options {
         latency: std::time::Duration::from_millis(1500),
         ..Default::default()
@@ -586,7 +586,7 @@ fn a_time_that_comes_when_everything_is_begun_stops_nothing() {
 
 /// The undo is killed after its ledger was made, before it was begun.
 #[test]
-fn an_undo_that_was_never_begun_is_begun_anew() {
+fn undo_that_never_began_is_repeated_instead_of_resumed() {
     let place = Place::plume();
     let file = place.moves(5);
     place.run(&["apply", &file, "--yes"]).expect(0);
@@ -612,7 +612,7 @@ fn an_undo_that_was_never_begun_is_begun_anew() {
 
 /// The variable was set from the beginning, and the command line overrode it.
 #[test]
-fn a_run_keeps_its_pace_whatever_a_variable_says() {
+fn resume_keeps_the_rate_of_the_run_despite_an_environment_variable() {
     let (place, id) = stopped(&[]);
     place.run(&["resume", &id]).expect(0);
     let at: Vec<_> = place.sandbox.log().iter().map(|seen| seen.at).collect();

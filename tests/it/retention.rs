@@ -28,7 +28,7 @@ fn swap(place: &Place) -> String {
 }
 
 #[test]
-fn a_pruned_run_leaves_its_renames_and_nothing_personal() {
+fn pruned_run_keeps_its_renames_and_no_personal_data() {
     let place = Place::plume();
     let file = swap(&place);
     place.run(&["apply", &file, "--yes"]).expect(1);
@@ -70,7 +70,7 @@ fn a_pruned_run_leaves_its_renames_and_nothing_personal() {
 }
 
 #[test]
-fn what_cannot_be_done_with_a_pruned_run_is_said() {
+fn commands_on_a_pruned_run_report_that_it_was_pruned() {
     let place = Place::plume();
     let file = place.moves(3);
     place.run(&["apply", &file, "--yes"]).expect(0);
@@ -149,7 +149,7 @@ fn size(folder: &Path) -> u64 {
 }
 
 #[test]
-fn nights_without_a_change_take_no_room() {
+fn reconciles_without_changes_use_little_disk_space() {
     let place = Place::plume();
     let file = place.moves(400);
     let night = ["reconcile", &file, "--incremental", "--yes"];
@@ -184,7 +184,7 @@ fn nights_without_a_change_take_no_room() {
 /// A plan is carried out with its own results, whatever an earlier night found. So nothing of that night is kept for
 /// the plan, even if the newest night does not have its lines.
 #[test]
-fn nights_beside_a_plan_that_waits_take_no_room_either() {
+fn reconciles_during_a_pending_plan_use_little_disk_space() {
     let place = Place::plume();
     let file = place.moves(1_000);
     place.run(&["plan", &file]).expect(0);
@@ -246,7 +246,7 @@ fn a_prune_that_is_killed_at_any_moment_is_completed_by_the_next() {
 
 /// An older run that is resumed must not overwrite values that a newer run found in place, pruned or not.
 #[test]
-fn what_a_pruned_run_has_found_is_still_protected_from_an_older_run_that_is_resumed() {
+fn values_found_by_a_pruned_run_are_protected_from_older_resumed_runs() {
     let place = Place::plume();
     place.moves(30);
     let rows = (0..30).fold(String::new(), |rows, n| format!("{rows}C-{n},B-{n:06}\n"));
@@ -271,7 +271,7 @@ fn what_a_pruned_run_has_found_is_still_protected_from_an_older_run_that_is_resu
 }
 
 #[test]
-fn a_profile_prunes_at_the_end_of_each_of_its_runs() {
+fn keep_setting_of_a_profile_prunes_old_runs_after_each_run() {
     let place = Place::plume();
     let file = place.moves(3);
     place.file("idshift.toml", "[profiles.night]\nkeep = \"0s\"\n");
@@ -294,7 +294,7 @@ fn pruned(place: &Place) -> serde_json::Value {
 
 /// Its first night would change most lines, which `--max-changes` does not allow.
 #[test]
-fn a_night_that_was_stopped_before_its_first_write_is_replaced_by_the_next_one() {
+fn reconcile_stopped_before_its_first_write_is_replaced_by_the_next() {
     let place = Place::plume();
     let file = place.moves(20);
     let guarded = ["reconcile", &file, "--yes", "--max-changes", "5%"];
@@ -314,7 +314,7 @@ fn a_night_that_was_stopped_before_its_first_write_is_replaced_by_the_next_one()
 }
 
 #[test]
-fn a_night_that_was_stopped_after_a_write_is_named_until_a_later_one_has_finished() {
+fn reconcile_stopped_after_a_write_is_reported_until_the_next_finishes() {
     let (place, file, id) = stopped_after_a_write();
     let commands = [
         format!("`idshift resume {id}` finishes it"),
@@ -355,7 +355,7 @@ fn stopped_after_a_write() -> (Place, String, String) {
 }
 
 #[test]
-fn a_night_that_was_stopped_after_a_write_is_named_as_long_as_later_ones_are_stopped() {
+fn reconcile_stopped_after_a_write_is_reported_while_later_ones_stop_too() {
     let (place, file, first) = stopped_after_a_write();
     for _ in 0..2 {
         let guarded = ["reconcile", &file, "--yes", "--max-changes", "0"];

@@ -33,7 +33,7 @@ fn killed() -> (Place, String) {
 }
 
 #[test]
-fn what_stands_in_place_of_the_input_of_a_run_is_named_and_not_waited_for() {
+fn pipe_folder_or_missing_input_csv_is_reported_without_waiting() {
     let (place, run) = killed();
     let input = place.newest().join("input.csv");
     for by in ["a pipe", "a folder", "nothing"] {
@@ -59,7 +59,7 @@ fn what_stands_in_place_of_the_input_of_a_run_is_named_and_not_waited_for() {
 
 /// Reports are drawn again from the ledger.
 #[test]
-fn what_stands_in_place_of_a_report_of_a_run_is_replaced_or_named() {
+fn pipe_or_folder_in_place_of_a_report_is_replaced_or_reported() {
     for name in ["results.csv", "failures.csv", "report.html", "summary.json"] {
         let (place, run) = killed();
         let file = place.newest().join(name);
@@ -84,7 +84,7 @@ fn what_stands_in_place_of_a_report_of_a_run_is_replaced_or_named() {
 }
 
 #[test]
-fn what_stands_in_place_of_the_ledger_or_its_seal_is_not_waited_for() {
+fn pipe_or_folder_as_ledger_or_seal_is_reported_without_waiting() {
     for by in ["a pipe", "a folder"] {
         let (place, run) = killed();
         let folder = place.newest();
@@ -101,7 +101,7 @@ fn what_stands_in_place_of_the_ledger_or_its_seal_is_not_waited_for() {
 
 /// A reconcile compares with the file of the last one. Messages about that run's copy must not name the file of tonight.
 #[test]
-fn the_copy_of_another_run_is_named_by_its_path() {
+fn message_about_the_input_of_an_earlier_run_contains_its_path() {
     let place = Place::plume();
     let file = place.moves(3);
     let night = [

@@ -188,7 +188,7 @@ fn configure(pod: &Pod) {
 }
 
 #[test]
-fn the_night_of_the_cron_job_succeeds_again_with_the_modes_that_the_kubelet_leaves() {
+fn cron_job_sample_succeeds_repeatedly_with_kubelet_file_modes() {
     let pod = Pod::new();
     mostly_done(&pod.place, 5);
     configure(&pod);
@@ -294,7 +294,7 @@ fn the_cron_job_has_the_fields_that_it_needs() {
 }
 
 #[test]
-fn the_profiles_of_both_samples_are_read_by_the_program_and_use_oauth2_with_files() {
+fn sample_profiles_are_valid_and_use_oauth2_with_credential_files() {
     let place = Place::plume();
     let map = yaml("kubernetes/configmap.yaml");
     place.file(
@@ -360,7 +360,7 @@ fn analyzed(place: &Place, arguments: &[&str]) -> Option<(bool, String)> {
 }
 
 #[test]
-fn the_units_are_what_systemd_takes_and_leave_little_open() {
+fn systemd_units_are_valid_and_have_low_exposure() {
     let place = Place::plume();
     let verify = [
         "verify",
@@ -397,7 +397,7 @@ fn settings<'a>(unit: &'a str, name: &str) -> Vec<&'a str> {
 }
 
 #[test]
-fn the_service_hands_over_what_its_configuration_names() {
+fn systemd_service_loads_the_credentials_that_its_config_names() {
     let unit = sample("systemd/idshift-reconcile.service");
     assert_eq!(settings(&unit, "OnFailure"), ["idshift-failed@%n.service"]);
     assert!(
@@ -429,7 +429,7 @@ fn the_service_hands_over_what_its_configuration_names() {
 
 /// A folder that others may write to is refused; the message names the cause and what to do.
 #[test]
-fn a_folder_that_others_may_write_to_is_refused_with_the_cause_and_the_setting() {
+fn runs_folder_writable_by_other_users_is_refused_with_cause_and_fix() {
     let place = Place::plume();
     let file = place.moves(2);
     let runs = place.path().join("idshift-runs");

@@ -25,7 +25,7 @@ fn place() -> (Place, String) {
 }
 
 #[test]
-fn each_screen_is_as_it_was_looked_at() {
+fn command_output_matches_the_snapshots() {
     let (place, file) = place();
     let _filters = {
         let mut settings = insta::Settings::clone_current();

@@ -10,7 +10,7 @@ fn renamed_columns(place: &Place) -> String {
 }
 
 #[test]
-fn guards_of_a_profile_hold_and_a_plan_keeps_them() {
+fn profile_guards_apply_and_are_kept_by_a_plan() {
     let place = Place::plume();
     let file = place.moves(10);
     place.file("idshift.toml", "[profiles.night]\nmax_changes = \"50%\"\n");
@@ -38,7 +38,7 @@ fn guards_of_a_profile_hold_and_a_plan_keeps_them() {
 }
 
 #[test]
-fn a_guard_that_comes_too_late_to_count_is_named() {
+fn guard_set_after_writes_began_is_reported_and_ignored() {
     let place = Place::plume();
     let file = place.moves(60);
     let first = ["apply", &file, "--yes", "--rate", "50/s", "--until", "1s"];
@@ -58,7 +58,7 @@ fn a_guard_that_comes_too_late_to_count_is_named() {
 }
 
 #[test]
-fn a_value_that_means_nothing_is_refused_where_it_was_given() {
+fn error_for_an_invalid_value_names_its_option_or_variable() {
     let place = Place::plume();
     let file = place.moves(1);
     for (options, variables, words) in [
@@ -115,7 +115,7 @@ fn a_value_that_means_nothing_is_refused_where_it_was_given() {
 }
 
 #[test]
-fn a_profile_says_what_the_columns_of_a_file_are_called() {
+fn profile_maps_the_column_names_of_a_file() {
     let place = Place::plume();
     let file = renamed_columns(&place);
     let map =
@@ -146,7 +146,7 @@ fn a_profile_says_what_the_columns_of_a_file_are_called() {
 }
 
 #[test]
-fn the_columns_of_a_profile_are_checked_where_they_stand() {
+fn invalid_column_map_in_a_profile_is_reported_with_its_position() {
     let place = Place::plume();
     let file = renamed_columns(&place);
     place.file("idshift.toml", "[profiles.night]\nmap = \"accountId=X\"\n");
@@ -170,7 +170,7 @@ fn the_columns_of_a_profile_are_checked_where_they_stand() {
 }
 
 #[test]
-fn how_the_file_of_a_run_is_read_is_not_changed_by_what_is_said_later() {
+fn later_input_settings_do_not_change_how_a_run_reads_its_file() {
     let place = Place::plume();
     let file = place.moves(3);
     place.run(&["plan", &file]).expect(0);
@@ -191,7 +191,7 @@ fn how_the_file_of_a_run_is_read_is_not_changed_by_what_is_said_later() {
 }
 
 #[test]
-fn a_file_with_lines_above_its_header_is_undone() {
+fn run_of_a_file_with_lines_above_its_header_can_be_undone() {
     let place = Place::plume();
     place.with_world(|mut world| (0..2).for_each(|n| world.add_plume(customer(n))));
     let text = "Export of today\n\naccountId,newAccountId\nA-000000,B-000000\nA-000001,B-000001\n";
@@ -205,7 +205,7 @@ fn a_file_with_lines_above_its_header_is_undone() {
 }
 
 #[test]
-fn reports_are_read_as_they_are_written_whatever_a_profile_says_of_files() {
+fn input_settings_of_a_profile_do_not_apply_to_reports() {
     let place = Place::plume();
     place.with_world(|mut world| world.add_plume(customer(0)));
     let text = "Export of today\r\naccountId;newAccountId\r\nA-000000;B-000000\r\nM\u{fc}ller;B-000001\r\n";
@@ -236,7 +236,7 @@ fn reports_are_read_as_they_are_written_whatever_a_profile_says_of_files() {
 
 /// A canary is one wave. If both are set, the value with the higher precedence is used.
 #[test]
-fn waves_on_the_command_line_replace_the_canary_of_a_profile_and_of_the_run() {
+fn command_line_waves_or_canary_replace_those_of_the_profile() {
     let place = Place::plume();
     let file = place.moves(20);
     place.file("idshift.toml", "[profiles.night]\ncanary = 3\n");
@@ -295,7 +295,7 @@ fn an_undo_has_guards_of_its_own() {
 }
 
 #[test]
-fn the_help_of_a_command_shows_what_it_uses_and_accepts_what_is_shared() {
+fn help_shows_only_used_options_and_shared_options_are_accepted() {
     let place = Place::plume();
     for command in [
         "check",
@@ -402,7 +402,7 @@ fn config_shows_guards_and_columns_with_their_origin() {
 }
 
 #[test]
-fn doctor_and_config_name_the_file_and_its_profiles() {
+fn doctor_and_config_show_the_config_file_and_its_profiles() {
     let place = Place::plume();
     let none = place.run(&["config"]).expect(0).out;
     assert!(none.contains("there is no idshift.toml here"), "{none}");

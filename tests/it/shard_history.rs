@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 #[test]
-fn swaps_are_not_carried_out_by_a_machine_that_had_another_shard() {
+fn swaps_are_refused_on_a_machine_that_applied_another_shard() {
     let place = Place::plume();
     let mixed = mixed(&place);
     let apply = |machine, more: &[&str]| run_on(&place, machine, &[SHARD, more].concat());
@@ -43,7 +43,7 @@ fn swaps_are_not_carried_out_by_a_machine_that_had_another_shard() {
 }
 
 #[test]
-fn the_failures_of_a_shard_are_carried_out_whole_where_it_was_carried_out() {
+fn failures_of_a_shard_are_all_applied_with_the_same_shard_number() {
     let place = Place::plume();
     mixed(&place);
     let faults = ["patch:422:about=NEW-".parse().unwrap()];
@@ -92,7 +92,7 @@ fn the_failures_of_a_shard_are_carried_out_whole_where_it_was_carried_out() {
 }
 
 #[test]
-fn a_nightly_reconcile_may_be_a_shard() {
+fn reconcile_supports_shards() {
     let place = Place::plume();
     place.moves(40);
     let night = [

@@ -107,7 +107,7 @@ pub(crate) fn accounts(place: &Place) -> BTreeMap<String, String> {
 pub(crate) const SHARD: &[&str] = &["apply", "moves.csv", "--yes", "--skip-invalid", "--shard"];
 
 #[test]
-fn machines_at_the_same_time_carry_out_each_line_once_and_undo_only_their_own() {
+fn parallel_shards_apply_each_line_once_and_undo_only_their_own_lines() {
     let place = Place::plume();
     let mixed = mixed(&place);
     let before = accounts(&place);
@@ -196,7 +196,7 @@ fn results_of(run: &std::path::Path) -> BTreeSet<String> {
 }
 
 #[test]
-fn killed_and_resumed_a_shard_keeps_its_lines_and_another_one_is_refused() {
+fn resumed_shard_keeps_its_lines_and_another_shard_is_refused() {
     let place = Place::plume();
     place.moves(200);
     let mut child = on(
@@ -245,7 +245,7 @@ fn killed_and_resumed_a_shard_keeps_its_lines_and_another_one_is_refused() {
 }
 
 #[test]
-fn a_plan_of_a_shard_is_carried_out_as_it_is() {
+fn plan_of_a_shard_is_applied_only_with_the_same_shard() {
     let place = Place::plume();
     place.moves(60);
     run_on(&place, 1, &["plan", "moves.csv", "--shard=2/3"]).expect(0);
@@ -270,7 +270,7 @@ fn a_plan_of_a_shard_is_carried_out_as_it_is() {
 }
 
 #[test]
-fn rate_and_quota_are_divided_for_the_run_its_undo_and_what_is_told() {
+fn rate_and_quota_are_divided_by_the_number_of_shards() {
     let place = Place::plume();
     place.moves(30);
     let apply = [
@@ -307,7 +307,7 @@ fn rate_and_quota_are_divided_for_the_run_its_undo_and_what_is_told() {
 }
 
 #[test]
-fn what_is_no_shard_is_refused_and_one_of_one_is_the_whole_file() {
+fn invalid_shard_is_refused_and_shard_1_of_1_is_the_whole_file() {
     let place = Place::plume();
     place.moves(5);
     for wrong in [
@@ -342,7 +342,7 @@ fn what_is_no_shard_is_refused_and_one_of_one_is_the_whole_file() {
 }
 
 #[test]
-fn two_shards_at_once_on_one_machine_are_refused() {
+fn two_shards_in_parallel_on_one_machine_are_refused() {
     let place = Place::plume();
     place.moves(200);
     let slow = ["apply", "moves.csv", "--yes", "--rate=20/s", "--shard=1/2"];

@@ -167,7 +167,7 @@ fn the_samples_of_each_system_run_on_a_shared_ledger() {
 }
 
 #[test]
-fn a_kill_at_any_durable_step_on_a_shared_ledger_loses_nothing_and_repeats_nothing() {
+fn kill_at_any_durable_step_on_a_shared_ledger_loses_and_repeats_nothing() {
     let Some(server) = Server::shared() else {
         return;
     };
@@ -203,7 +203,7 @@ fn a_kill_at_any_durable_step_on_a_shared_ledger_loses_nothing_and_repeats_nothi
 }
 
 #[test]
-fn a_run_is_told_verified_and_undone_from_a_machine_that_never_worked_on_it() {
+fn run_is_reported_verified_and_undone_from_another_machine() {
     let Some(server) = Server::shared() else {
         return;
     };
@@ -258,7 +258,7 @@ fn a_swap_is_not_made_a_second_time_from_another_machine() {
 }
 
 #[test]
-fn a_pruned_run_leaves_its_compact_record_and_no_copy_of_its_file() {
+fn pruned_run_keeps_a_compact_record_and_no_copy_of_its_file() {
     let Some(server) = Server::shared() else {
         return;
     };
@@ -318,7 +318,7 @@ fn a_swap_is_refused_where_a_run_in_files_may_have_made_it() {
 
 /// The same in the other direction, and between two databases: both know the runs that this machine has registered.
 #[test]
-fn a_swap_of_a_run_in_a_database_is_not_made_again_without_it() {
+fn swap_of_a_run_in_a_database_is_refused_without_that_database() {
     let Some(server) = Server::shared() else {
         return;
     };
@@ -347,7 +347,7 @@ fn a_swap_of_a_run_in_a_database_is_not_made_again_without_it() {
 
 /// On one machine, a run in files and a run in a database cannot work on the same target at the same time.
 #[test]
-fn a_run_in_files_waits_for_none_in_a_database_and_is_refused() {
+fn run_in_files_is_refused_while_a_run_in_a_database_is_active() {
     let Some(server) = Server::shared() else {
         return;
     };
@@ -362,7 +362,7 @@ fn a_run_in_files_waits_for_none_in_a_database_and_is_refused() {
 
 /// `resume` without a name chooses an unfinished run, also on a machine without files of any run.
 #[test]
-fn resume_elsewhere_takes_the_run_that_is_not_finished() {
+fn resume_on_another_machine_chooses_only_unfinished_runs() {
     let Some(server) = Server::shared() else {
         return;
     };
@@ -412,7 +412,7 @@ pub(crate) fn apply_slowly(place: &Place, lines: u32, more: &[&str]) -> Child {
 }
 
 #[test]
-fn what_goes_on_from_a_run_on_another_machine_names_the_configuration_that_is_there() {
+fn printed_command_names_the_config_file_of_its_own_machine() {
     let Some(server) = Server::shared() else {
         return;
     };
@@ -442,7 +442,7 @@ fn what_goes_on_from_a_run_on_another_machine_names_the_configuration_that_is_th
 }
 
 #[test]
-fn a_second_apply_from_another_machine_is_told_which_run_has_the_target() {
+fn second_apply_from_another_machine_is_refused_and_names_the_active_run() {
     let Some(server) = Server::shared() else {
         return;
     };
@@ -466,7 +466,7 @@ fn a_second_apply_from_another_machine_is_told_which_run_has_the_target() {
 }
 
 #[test]
-fn what_is_wrong_with_the_ledger_is_said_before_anything_is_called() {
+fn ledger_errors_are_reported_before_any_call_to_the_system() {
     let Some(server) = Server::shared() else {
         return;
     };
@@ -507,7 +507,7 @@ fn what_is_wrong_with_the_ledger_is_said_before_anything_is_called() {
 }
 
 #[test]
-fn what_is_printed_to_go_on_names_the_ledger_where_it_was_named() {
+fn printed_command_includes_the_ledger_option_only_if_it_was_given() {
     let Some(server) = Server::shared() else {
         return;
     };

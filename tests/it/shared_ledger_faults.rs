@@ -7,7 +7,7 @@ use std::process::Command;
 use std::time::Duration;
 
 #[test]
-fn a_process_that_was_killed_on_another_machine_is_waited_for_and_its_run_is_finished() {
+fn run_of_a_process_killed_on_another_machine_is_finished_after_a_wait() {
     let Some(server) = Server::shared() else {
         return;
     };
@@ -48,7 +48,7 @@ fn a_process_that_was_killed_on_another_machine_is_waited_for_and_its_run_is_fin
 
 /// The process was frozen for longer than its lease, and continues after another machine has finished its run.
 #[test]
-fn a_process_that_was_frozen_for_too_long_ends_and_changes_nothing_on_record() {
+fn process_frozen_longer_than_its_lease_ends_and_records_nothing() {
     let Some(server) = Server::shared() else {
         return;
     };
@@ -87,7 +87,7 @@ fn a_process_that_was_frozen_for_too_long_ends_and_changes_nothing_on_record() {
 }
 
 #[test]
-fn while_the_database_does_not_answer_nothing_is_written_and_then_it_goes_on() {
+fn no_write_is_sent_while_the_database_hangs_then_the_run_continues() {
     let Some(server) = Server::start() else {
         return;
     };
@@ -151,7 +151,7 @@ fn a_database_that_accepts_no_writes_stops_the_run_and_resume_finishes_it() {
 
 /// Another user drops the tables while a run is recorded in them.
 #[test]
-fn where_the_schema_is_dropped_nothing_more_is_written_and_the_message_says_what_happened() {
+fn dropped_schema_stops_all_writes_and_the_error_explains_it() {
     let Some(server) = Server::shared() else {
         return;
     };

@@ -94,7 +94,7 @@ fn runs_of_each_kind(place: &Place) {
 }
 
 #[test]
-fn what_earlier_runs_have_done_is_told_after_an_import_as_before() {
+fn imported_runs_give_the_same_output_as_before_the_import() {
     let Some(server) = Server::shared() else {
         return;
     };
@@ -138,7 +138,7 @@ fn what_earlier_runs_have_done_is_told_after_an_import_as_before() {
 }
 
 #[test]
-fn a_pruned_run_is_imported_with_what_is_left_of_it() {
+fn pruned_run_is_imported_with_its_compact_record() {
     let Some(server) = Server::shared() else {
         return;
     };
@@ -159,7 +159,7 @@ fn a_pruned_run_is_imported_with_what_is_left_of_it() {
 
 /// The message that refuses a swap names a command, and this command solves the problem.
 #[test]
-fn the_refusal_of_a_swap_names_the_import_after_which_it_is_recognised() {
+fn refused_swap_names_the_import_command_that_makes_it_recognised() {
     let Some(server) = Server::shared() else {
         return;
     };
@@ -188,7 +188,7 @@ fn the_refusal_of_a_swap_names_the_import_after_which_it_is_recognised() {
 }
 
 #[test]
-fn a_kill_at_any_step_of_an_import_leaves_the_run_in_one_place_and_a_second_import_is_whole() {
+fn killed_import_leaves_the_run_in_one_place_and_can_be_repeated() {
     let Some(server) = Server::shared() else {
         return;
     };
@@ -279,7 +279,7 @@ fn a_lost_connection_and_a_lost_answer_do_not_make_two_copies() {
 }
 
 #[test]
-fn a_run_on_which_a_process_works_is_refused_and_named_with_its_process() {
+fn import_of_an_active_run_is_refused_and_names_its_process() {
     let Some(server) = Server::shared() else {
         return;
     };
@@ -302,7 +302,7 @@ fn a_run_on_which_a_process_works_is_refused_and_named_with_its_process() {
 }
 
 #[test]
-fn a_damaged_run_is_refused_with_its_file_and_the_others_are_imported() {
+fn import_refuses_a_damaged_run_naming_its_file_and_imports_the_rest() {
     let Some(server) = Server::shared() else {
         return;
     };
@@ -405,7 +405,7 @@ fn a_copy_of_a_run_is_recognised_and_one_that_differs_is_refused() {
 
 /// Each machine numbers its own runs. If two have changed the same customer, it is not known which run was the last.
 #[test]
-fn runs_of_two_machines_that_changed_the_same_are_not_put_into_an_order() {
+fn import_is_refused_if_two_machines_changed_the_same_customer() {
     let Some(server) = Server::shared() else {
         return;
     };
@@ -463,7 +463,7 @@ fn nights(place: &Place, from: usize, to: usize) {
 
 /// The import of many runs takes time in proportion to their number, not to its square.
 #[test]
-fn each_of_many_runs_takes_as_many_statements_as_the_first_ones() {
+fn number_of_import_statements_is_linear_in_the_number_of_runs() {
     const NIGHTS: usize = 6;
     let Some(server) = Server::start() else {
         return;
@@ -528,10 +528,10 @@ fn a_dry_run_says_what_would_be_moved_in_which_order_and_moves_nothing() {
     import(&place, &ledger, &[&runs[2]]).expect(0);
 }
 
-/// Checks the same as [`a_kill_at_any_step_of_an_import_leaves_the_run_in_one_place_and_a_second_import_is_whole`], for
+/// Checks the same as [`killed_import_leaves_the_run_in_one_place_and_can_be_repeated`], for
 /// several runs and random moments.
 #[test]
-fn an_import_of_several_runs_that_is_killed_at_random_moments_is_finished_by_the_next() {
+fn import_killed_at_random_times_is_finished_by_the_next_import() {
     let Some(server) = Server::shared() else {
         return;
     };
@@ -562,7 +562,7 @@ fn an_import_of_several_runs_that_is_killed_at_random_moments_is_finished_by_the
 
 /// The database becomes full in the middle of an import.
 #[test]
-fn an_import_into_a_database_that_gets_full_leaves_each_run_in_one_place_and_goes_on_with_room() {
+fn import_into_a_full_database_keeps_each_run_in_one_place_then_finishes() {
     const LINES: u32 = 400;
     let Some(server) = Server::with_little_room("48m") else {
         return;
@@ -608,7 +608,7 @@ fn in_one_place(place: &Place, runs: &[String], in_database: &[String]) {
 }
 
 #[test]
-fn without_a_database_or_a_run_an_import_says_what_is_missing() {
+fn import_reports_a_missing_database_or_run() {
     let place = Place::plume();
     let refused = place.run(&["import", "20261120"]).expect(2);
     assert!(

@@ -66,7 +66,7 @@ fn stopped(done: Done) -> Done {
 
 #[test]
 #[ignore = "takes a second server; .ci/nightly runs it"]
-fn a_run_goes_on_at_the_standby_that_is_promoted_and_nothing_acknowledged_is_missing() {
+fn run_continues_on_the_promoted_standby_and_loses_no_commit() {
     let Some((primary, standby, database, address)) = with_standby() else {
         return;
     };
@@ -188,7 +188,7 @@ fn through(proxy: &Proxy, database: &str) -> Place {
 }
 
 #[test]
-fn a_commit_whose_answer_is_lost_is_on_record_once_and_the_run_goes_on() {
+fn commit_with_a_lost_answer_is_recorded_once_and_the_run_continues() {
     let Some(server) = Server::shared() else {
         return;
     };
@@ -225,7 +225,7 @@ fn a_commit_whose_answer_is_lost_is_on_record_once_and_the_run_goes_on() {
 
 /// A commit that takes longer than the wait for a turn, as with a standby far away, is begun that much earlier.
 #[test]
-fn a_run_on_a_database_that_answers_slowly_comes_to_its_end() {
+fn run_on_a_slow_database_finishes() {
     let Some(server) = Server::shared() else {
         return;
     };
@@ -245,7 +245,7 @@ fn a_run_on_a_database_that_answers_slowly_comes_to_its_end() {
 
 /// Only the database cannot be reached; the system can.
 #[test]
-fn a_process_that_is_cut_from_its_database_stops_writing_and_resume_finishes() {
+fn process_without_its_database_stops_writing_and_resume_finishes() {
     let Some(server) = Server::shared() else {
         return;
     };
@@ -270,7 +270,7 @@ fn a_process_that_is_cut_from_its_database_stops_writing_and_resume_finishes() {
 }
 
 #[test]
-fn where_there_are_no_connections_nothing_is_written_and_resume_finishes() {
+fn connection_limit_of_the_database_stops_the_run_and_resume_finishes() {
     let Some(server) = Server::shared() else {
         return;
     };
@@ -338,7 +338,7 @@ pub(crate) fn make_room(server: &Server) {
 }
 
 #[test]
-fn where_the_database_has_no_room_nothing_is_written_and_resume_finishes() {
+fn full_database_stops_the_run_and_resume_finishes() {
     const MANY: u32 = 300;
     let Some(server) = Server::with_little_room("48m") else {
         return;
@@ -359,7 +359,7 @@ fn where_the_database_has_no_room_nothing_is_written_and_resume_finishes() {
 
 /// The process is frozen for longer than its lease and the time in which a call may still arrive.
 #[test]
-fn a_process_that_was_frozen_until_its_run_was_taken_over_writes_nothing_more() {
+fn frozen_process_writes_nothing_after_its_run_was_taken_over() {
     let Some(server) = Server::shared() else {
         return;
     };

@@ -59,7 +59,7 @@ fn most_in_a_second(times: &[Duration]) -> usize {
 }
 
 #[test]
-fn a_run_and_a_verify_from_another_machine_keep_one_rate_together() {
+fn run_and_verify_on_two_machines_share_one_rate_limit() {
     let Some(server) = Server::shared() else {
         return;
     };
@@ -79,7 +79,7 @@ fn a_run_and_a_verify_from_another_machine_keep_one_rate_together() {
 }
 
 #[test]
-fn an_order_for_the_rate_of_a_run_counts_for_all_that_work_on_its_target() {
+fn rate_command_applies_to_all_processes_on_the_target() {
     let Some(server) = Server::shared() else {
         return;
     };
@@ -118,7 +118,7 @@ fn an_order_for_the_rate_of_a_run_counts_for_all_that_work_on_its_target() {
 }
 
 #[test]
-fn what_a_process_was_set_to_counts_no_more_once_it_has_ended() {
+fn rate_of_an_ended_or_killed_process_no_longer_applies() {
     let Some(server) = Server::shared() else {
         return;
     };

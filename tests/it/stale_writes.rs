@@ -29,7 +29,7 @@ fn held_while(place: &Place, meanwhile: impl Fn() + Send + Sync + 'static) -> Fr
 }
 
 #[test]
-fn what_changed_while_calls_were_held_is_not_written_over() {
+fn account_id_changed_during_a_hold_is_not_overwritten() {
     let place = Place::plume();
     place.with_world(|mut world| world.add_plume(named("C-1", "A-1", &["L-1"])));
     let file = place.file("moves.csv", "accountId,newAccountId\nA-1,B-1\n");
@@ -48,7 +48,7 @@ fn what_changed_while_calls_were_held_is_not_written_over() {
 }
 
 #[test]
-fn a_location_that_changed_while_calls_were_held_is_not_written_over() {
+fn location_changed_during_a_hold_is_not_overwritten() {
     let place = Place::plume();
     place.with_world(|mut world| world.add_plume(named("C-1", "A-1", &["L-1"])));
     let file = place.file("moves.csv", "accountId,serviceId\nA-1,NEW\n");
@@ -70,7 +70,7 @@ fn a_location_that_changed_while_calls_were_held_is_not_written_over() {
 
 /// If a location is in doubt, a write for each line with the same request would be a repetition without a read.
 #[test]
-fn lines_that_ask_the_same_of_a_location_share_its_doubt() {
+fn equal_lines_for_one_location_share_one_write_in_doubt() {
     let place = Place::plume();
     place.with_world(|mut world| world.add_plume(named("C-1", "A-1", &["L-1"])));
     let text = "accountId,locationId,serviceId\nA-1,L-1,NEW\nA-1,L-1,NEW\nA-1,L-1,NEW\n";
@@ -133,7 +133,7 @@ fn a_write_that_parks_a_customer_and_takes_effect_late_is_reversed() {
 
 /// A signal during the check of the canary stops the run before further units.
 #[test]
-fn nothing_is_begun_after_a_signal_that_comes_while_the_canary_is_read_back() {
+fn signal_during_the_canary_check_prevents_further_units() {
     let place = Place::plume();
     let file = place.moves(40);
     let honest = place.sandbox.base_url();
@@ -203,7 +203,7 @@ fn without_profile(
 }
 
 #[test]
-fn a_service_id_that_has_come_about_speaks_for_a_profile_that_is_not_shown() {
+fn stored_service_id_confirms_a_profile_that_the_system_never_shows() {
     let place = Place::plume();
     place.with_world(|mut world| world.add_plume(named("C-1", "A-1", &["L-1"])));
     let file = place.file(
@@ -224,7 +224,7 @@ fn a_service_id_that_has_come_about_speaks_for_a_profile_that_is_not_shown() {
 }
 
 #[test]
-fn a_profile_that_is_never_shown_is_not_said_to_have_failed() {
+fn unanswered_write_of_a_never_shown_profile_is_in_doubt_not_failed() {
     let place = Place::plume();
     place.with_world(|mut world| world.add_plume(named("C-1", "A-1", &["L-1"])));
     let file = place.file("moves.csv", "accountId,profile\nA-1,smallbusiness\n");
@@ -251,7 +251,7 @@ fn a_profile_that_is_never_shown_is_not_said_to_have_failed() {
 
 /// Before a profile is restored, the customer is read again, and this answer shows no profile either.
 #[test]
-fn a_profile_that_is_not_shown_is_put_back_however_old_the_look_is() {
+fn undo_restores_a_never_shown_profile_with_max_age_zero() {
     let place = Place::plume();
     place.with_world(|mut world| world.add_plume(named("C-1", "A-1", &["L-1"])));
     let file = place.file("moves.csv", "accountId,profile\nA-1,smallbusiness\n");
@@ -266,7 +266,7 @@ fn a_profile_that_is_not_shown_is_put_back_however_old_the_look_is() {
 
 /// Even if a turn takes longer than the maximum age of a look-up, writes continue: only holds make a look-up too old.
 #[test]
-fn a_slow_pace_and_a_short_patience_come_to_an_end() {
+fn run_finishes_with_a_low_rate_and_a_short_max_age() {
     let place = Place::plume();
     let file = place.moves(6);
     let slowly = ["--rate", "4/s", "--max-age", "100ms", "--concurrency", "4"];
@@ -284,7 +284,7 @@ fn a_slow_pace_and_a_short_patience_come_to_an_end() {
 
 /// A customer had no account ID, so its undo cannot clear the one that the run gave it; another client has changed it since.
 #[test]
-fn an_undo_writes_no_location_of_a_customer_whose_account_id_was_changed_since() {
+fn undo_skips_locations_of_a_customer_whose_account_id_changed_since() {
     let place = Place::plume();
     place.moves(1);
     place.with_world(|mut world| world.rename_plume("C-0", ""));

@@ -145,7 +145,7 @@ fn compare(place: &Place, wished: impl Fn(usize) -> (String, String), seed: u64)
 
 /// `IDSHIFT_STORM=5000` sets the number of seeds.
 #[test]
-fn whatever_happens_everything_is_as_wished_and_undone_as_it_was() {
+fn random_faults_and_kills_do_not_prevent_correct_apply_and_undo() {
     let seeds = std::env::var("IDSHIFT_STORM").map_or(16, |text| text.parse().unwrap());
     let next = AtomicU64::new(0);
     std::thread::scope(|scope| {

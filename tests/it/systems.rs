@@ -35,7 +35,7 @@ fn adobe_file(place: &Place) -> String {
 }
 
 #[test]
-fn adobe_writes_only_with_consent_and_mails_everybody_once() {
+fn adobe_writes_only_with_consent_and_sends_each_email_once() {
     let place = adobe();
     let file = adobe_file(&place);
     let refused = adobe_run(&place, &["apply", &file, "--yes"]).expect(2);
@@ -119,7 +119,7 @@ fn adobe_writes_only_with_consent_and_mails_everybody_once() {
 }
 
 #[test]
-fn two_relationships_of_a_customer_do_not_touch_each_other() {
+fn reseller_relationships_of_one_customer_do_not_affect_each_other() {
     let place = Place::new(Options {
         kind: Kind::CloudCockpit,
         ..Options::default()
@@ -195,7 +195,7 @@ fn two_relationships_of_a_customer_do_not_touch_each_other() {
 }
 
 #[test]
-fn a_token_that_dies_every_hundred_calls_costs_one_renewal_each_time() {
+fn token_expiring_every_hundred_calls_is_renewed_once_each_time() {
     let place = Place::new(Options {
         token_calls: Some(100),
         ..Options::default()
@@ -300,7 +300,7 @@ fn two_spellings_of_a_guid_are_one_customer() {
 }
 
 #[test]
-fn a_customer_that_was_deleted_is_said_to_be() {
+fn deleted_customer_is_reported_as_deleted() {
     let place = cockpit();
     place.with_world(|mut world| world.cockpit.get_mut(CUSTOMER).unwrap().deleted = true);
     let file = place.file(

@@ -22,7 +22,7 @@ fn not_found(place: &Place) -> usize {
 }
 
 #[test]
-fn where_no_customer_is_found_a_person_is_asked_and_the_run_goes_on_or_stops() {
+fn run_without_any_customer_found_asks_whether_to_continue() {
     let (place, file) = of_unknown_customers(450);
     let slowly = ["--concurrency", "2"];
     let apply = [&["apply", &file, "--yes"][..], &slowly].concat();
@@ -58,7 +58,7 @@ fn where_no_customer_is_found_a_person_is_asked_and_the_run_goes_on_or_stops() {
 }
 
 #[test]
-fn where_the_input_ends_at_the_question_what_follows_begins_a_line() {
+fn output_after_end_of_input_at_the_question_starts_a_new_line() {
     let place = Place::plume();
     let file = place.moves(3);
     let idshift = place.command(&["apply", &file]);
@@ -115,7 +115,7 @@ fn in_an_outage(place: &Place, more: &[&str]) -> Done {
 }
 
 #[test]
-fn in_an_outage_the_progress_line_shows_the_cause_and_counts_down_to_the_next_call() {
+fn progress_line_in_an_outage_shows_cause_and_countdown_to_next_call() {
     let place = Place::plume();
     let done = in_an_outage(&place, &[]);
     let states = states(&done.out);
@@ -161,7 +161,7 @@ fn in_an_outage_the_progress_line_shows_the_cause_and_counts_down_to_the_next_ca
 }
 
 #[test]
-fn without_a_terminal_an_outage_is_said_when_it_begins() {
+fn plain_progress_reports_an_outage_once_when_it_begins() {
     let place = Place::plume();
     let done = in_an_outage(&place, &["--progress", "plain"]);
     let said = done
@@ -173,7 +173,7 @@ fn without_a_terminal_an_outage_is_said_when_it_begins() {
 }
 
 #[test]
-fn every_change_of_a_plan_is_shown_through_the_pager_where_there_is_a_terminal() {
+fn verbose_plan_shows_all_changes_in_a_pager_on_a_terminal() {
     let place = Place::plume();
     let file = place.moves(30);
     let plan = ["plan", "-v", &file];

@@ -74,7 +74,7 @@ fn apply(place: &Place, base_url: &str, more: &[&str]) -> Done {
 }
 
 #[test]
-fn a_private_certificate_is_trusted_where_it_is_named_and_nowhere_else() {
+fn private_ca_certificate_is_trusted_only_with_the_ca_cert_option() {
     let (place, authority) = (Place::plume(), authority());
     place.moves(5);
     let pem = place.file("company.pem", &authority.pem());
@@ -88,7 +88,7 @@ fn a_private_certificate_is_trusted_where_it_is_named_and_nowhere_else() {
 }
 
 #[test]
-fn a_certificate_that_is_wrong_is_refused_at_once_and_nothing_is_sent() {
+fn invalid_certificate_is_refused_before_anything_is_sent() {
     let (place, known) = (Place::plume(), authority());
     place.moves(5);
     let pem = place.file("company.pem", &known.pem());
@@ -118,7 +118,7 @@ fn a_certificate_that_is_wrong_is_refused_at_once_and_nothing_is_sent() {
 }
 
 #[test]
-fn a_certificate_file_that_is_none_is_named() {
+fn error_names_an_invalid_certificate_file() {
     let place = Place::plume();
     place.moves(1);
     place.file("garbage.pem", "not a certificate\n");
@@ -130,7 +130,7 @@ fn a_certificate_file_that_is_none_is_named() {
 }
 
 #[test]
-fn a_certificate_that_goes_bad_in_the_middle_stops_the_run_and_resume_finishes() {
+fn certificate_that_becomes_invalid_stops_the_run_and_resume_finishes() {
     let (place, authority) = (Place::plume(), authority());
     place.moves(300);
     let pem = place.file("company.pem", &authority.pem());

@@ -8,7 +8,7 @@ const O_NONBLOCK: i32 = 0o4000;
 
 /// For example a pipe without data, or a network file system that does not answer.
 #[test]
-fn a_token_file_that_cannot_be_read_to_its_end_holds_no_signal() {
+fn blocked_read_of_the_token_file_does_not_delay_a_signal() {
     let place = Place::plume();
     let command = |arguments: &[&str]| {
         let mut command = place.command(arguments);

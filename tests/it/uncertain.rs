@@ -93,7 +93,7 @@ fn is_left(place: &Place, front: &Front, thing: &Thing) {
 }
 
 #[test]
-fn a_write_without_an_answer_that_was_stored_otherwise_is_not_said_to_be_none() {
+fn unanswered_write_stored_with_another_value_is_reported_as_uncertain() {
     for thing in THINGS {
         let place = begun(&thing);
         let its = Arc::clone(&place);
@@ -108,7 +108,7 @@ fn a_write_without_an_answer_that_was_stored_otherwise_is_not_said_to_be_none() 
 
 /// The first attempt had no answer, and a read did not show it. The second is refused, and then there is another value.
 #[test]
-fn an_attempt_that_may_have_landed_before_a_refusal_is_told() {
+fn unanswered_attempt_before_a_refusal_is_reported_as_uncertain() {
     const REFUSED: &str = "HTTP/1.1 422 No\r\ncontent-type: application/json\r\ncontent-length: 55\r\n\r\n\
         {\"error\":{\"statusCode\":422,\"name\":\"Error\",\"message\":\"n\"}}";
     for thing in THINGS {
@@ -127,7 +127,7 @@ fn an_attempt_that_may_have_landed_before_a_refusal_is_told() {
 
 /// The first attempt had no answer, and a read did not show it. Before the second is sent, there is another value.
 #[test]
-fn an_attempt_that_may_have_landed_before_a_later_look_is_told() {
+fn unanswered_attempt_before_a_later_lookup_is_reported_as_uncertain() {
     const LATER: &str =
         "HTTP/1.1 429 Slow\r\nretry-after: 2\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
     for thing in THINGS {
@@ -146,7 +146,7 @@ fn an_attempt_that_may_have_landed_before_a_later_look_is_told() {
 }
 
 #[test]
-fn a_write_of_a_process_that_was_killed_may_have_landed() {
+fn unanswered_write_of_a_killed_process_is_reported_as_uncertain() {
     for thing in THINGS {
         let place = begun(&thing);
         let (heard, sent) = mpsc::channel();
@@ -172,7 +172,7 @@ fn a_write_of_a_process_that_was_killed_may_have_landed() {
 
 /// The answer showed the new value, but it did not persist: the former value needs no undo, and another value is left.
 #[test]
-fn what_did_not_last_is_left_by_the_undo_which_says_so() {
+fn undo_skips_a_value_that_did_not_persist_and_reports_it() {
     for (now, code, verdict) in [
         ("OTHER", 1, "failed/stale"),
         ("A-000000", 0, "unchanged/already"),

@@ -94,7 +94,7 @@ fn a_second_undo_restores_the_location_at_which_the_first_one_failed() {
 }
 
 #[test]
-fn a_second_undo_completes_that_of_a_chain_a_swap_or_a_cycle() {
+fn second_undo_completes_the_undo_of_a_chain_swap_or_cycle() {
     for new in [CHAIN, SWAP, CYCLE] {
         for fault in FAULTS {
             let (place, run, _) = half_undone(new, fault);
@@ -105,7 +105,7 @@ fn a_second_undo_completes_that_of_a_chain_a_swap_or_a_cycle() {
 
 /// The first undo is resumed before a second one is possible, and the next step says both.
 #[test]
-fn an_undo_that_was_stopped_after_a_line_had_failed_is_resumed_before_a_second_one() {
+fn stopped_undo_with_a_failed_line_must_be_resumed_before_a_second_undo() {
     let place = Place::plume();
     place.moves(40);
     let mut text = String::from("accountId,newAccountId,serviceId\n");
@@ -143,7 +143,7 @@ fn an_undo_that_was_stopped_after_a_line_had_failed_is_resumed_before_a_second_o
 }
 
 #[test]
-fn a_third_undo_completes_what_two_could_not() {
+fn third_undo_completes_two_incomplete_undos() {
     for new in [APART, SWAP] {
         let (place, run, _) = half_undone(new, FAULTS[0]);
         place
@@ -179,7 +179,7 @@ fn a_second_undo_that_was_killed_is_resumed_and_completes_the_first_one() {
 
 /// The first undo was undone: it restored again what the run had set, where the first undo had written.
 #[test]
-fn an_undo_after_the_undo_of_a_half_done_undo_restores_everything() {
+fn undo_restores_everything_after_an_incomplete_undo_was_undone() {
     for new in [APART, SWAP] {
         let (place, run, _) = half_undone(new, FAULTS[0]);
         let first = place.newest_id();
@@ -192,7 +192,7 @@ fn an_undo_after_the_undo_of_a_half_done_undo_restores_everything() {
 }
 
 #[test]
-fn a_second_undo_leaves_a_location_that_another_client_has_changed_since() {
+fn second_undo_skips_a_location_that_another_client_changed() {
     for new in [APART, CHAIN, SWAP] {
         let (place, run, _) = half_undone(new, FAULTS[0]);
         set_service(&place, "C-1", "THEIRS");
@@ -209,7 +209,7 @@ fn a_second_undo_leaves_a_location_that_another_client_has_changed_since() {
 
 /// What the first undo has restored is not restored once more, after another client has set the value of the run again.
 #[test]
-fn a_second_undo_leaves_what_another_client_has_changed_after_the_first_one() {
+fn second_undo_skips_values_set_again_by_another_client() {
     let (place, run, _) = half_undone(APART, FAULTS[0]);
     place.with_world(|mut world| world.rename_plume("C-0", "B-000000"));
     set_service(&place, "C-2", "NEW-2");
@@ -222,7 +222,7 @@ fn a_second_undo_leaves_what_another_client_has_changed_after_the_first_one() {
 }
 
 #[test]
-fn a_second_undo_leaves_a_customer_that_another_run_has_renamed_since() {
+fn second_undo_skips_a_customer_that_another_run_renamed() {
     for new in [APART, SWAP] {
         let (place, run, _) = half_undone(new, FAULTS[0]);
         let other = place.file("other.csv", "customerId,newAccountId\nC-1,X-1\n");
@@ -244,7 +244,7 @@ fn a_second_undo_leaves_a_customer_that_another_run_has_renamed_since() {
 
 /// Another run set the values of the run again, in whole or at the location alone.
 #[test]
-fn a_second_undo_leaves_what_another_run_has_set_since() {
+fn second_undo_skips_values_set_again_by_another_run() {
     for new in [APART, SWAP] {
         let (place, run, file) = half_undone(new, FAULTS[0]);
         place.run(&["apply", &file, "--yes"]).expect(0);
@@ -270,7 +270,7 @@ fn a_second_undo_leaves_what_another_run_has_set_since() {
 
 /// Another run renamed the customer as the undone run had done.
 #[test]
-fn a_second_undo_leaves_an_account_id_that_another_run_has_set_since() {
+fn second_undo_skips_an_account_id_set_again_by_another_run() {
     let (place, run, _) = half_undone(APART, FAULTS[0]);
     let other = place.file("other.csv", "customerId,newAccountId\nC-1,B-000001\n");
     place.run(&["apply", &other, "--yes"]).expect(0);

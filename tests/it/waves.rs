@@ -91,7 +91,7 @@ fn a_wave_with_too_many_wrong_lines_stops_the_run_and_fewer_do_not() {
 }
 
 #[test]
-fn what_cannot_be_waves_is_refused() {
+fn invalid_waves_options_are_refused() {
     let place = Place::plume();
     let file = place.moves(3);
     for (words, refused) in [
@@ -180,7 +180,7 @@ const APPLY: [&str; 7] = [
 ];
 
 #[test]
-fn a_wave_that_was_not_read_back_is_read_back_before_anything_else_is_written() {
+fn resume_reads_back_an_unverified_wave_before_any_other_write() {
     let place = || {
         let place = Arc::new(Place::plume());
         place.moves(12);
@@ -227,7 +227,7 @@ fn a_wave_that_was_not_read_back_is_read_back_before_anything_else_is_written() 
 }
 
 #[test]
-fn a_wave_that_was_drained_is_read_back_before_the_rest_of_it() {
+fn drained_wave_is_read_back_before_its_remaining_lines_are_written() {
     let place = Arc::new(Place::plume());
     place.moves(12);
     let lying = Lying::about(&place, Some("C-1"));
@@ -254,7 +254,7 @@ fn a_wave_that_was_drained_is_read_back_before_the_rest_of_it() {
 }
 
 #[test]
-fn where_the_wave_is_right_the_next_one_follows_and_none_comes_twice() {
+fn resume_continues_with_the_next_wave_and_repeats_none() {
     let place = Arc::new(Place::plume());
     place.moves(20);
     let lying = Lying::about(&place, None);
@@ -285,7 +285,7 @@ fn where_the_wave_is_right_the_next_one_follows_and_none_comes_twice() {
 }
 
 #[test]
-fn whoever_asks_for_other_waves_gets_them_from_the_first_on() {
+fn changed_waves_apply_from_the_first_wave() {
     let place = Arc::new(Place::plume());
     place.moves(20);
     let lying = Lying::about(&place, None);
@@ -306,7 +306,7 @@ fn whoever_asks_for_other_waves_gets_them_from_the_first_on() {
 
 /// The second of two renames of one customer may have taken effect although it is not recorded.
 #[test]
-fn what_a_later_write_has_changed_since_is_not_a_wrong_value() {
+fn value_changed_by_a_later_write_does_not_fail_the_canary() {
     let text =
         "accountId,newAccountId,serviceId\nA-000000,B-000000,\nA-000001,A-000002,\nA-000002,B-2,\n";
     for step in (1..).take(400) {
@@ -329,7 +329,7 @@ fn what_a_later_write_has_changed_since_is_not_a_wrong_value() {
 }
 
 #[test]
-fn a_kill_at_any_durable_step_lets_no_write_follow_a_wrong_wave() {
+fn no_write_follows_a_wrong_wave_after_a_kill_at_any_durable_step() {
     for step in 1..400 {
         let place = Arc::new(Place::plume());
         place.moves(8);
@@ -368,7 +368,7 @@ fn a_kill_at_any_durable_step_lets_no_write_follow_a_wrong_wave() {
 /// The answer showed another value, or a read would have shown it, and the process was killed before this was recorded
 /// as the line's outcome.
 #[test]
-fn a_kill_in_a_wave_that_is_stored_otherwise_lets_no_further_line_be_written() {
+fn no_write_follows_a_kill_in_a_wave_stored_with_other_values() {
     let mut wrong = 0;
     for step in 1..400 {
         let place = Place::plume();

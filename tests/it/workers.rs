@@ -118,7 +118,7 @@ pub(crate) fn until_at_work(server: &Server, place: &Place, processes: u32) {
 }
 
 #[test]
-fn workers_do_a_share_of_the_lines_and_end_with_0_when_they_are_told_to() {
+fn workers_share_the_lines_and_exit_with_0_after_sigterm() {
     let Some(server) = Server::shared() else {
         return;
     };
@@ -153,7 +153,7 @@ fn workers_do_a_share_of_the_lines_and_end_with_0_when_they_are_told_to() {
 }
 
 #[test]
-fn what_a_worker_is_given_is_not_kept_with_the_run() {
+fn worker_options_are_not_saved_with_the_run() {
     let Some(server) = Server::shared() else {
         return;
     };
@@ -175,7 +175,7 @@ fn what_a_worker_is_given_is_not_kept_with_the_run() {
 }
 
 #[test]
-fn a_worker_on_an_undo_overwrites_nothing_that_is_newer_than_the_run_it_undoes() {
+fn worker_in_an_undo_overwrites_nothing_newer_than_the_undone_run() {
     const MANY: u32 = 600;
     let Some(server) = Server::shared() else {
         return;
@@ -211,7 +211,7 @@ fn a_worker_on_an_undo_overwrites_nothing_that_is_newer_than_the_run_it_undoes()
 }
 
 #[test]
-fn of_a_small_file_a_third_process_gets_some_lines() {
+fn third_process_gets_lines_of_a_small_file() {
     let Some(server) = Server::shared() else {
         return;
     };
@@ -229,7 +229,7 @@ fn of_a_small_file_a_third_process_gets_some_lines() {
 }
 
 #[test]
-fn a_worker_for_one_run_ends_with_it_and_without_a_database_there_is_none() {
+fn worker_for_one_run_ends_with_it_and_needs_a_database() {
     let Some(server) = Server::shared() else {
         return;
     };
@@ -256,7 +256,7 @@ fn a_worker_for_one_run_ends_with_it_and_without_a_database_there_is_none() {
 }
 
 #[test]
-fn an_adobe_run_has_one_process_at_work_and_another_finishes_it() {
+fn adobe_run_has_one_active_process_and_another_finishes_after_a_kill() {
     let Some(server) = Server::shared() else {
         return;
     };
@@ -293,7 +293,7 @@ fn an_adobe_run_has_one_process_at_work_and_another_finishes_it() {
 }
 
 #[test]
-fn a_job_with_a_key_that_is_started_again_finishes_its_run_with_the_workers() {
+fn restarted_job_with_a_key_finishes_its_run_with_the_workers() {
     let Some(server) = Server::shared() else {
         return;
     };
@@ -322,7 +322,7 @@ fn a_job_with_a_key_that_is_started_again_finishes_its_run_with_the_workers() {
 }
 
 #[test]
-fn the_quota_is_counted_for_the_named_address() {
+fn quota_is_counted_for_the_named_egress_address() {
     let Some(server) = Server::shared() else {
         return;
     };

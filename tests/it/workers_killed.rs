@@ -10,7 +10,7 @@ use std::process::Child;
 use std::time::{Duration, Instant};
 
 #[test]
-fn when_the_process_that_began_is_killed_the_others_finish_and_close_the_run() {
+fn workers_finish_and_close_the_run_when_the_leader_is_killed() {
     let Some(server) = Server::shared() else {
         return;
     };
@@ -36,7 +36,7 @@ fn when_the_process_that_began_is_killed_the_others_finish_and_close_the_run() {
 }
 
 #[test]
-fn what_a_killed_or_stopped_worker_had_is_done_by_the_others() {
+fn lines_of_a_killed_or_stopped_worker_are_done_by_other_processes() {
     let Some(server) = Server::shared() else {
         return;
     };
@@ -59,7 +59,7 @@ fn what_a_killed_or_stopped_worker_had_is_done_by_the_others() {
 
 #[test]
 #[ignore = "takes a minute; .ci/nightly runs it"]
-fn a_worker_that_is_killed_at_any_durable_step_loses_nothing_and_repeats_nothing() {
+fn worker_killed_at_any_durable_step_loses_and_repeats_nothing() {
     let Some(server) = Server::shared() else {
         return;
     };
@@ -83,7 +83,7 @@ fn a_worker_that_is_killed_at_any_durable_step_loses_nothing_and_repeats_nothing
 }
 
 #[test]
-fn a_time_limit_holds_for_the_others_when_the_process_that_began_is_killed() {
+fn time_limit_still_applies_to_workers_when_the_leader_is_killed() {
     let Some(server) = Server::shared() else {
         return;
     };
@@ -109,7 +109,7 @@ fn a_time_limit_holds_for_the_others_when_the_process_that_began_is_killed() {
 }
 
 #[test]
-fn resume_beside_workers_whose_leader_is_gone_finishes_the_run_with_them() {
+fn resume_finishes_the_run_with_workers_whose_leader_was_killed() {
     let Some(server) = Server::shared() else {
         return;
     };
@@ -133,7 +133,7 @@ fn resume_beside_workers_whose_leader_is_gone_finishes_the_run_with_them() {
 }
 
 #[test]
-fn a_worker_whose_ledger_is_away_ends_with_4_so_that_it_is_started_again() {
+fn worker_exits_with_4_when_its_ledger_is_unreachable() {
     let place = Place {
         ledger: Some("postgres://u@127.0.0.1:9/d".to_owned()),
         ..Place::plume()
@@ -158,7 +158,7 @@ fn a_worker_whose_ledger_is_away_ends_with_4_so_that_it_is_started_again() {
 
 /// A worker without calls under way does not wait for an answer.
 #[test]
-fn a_worker_that_waits_ends_when_it_is_told_to_also_while_its_database_does_not_answer() {
+fn waiting_worker_ends_on_sigterm_while_its_database_hangs() {
     let Some(server) = Server::start() else {
         return;
     };
@@ -193,7 +193,7 @@ fn peak(place: &Place) -> usize {
 /// The final proof: workers, the process that began the run, and the server are killed at random.
 #[test]
 #[ignore = "takes a second server and minutes; .ci/nightly runs it"]
-fn twenty_thousand_lines_are_right_whoever_is_killed() {
+fn twenty_thousand_lines_are_correct_after_random_kills() {
     const LINES: u32 = 20_000;
     let Some((primary, standby, database, address)) = with_standby() else {
         return;

@@ -7,7 +7,7 @@ use crate::workers::{
 use idshift::sandbox::{Fault, Options};
 
 #[test]
-fn a_worker_for_which_no_lines_were_left_says_so() {
+fn worker_reports_that_no_lines_are_left() {
     let Some(server) = Server::shared() else {
         return;
     };
@@ -25,7 +25,7 @@ fn a_worker_for_which_no_lines_were_left_says_so() {
 
 /// This is the state after two processes have joined an Adobe run at the same moment.
 #[test]
-fn a_worker_that_stands_by_says_so() {
+fn worker_reports_that_only_one_process_may_be_active() {
     let Some(server) = Server::shared() else {
         return;
     };
@@ -51,7 +51,7 @@ fn a_worker_that_stands_by_says_so() {
 }
 
 #[test]
-fn a_worker_whose_token_is_refused_ends_with_the_reason_and_the_others_go_on() {
+fn worker_with_a_refused_token_ends_and_other_processes_continue() {
     let Some(server) = Server::shared() else {
         return;
     };
@@ -73,7 +73,7 @@ fn a_worker_whose_token_is_refused_ends_with_the_reason_and_the_others_go_on() {
 }
 
 #[test]
-fn a_process_that_finds_other_units_is_refused() {
+fn worker_with_a_different_units_digest_is_refused() {
     let Some(server) = Server::shared() else {
         return;
     };
@@ -93,7 +93,7 @@ fn a_process_that_finds_other_units_is_refused() {
 }
 
 #[test]
-fn nobody_joins_before_the_waves_are_found_to_be_right() {
+fn worker_does_not_join_before_the_waves_are_verified() {
     let Some(server) = Server::shared() else {
         return;
     };
@@ -113,7 +113,7 @@ fn nobody_joins_before_the_waves_are_found_to_be_right() {
 }
 
 #[test]
-fn a_worker_sends_its_token_to_no_target_that_was_not_named() {
+fn worker_without_a_named_target_makes_no_call() {
     let Some(server) = Server::shared() else {
         return;
     };
@@ -136,7 +136,7 @@ fn a_worker_sends_its_token_to_no_target_that_was_not_named() {
 
 /// A worker does not take over a run that cannot be joined: `resume` asks for consent first, and knows what newer runs did.
 #[test]
-fn a_run_is_not_joined_before_its_pass_or_once_another_run_has_the_target() {
+fn worker_does_not_join_during_the_waves_or_after_a_newer_run() {
     let Some(server) = Server::shared() else {
         return;
     };

@@ -13,7 +13,7 @@ use std::process::Child;
 use std::time::{Duration, Instant};
 
 #[test]
-fn a_guard_and_ctrl_c_stop_all_processes_and_resume_goes_on() {
+fn ctrl_c_and_drain_stop_all_processes_and_resume_continues() {
     let Some(server) = Server::shared() else {
         return;
     };
@@ -58,7 +58,7 @@ fn a_guard_and_ctrl_c_stop_all_processes_and_resume_goes_on() {
 }
 
 #[test]
-fn an_order_is_followed_once_every_process_at_work_follows_it() {
+fn control_command_succeeds_only_after_all_processes_followed_it() {
     let Some(server) = Server::shared() else {
         return;
     };
@@ -147,7 +147,7 @@ fn a_second_signal_ends_the_wait_for_other_processes_and_they_close_the_run() {
 
 /// Of the first signal the order to end is left, which was for the process that is gone.
 #[test]
-fn resume_after_a_second_ctrl_c_goes_on_while_another_process_is_frozen() {
+fn resume_after_a_second_ctrl_c_continues_despite_a_frozen_process() {
     let Some(server) = Server::shared() else {
         return;
     };
@@ -188,7 +188,7 @@ fn drained_beside_a_frozen_worker(
 }
 
 #[test]
-fn resume_beside_a_frozen_worker_asks_on_a_terminal() {
+fn resume_with_a_frozen_worker_asks_on_a_terminal() {
     let Some(server) = Server::shared() else {
         return;
     };
@@ -215,7 +215,7 @@ fn resume_that_cannot_join_leaves_the_run_drained() {
 }
 
 #[test]
-fn resume_beside_a_frozen_worker_does_not_go_on_after_a_guard_has_stopped_the_run() {
+fn resume_with_a_frozen_worker_does_not_override_a_guard_stop() {
     let Some(server) = Server::shared() else {
         return;
     };
@@ -271,7 +271,7 @@ fn failures_are_counted_over_all_processes() {
 
 /// Beyond the limit, only lines that are already under way in some process may fail.
 #[test]
-fn no_more_lines_fail_than_are_allowed_and_are_under_way_in_all_processes() {
+fn max_failures_is_exceeded_only_by_lines_already_in_progress() {
     const UNITS: u32 = 8;
     let Some(server) = Server::shared() else {
         return;
@@ -307,7 +307,7 @@ fn no_more_lines_fail_than_are_allowed_and_are_under_way_in_all_processes() {
 }
 
 #[test]
-fn lines_that_fail_in_a_wave_count_for_all_that_may_fail() {
+fn failures_in_a_wave_count_towards_max_failures() {
     const UNITS: u32 = 8;
     let Some(server) = Server::shared() else {
         return;
@@ -334,7 +334,7 @@ fn lines_that_fail_in_a_wave_count_for_all_that_may_fail() {
 
 /// A process begins no unit before it knows how many lines may fail there.
 #[test]
-fn a_ledger_that_does_not_say_how_many_lines_may_fail_ends_the_run() {
+fn run_stops_when_the_ledger_does_not_return_the_failure_limit() {
     let Some(server) = Server::shared() else {
         return;
     };

@@ -120,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_last_tenth_of_a_certificates_life_is_worth_a_warning() {
+    fn certificate_in_last_tenth_of_its_validity_gives_a_warning() {
         let validity = Validity {
             from: 1_000,
             until: 2_000,

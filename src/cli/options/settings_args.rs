@@ -188,7 +188,7 @@ mod tests {
     use crate::config::{SETTINGS, Sources};
 
     #[test]
-    fn each_setting_belongs_to_commands_that_there_are() {
+    fn each_setting_refers_to_existing_commands_and_their_arguments() {
         let whole = options::command();
         let runs = whole.find_subcommand("runs").unwrap();
         for setting in SETTINGS {

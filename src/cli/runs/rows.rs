@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_fits_a_terminal_and_tells_what_there_is_room_for() {
+    fn row_fits_the_terminal_and_omits_columns_without_room() {
         insta::assert_snapshot!(shown(&night(), Some(80)), @r"
         target: plume at https://plume.example.com
         20261120-223015-k3f9  plan   finished  would_change 12,390  moves.csv
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_target_is_shortened_and_pads_no_other_row_beyond_the_terminal() {
+    fn long_target_is_shortened_so_that_all_rows_fit_the_terminal() {
         let mut runs = night();
         let long =
             "plume at https://a-very-long-name.of-a-host.in-the-network.example.com/v1/customers";

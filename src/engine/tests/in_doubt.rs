@@ -80,7 +80,7 @@ async fn in_doubt_after(world: &World, notes: &Memory, task: UnitTask) -> Vec<(u
 const TEMPORARY: &str = "IDS0123456789AB";
 
 #[tokio::test(start_paused = true)]
-async fn a_swap_that_was_rolled_back_waits_for_a_customer_that_cannot_be_read_and_says_so() {
+async fn rolled_back_swap_waits_for_unreadable_customer_and_reports_it() {
     let (world, notes) = prepared();
     let mut task = swap();
     write(&mut task, 2, ("A-0", TEMPORARY), true, Verdict::Applied);
@@ -100,7 +100,7 @@ async fn a_swap_that_was_rolled_back_waits_for_a_customer_that_cannot_be_read_an
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_swap_that_was_completed_waits_for_a_customer_that_was_parked_late_and_says_so() {
+async fn completed_swap_waits_for_late_parked_customer_and_reports_it() {
     let (world, notes) = prepared();
     let mut task = swap();
     write(&mut task, 2, ("A-0", TEMPORARY), true, Verdict::Unknown);
@@ -144,13 +144,13 @@ async fn contested(id: &str) -> [(String, String); 2] {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_customer_that_others_renamed_while_it_was_parked_keeps_what_they_gave_it() {
+async fn parked_customer_renamed_by_another_client_keeps_the_new_id() {
     let [(_, parked), (_, other)] = contested("C-0").await;
     assert_eq!((parked.as_str(), other.as_str()), ("X-C-0", "A-1"));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_swap_that_is_rolled_back_leaves_a_customer_as_others_have_renamed_it() {
+async fn swap_rollback_does_not_overwrite_rename_by_another_client() {
     let [(_, parked), (why, other)] = contested("C-1").await;
     assert_eq!((parked.as_str(), other.as_str()), ("a-0", "X-C-1"));
     assert_eq!(why, "altered");
@@ -184,7 +184,7 @@ async fn continued(world: World, notes: Memory, tasks: Vec<UnitTask>) -> String 
 }
 
 #[tokio::test(start_paused = true)]
-async fn nothing_more_of_a_wave_is_written_while_a_write_before_cannot_be_read_back() {
+async fn wave_stops_writing_while_an_earlier_write_cannot_be_read_back() {
     let (world, notes) = prepared();
     let mut tasks = renames();
     write(&mut tasks[0], 2, ("A-0", "B-0"), false, Verdict::Unknown);
@@ -195,7 +195,7 @@ async fn nothing_more_of_a_wave_is_written_while_a_write_before_cannot_be_read_b
 
 /// The process before was killed before it had recorded an outcome.
 #[tokio::test(start_paused = true)]
-async fn nothing_more_of_a_wave_is_written_after_the_system_has_stored_another_value() {
+async fn wave_stops_writing_after_the_system_stored_a_different_value() {
     let (world, notes) = prepared();
     let mut tasks = renames();
     write(&mut tasks[0], 2, ("A-0", "B-0"), false, Verdict::Applied);

@@ -103,7 +103,7 @@ fn writes_to(world: &World, id: &str) -> usize {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_write_that_is_always_held_back_fails_in_the_end_and_holds_nobody_up() {
+async fn write_that_is_always_held_back_fails_and_blocks_no_other_line() {
     let (world, notes) = prepared();
     world.lock().refuses = Some("C-1".to_owned());
     let ending = carried_out(&world, &notes, renames()).await;
@@ -116,7 +116,7 @@ async fn a_write_that_is_always_held_back_fails_in_the_end_and_holds_nobody_up()
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_write_departs_once_the_lease_under_which_it_was_noted_is_over() {
+async fn write_is_not_sent_after_its_lease_has_expired() {
     let (world, notes) = prepared();
     notes.lock().late = 4;
     let ending = carried_out(&world, &notes, renames()).await;
@@ -131,7 +131,7 @@ async fn no_write_departs_once_the_lease_under_which_it_was_noted_is_over() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nothing_more_is_done_about_a_unit_that_another_process_has() {
+async fn unit_taken_by_another_process_is_not_processed_further() {
     let (world, notes) = prepared();
     notes.lock().taken = Some("C-1".to_owned());
     let ending = carried_out(&world, &notes, renames()).await;

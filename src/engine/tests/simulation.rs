@@ -385,7 +385,7 @@ fn simulate(seed: u64) -> Vec<Call> {
 }
 
 #[test]
-fn whatever_happens_to_a_run_its_promises_hold() {
+fn promises_hold_in_runs_with_random_faults() {
     let number = |name| Some(std::env::var(name).ok()?.parse::<u64>().unwrap());
     if let Some(seed) = number("IDSHIFT_SEED") {
         simulate(seed);
@@ -400,7 +400,7 @@ fn whatever_happens_to_a_run_its_promises_hold() {
 }
 
 #[test]
-fn one_number_is_one_run() {
+fn same_seed_gives_the_same_run() {
     for seed in 0..50 {
         assert_eq!(simulate(seed), simulate(seed), "{seed}");
     }

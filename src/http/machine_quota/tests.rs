@@ -27,7 +27,7 @@ fn depart(reservations: &mut Reservations) {
 }
 
 #[test]
-fn two_at_a_time_keep_the_quota_together_and_lose_no_call_of_each_other() {
+fn two_concurrent_runs_share_the_quota_and_lose_no_calls() {
     let shared = shared();
     let (mut one, _) = Reservations::open(Arc::clone(&shared), QUOTA, None).unwrap();
     let (mut two, taken) = Reservations::open(Arc::clone(&shared), QUOTA, None).unwrap();
@@ -55,7 +55,7 @@ fn two_at_a_time_keep_the_quota_together_and_lose_no_call_of_each_other() {
 }
 
 #[test]
-fn a_run_that_ended_left_exactly_its_calls() {
+fn finished_run_is_counted_with_exactly_its_calls() {
     let shared = shared();
     let (mut reservations, earlier) = Reservations::open(Arc::clone(&shared), QUOTA, None).unwrap();
     assert!(earlier.is_empty());
@@ -65,7 +65,7 @@ fn a_run_that_ended_left_exactly_its_calls() {
 }
 
 #[test]
-fn a_run_that_was_killed_is_never_counted_short_and_at_most_one_reservation_too_high() {
+fn killed_run_counts_all_calls_plus_at_most_one_reservation() {
     let shared = shared();
     let (mut reservations, _) = Reservations::open(Arc::clone(&shared), QUOTA, None).unwrap();
     for used in 1..=200 {
@@ -79,7 +79,7 @@ fn a_run_that_was_killed_is_never_counted_short_and_at_most_one_reservation_too_
 }
 
 #[test]
-fn three_runs_in_a_row_add_up() {
+fn calls_of_three_consecutive_runs_add_up() {
     let shared = shared();
     for _ in 0..3 {
         let (mut reservations, _) = Reservations::open(Arc::clone(&shared), QUOTA, None).unwrap();
@@ -90,7 +90,7 @@ fn three_runs_in_a_row_add_up() {
 
 /// The table keeps only reservations that are returned unchanged.
 #[test]
-fn calls_before_a_reboot_count_as_long_as_any_others() {
+fn calls_before_a_reboot_still_count() {
     let shared = shared();
     let before = ReservedCalls {
         owner: 1,
@@ -114,7 +114,7 @@ fn calls_before_a_reboot_count_as_long_as_any_others() {
 }
 
 #[test]
-fn a_reservation_that_lay_too_long_is_not_used_further() {
+fn expired_reservation_is_replaced_by_a_new_one() {
     let shared = shared();
     let (mut reservations, _) = Reservations::open(Arc::clone(&shared), QUOTA, None).unwrap();
     depart(&mut reservations);
@@ -127,7 +127,7 @@ fn a_reservation_that_lay_too_long_is_not_used_further() {
 }
 
 #[test]
-fn a_clock_that_jumped_frees_nothing_early() {
+fn clock_jump_does_not_free_reserved_calls_early() {
     let shared = shared();
     let (reservations, _) = Reservations::open(shared, QUOTA, None).unwrap();
     let then = Stamp {

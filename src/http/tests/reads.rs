@@ -10,7 +10,7 @@ use tokio::net::TcpListener;
 
 /// Each of these faults is temporary: the next attempt is answered.
 #[tokio::test]
-async fn whatever_passes_is_asked_again() {
+async fn temporary_faults_of_reads_are_retried() {
     let faults: [(&str, Fault); 12] = [
         ("408", || json(408, "")),
         ("425", || json(425, "")),
@@ -38,7 +38,7 @@ async fn whatever_passes_is_asked_again() {
 }
 
 #[tokio::test]
-async fn final_answers_are_asked_for_once() {
+async fn final_answers_are_not_retried() {
     for status in [204_u16, 400, 401, 403, 404, 409, 422] {
         let server = Server::start(move |_| json(status, "{}")).await;
         let got = client(settings(&server))
@@ -50,7 +50,7 @@ async fn final_answers_are_asked_for_once() {
 }
 
 #[tokio::test]
-async fn retries_run_out_and_the_reason_is_told() {
+async fn read_fails_with_the_last_error_when_retries_run_out() {
     let server = Server::start(|_| json(500, "")).await;
     let mut settings = settings(&server);
     settings.retries = 2;
@@ -81,7 +81,7 @@ async fn a_429_holds_all_workers_and_costs_no_retry() {
 }
 
 #[tokio::test]
-async fn retry_after_may_be_a_date_by_the_servers_clock() {
+async fn retry_after_date_uses_the_server_clock() {
     let server = Server::start(|seen| {
         let dates =
             "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\nRetry-After: Sun, 06 Nov 1994 08:49:38 GMT\r\n";
@@ -101,7 +101,7 @@ async fn retry_after_may_be_a_date_by_the_servers_clock() {
 }
 
 #[tokio::test]
-async fn a_wait_beyond_give_up_after_ends_all_calls() {
+async fn wait_longer_than_give_up_after_fails_all_calls() {
     let server = Server::start(|_| with(429, "Retry-After: 99999\r\n", "")).await;
     let client = client(settings(&server));
     for _ in 0..2 {
@@ -115,7 +115,7 @@ async fn a_wait_beyond_give_up_after_ends_all_calls() {
 }
 
 #[tokio::test]
-async fn a_firewalls_block_holds_all_and_is_probed() {
+async fn firewall_block_holds_all_calls_and_is_probed() {
     let block = || with(403, "Content-Type: text/html\r\n", "<html>blocked</html>");
     let server = Server::start(move |seen| if seen.number == 0 { block() } else { ok() }).await;
     let client = client(settings(&server));
@@ -152,7 +152,7 @@ async fn redirects_are_not_followed_and_only_the_host_is_named() {
 }
 
 #[tokio::test]
-async fn hanging_dripping_and_endless_answers_end() {
+async fn hanging_slow_and_endless_answers_are_aborted() {
     for (act, kind) in [
         ((|| Act::Hang) as Fault, CallErrorKind::Timeout),
         (|| Act::Drip, CallErrorKind::Timeout),
@@ -193,7 +193,7 @@ async fn a_refused_connection_is_tried_again_until_the_server_is_up() {
 }
 
 #[tokio::test]
-async fn a_dead_system_opens_the_breaker_and_no_call_fails_for_it() {
+async fn unavailable_system_opens_the_breaker_without_failing_calls() {
     let server = Server::start(|seen| {
         if seen.number < 14 {
             json(502, "")
@@ -216,7 +216,7 @@ async fn a_dead_system_opens_the_breaker_and_no_call_fails_for_it() {
 }
 
 #[tokio::test]
-async fn the_customer_for_whom_the_system_always_fails_fails_alone() {
+async fn permanent_failure_of_one_customer_affects_no_other_customer() {
     let server = Server::start(|seen| {
         if seen.line.contains("bad") {
             json(500, "")
@@ -280,7 +280,7 @@ async fn each_attempt_has_ids_of_its_own_and_the_token() {
 }
 
 #[tokio::test]
-async fn neither_ids_nor_the_token_are_in_any_text() {
+async fn error_and_debug_texts_contain_no_ids_and_no_token() {
     let server = Server::start(|_| Act::RawThenReset(String::new())).await;
     let mut set = settings(&server);
     set.retries = 0;
@@ -360,7 +360,7 @@ async fn the_quota_holds_across_clients_on_one_target() {
 /// A tentative call may fail for reasons of its own. Its result says nothing about the system, neither that it works
 /// nor that it fails, especially when an outage is probed.
 #[tokio::test]
-async fn an_outage_is_an_outage_whatever_tentative_calls_meet() {
+async fn tentative_calls_do_not_affect_outage_detection() {
     let server = Server::start(|seen| {
         if seen.number == 0 {
             ok()

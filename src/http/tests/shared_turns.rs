@@ -52,7 +52,7 @@ impl SharedRate for ForTheQuick {
 }
 
 #[tokio::test]
-async fn a_call_that_waits_for_a_slow_rate_asks_again_once_a_higher_one_is_set() {
+async fn waiting_call_asks_again_when_a_higher_rate_is_set() {
     let server = Server::start(|_| ok()).await;
     let rate = Arc::new(ForTheQuick::default());
     let client = client(Settings {

@@ -51,7 +51,7 @@ fn requests(server: &Server, part: &str) -> Vec<Seen> {
 }
 
 #[tokio::test]
-async fn all_workers_share_one_token_and_its_request_is_as_the_standard_says() {
+async fn all_workers_share_one_token_and_its_request_follows_oauth2() {
     let server = issuing(usize::MAX, ",\"expires_in\":3600").await;
     let client = client(with_endpoint(&server));
     let call = get("7");
@@ -73,7 +73,7 @@ async fn all_workers_share_one_token_and_its_request_is_as_the_standard_says() {
 
 /// RFC 6749, section 2.3.1: before ID and secret are put into a Basic header, both are encoded as in a form.
 #[tokio::test]
-async fn the_credentials_go_into_the_form_or_the_header_and_are_encoded_there() {
+async fn client_credentials_are_encoded_in_the_form_or_the_header() {
     let client_id = "a:b c".to_owned();
     let form = "grant_type=client_credentials&scope=partnerId%3A7+role%3Aadmin";
     let secret = "\u{fc}%+~";
@@ -117,7 +117,7 @@ async fn the_credentials_go_into_the_form_or_the_header_and_are_encoded_there() 
 }
 
 #[tokio::test]
-async fn a_token_that_dies_every_hundred_calls_costs_one_renewal_each_time_and_no_line() {
+async fn token_expired_after_100_calls_is_renewed_once_and_no_call_fails() {
     let server = issuing(100, ",\"expires_in\":3600").await;
     let client = client(with_endpoint(&server));
     let calls: Vec<_> = (0..10).map(|n| get(&n.to_string())).collect();
@@ -135,7 +135,7 @@ async fn a_token_that_dies_every_hundred_calls_costs_one_renewal_each_time_and_n
 }
 
 #[tokio::test]
-async fn customers_who_are_not_for_this_token_do_not_renew_it_each() {
+async fn unauthorized_customers_do_not_each_cause_a_token_renewal() {
     let server = issuing(usize::MAX, ",\"expires_in\":3600").await;
     let client = client(with_endpoint(&server));
     for n in 0..100 {
@@ -158,7 +158,7 @@ async fn customers_who_are_not_for_this_token_do_not_renew_it_each() {
 }
 
 #[tokio::test]
-async fn a_token_that_expires_among_foreign_customers_is_still_renewed() {
+async fn expired_token_is_renewed_despite_unauthorized_customers() {
     let server = issuing(60, ",\"expires_in\":3600").await;
     let client = client(with_endpoint(&server));
     for n in 0..100 {
@@ -194,7 +194,7 @@ async fn a_wrong_token_from_the_start_is_renewed_once_and_stays_unauthorized() {
 }
 
 #[tokio::test]
-async fn odd_lifetimes_are_no_storm_of_renewals() {
+async fn missing_or_invalid_token_lifetime_causes_no_extra_renewals() {
     for life in [
         "",
         ",\"expires_in\":0",
@@ -213,7 +213,7 @@ async fn odd_lifetimes_are_no_storm_of_renewals() {
 }
 
 #[tokio::test]
-async fn a_refusing_token_endpoint_is_explained_and_asked_once() {
+async fn refusal_by_token_endpoint_is_explained_and_not_retried() {
     for (answer, word) in [
         (
             "{\"error\":\"invalid_client\",\"error_description\":\"canary-5b1f0c\"}",
@@ -278,7 +278,7 @@ async fn a_token_file_is_read_again_after_a_401() {
 }
 
 #[tokio::test]
-async fn a_token_command_runs_once_for_all_and_without_a_shell() {
+async fn token_command_runs_once_for_all_workers() {
     let server = Server::start(|seen| {
         if seen.header("authorization") == Some("Bearer $(id);a") {
             json(401, "{}")
@@ -336,7 +336,7 @@ async fn a_token_command_that_gives_the_same_token_is_not_run_for_each_401() {
 }
 
 #[tokio::test]
-async fn a_token_command_that_fails_says_so_without_its_words() {
+async fn failing_token_command_is_reported_without_its_output() {
     let server = Server::start(|_| ok()).await;
     let mut settings = settings(&server);
     let script = format!("echo {SECRET}; echo {SECRET} >&2; exit 3");
@@ -355,7 +355,7 @@ async fn a_token_command_that_fails_says_so_without_its_words() {
 /// A 401 to a token that cannot be renewed says nothing about the customer, unless other calls still succeed with the
 /// token.
 #[tokio::test]
-async fn a_renewal_that_fails_is_the_reason_why_a_call_has_no_answer() {
+async fn failed_renewal_fails_the_call_unless_the_token_still_works() {
     for is_dead in [true, false] {
         let dead = Arc::new(AtomicBool::new(false));
         let is_refused = Arc::clone(&dead);

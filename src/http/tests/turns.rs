@@ -82,7 +82,7 @@ impl Turn for ScriptedTurn<'_> {
 }
 
 #[tokio::test]
-async fn calls_depart_when_the_turn_says_so_and_refusals_are_told_to_whoever_gives_turns() {
+async fn calls_depart_at_their_turn_and_refusals_reach_the_turn_source() {
     let server = Server::start(|seen| match seen.number {
         0 => with(429, "Retry-After: 1\r\n", ""),
         _ => ok(),
@@ -116,7 +116,7 @@ async fn calls_depart_when_the_turn_says_so_and_refusals_are_told_to_whoever_giv
 }
 
 #[tokio::test]
-async fn only_what_the_system_took_counts_for_the_pace() {
+async fn only_calls_that_the_system_accepted_count_for_the_rate() {
     let server = Server::start(|seen| match seen.number {
         0 => with(500, "", ""),
         1 => with(503, "Retry-After: 0\r\n", ""),

@@ -5,7 +5,7 @@ use super::*;
 use tokio::net::TcpListener;
 
 #[tokio::test]
-async fn what_may_have_been_processed_is_in_doubt_and_not_sent_again() {
+async fn possibly_processed_write_is_in_doubt_and_not_sent_again() {
     let faults: [(&str, Fault, CallErrorKind); 14] = [
         ("408", || json(408, ""), CallErrorKind::Status(408)),
         ("500", || json(500, ""), CallErrorKind::Status(500)),
@@ -63,7 +63,7 @@ async fn what_may_have_been_processed_is_in_doubt_and_not_sent_again() {
 }
 
 #[tokio::test]
-async fn what_was_certainly_not_processed_may_be_sent_again_by_the_caller() {
+async fn unprocessed_write_may_be_sent_again_by_the_caller() {
     let faults: [Fault; 3] = [
         || with(429, "Retry-After: 0\r\n", ""),
         || json(425, ""),
@@ -78,7 +78,7 @@ async fn what_was_certainly_not_processed_may_be_sent_again_by_the_caller() {
 }
 
 #[tokio::test]
-async fn answers_come_back_as_they_are() {
+async fn final_answers_are_returned_to_the_caller() {
     for status in [200_u16, 201, 204, 400, 403, 404, 409, 422] {
         let server = Server::start(move |_| json(status, "")).await;
         match write(&client(settings(&server)), &patch("7")).await {
@@ -89,7 +89,7 @@ async fn answers_come_back_as_they_are() {
 }
 
 #[tokio::test]
-async fn a_write_that_is_unauthorized_is_answered_before_a_token_is_waited_for() {
+async fn unauthorized_write_returns_before_the_token_is_renewed() {
     let server = Server::start(|_| json(401, "")).await;
     let client = client(settings(&server));
     let mut pending = client.pending_write(patch("7"));
@@ -145,7 +145,7 @@ async fn a_refusal_holds_the_next_call() {
 }
 
 #[tokio::test]
-async fn the_noted_correlation_id_is_sent_and_the_body_as_given() {
+async fn recorded_correlation_id_and_given_body_are_sent() {
     let server = Server::start(|_| ok()).await;
     let client = client(settings(&server));
     for _ in 0..2 {
@@ -169,7 +169,7 @@ async fn the_noted_correlation_id_is_sent_and_the_body_as_given() {
 }
 
 #[tokio::test]
-async fn a_connection_that_cannot_be_made_is_tried_again_and_then_not_sent() {
+async fn failed_connection_is_retried_and_then_the_write_is_not_sent() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let server = Server::on(listener, |_| ok());
     let mut settings = settings(&server);
@@ -195,7 +195,7 @@ async fn a_connection_that_cannot_be_made_is_tried_again_and_then_not_sent() {
 }
 
 #[tokio::test]
-async fn what_is_not_tls_is_not_waited_for() {
+async fn answer_without_tls_fails_the_write_without_retry() {
     let server = Server::start(|_| ok()).await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let mut settings = settings(&server);

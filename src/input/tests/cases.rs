@@ -57,7 +57,7 @@ fn lines_that_a_stray_quote_swallows_block_the_file() {
 }
 
 #[test]
-fn headers_rulers_footers_and_preambles() {
+fn repeated_headers_rulers_footers_and_preambles_are_errors() {
     check(vec![
         (
             "another order",
@@ -135,7 +135,7 @@ fn headers_rulers_footers_and_preambles() {
 }
 
 #[test]
-fn footers_may_repeat_and_may_have_text_in_the_place_of_a_new_id() {
+fn repeated_footers_and_footers_with_text_are_recognised() {
     for (foot, expected) in [
         ("Total,60\nTotal,60\n", &[4, 5][..]),
         ("Total,60\nPrinted by,Anne Smith\n", &[4, 5]),
@@ -151,7 +151,7 @@ fn footers_may_repeat_and_may_have_text_in_the_place_of_a_new_id() {
 }
 
 #[test]
-fn lines_below_the_rows_that_count_or_describe_them_are_footers() {
+fn lines_that_count_or_describe_the_rows_above_are_footers() {
     let lines = "A-1001,B-200001\nA-1002,B-200002\n";
     let german = "A-1001;B-200001;x\nA-1002;B-200002;y\n";
     let footers = |lines: &[u32]| -> Found {
@@ -230,7 +230,7 @@ fn lines_below_the_rows_that_count_or_describe_them_are_footers() {
 }
 
 #[test]
-fn a_file_that_was_cut_is_blocked() {
+fn truncated_file_is_blocked() {
     let cut = |line| vec![(line, Blocking, "cut_off")];
     check(vec![
         (
@@ -265,7 +265,7 @@ fn a_file_that_was_cut_is_blocked() {
 }
 
 #[test]
-fn names_of_columns_that_are_nearly_known_refuse_the_file() {
+fn misspelled_column_name_rejects_the_file() {
     let error = |text: &str| open(text).map(|_| ()).unwrap_err();
     let found = error("accountId,newAccountId\u{200b},serviceId\nA-1001,B-200001,S1\n");
     assert!(
@@ -328,7 +328,7 @@ fn names_of_columns_that_are_nearly_known_refuse_the_file() {
 }
 
 #[test]
-fn what_was_accepted_is_no_error_any_more() {
+fn accepted_codes_are_warnings_instead_of_errors() {
     let accepting = Rules {
         accept: Accept::parse(
             "placeholder,decimal_zero,quoted_value,mixed_scripts,spreadsheet_date,formula",
@@ -349,7 +349,7 @@ fn what_was_accepted_is_no_error_any_more() {
 }
 
 #[test]
-fn a_line_that_begins_with_a_hash_is_a_line_like_any_other() {
+fn line_beginning_with_hash_is_not_a_comment() {
     check(vec![
         (
             "ID",
@@ -367,7 +367,7 @@ fn a_line_that_begins_with_a_hash_is_a_line_like_any_other() {
 }
 
 #[test]
-fn padding_at_the_end_is_passed_over_or_named() {
+fn padding_rows_are_skipped_or_reported() {
     let passed = |text: &str| {
         let table = open(text).unwrap();
         let mut all = Passed::default();
@@ -401,7 +401,7 @@ fn padding_at_the_end_is_passed_over_or_named() {
 }
 
 #[test]
-fn code_pages_of_dos_are_read_by_their_names() {
+fn dos_code_pages_are_selected_by_name() {
     let text = b"accountId,newAccountId,note\nA-1001,B-200001,M\x81ller\n";
     for label in ["cp850", "cp437", "ibm437", "850"] {
         let settings = Settings {

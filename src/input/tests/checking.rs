@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn ten_kinds_of_damage_are_each_named_by_line() {
+fn each_kind_of_damage_is_reported_with_its_line() {
     let text = "accountId,newAccountId,customerId,locationId,serviceId,profile,note\n\
         1.23457E+11,B-0001,,,,,sci\n\
         A-1,1-Mar,,,,,date\n\
@@ -58,7 +58,7 @@ fn ten_kinds_of_damage_are_each_named_by_line() {
 }
 
 #[test]
-fn the_limits_are_those_of_the_system() {
+fn checks_follow_the_limits_of_the_system() {
     let line = |n: usize| format!("accountId,newAccountId\nA-1,{}\n", "\u{1F600}".repeat(n));
     assert_eq!(codes(line(255), &plume()), []);
     assert_eq!(codes(line(256), &plume()), [(2, "too_long")]);
@@ -86,7 +86,7 @@ fn the_limits_are_those_of_the_system() {
 }
 
 #[test]
-fn a_guid_has_one_spelling_where_the_system_names_by_guids() {
+fn guids_are_lowercased_if_the_system_uses_guids() {
     let text = "customerId,newAccountId,resellerId\n\
                 ABCDEF00-0000-4000-8000-00000000000A,N,0000000A-0000-4000-8000-000000000001\n\
                 Not-A-Guid,N,OWN\n";
@@ -115,7 +115,7 @@ fn a_guid_has_one_spelling_where_the_system_names_by_guids() {
 }
 
 #[test]
-fn an_empty_service_id_is_an_error_only_where_quoting_says_something() {
+fn quoted_empty_service_id_is_an_error_if_other_text_is_unquoted() {
     let header = "accountId,serviceId,profile\n";
     let of = |line: &str| codes(format!("{header}{line}\n"), &plume());
     assert_eq!(of("A-1,\"\",auto"), [(2, "empty_service_id")]);
@@ -125,7 +125,7 @@ fn an_empty_service_id_is_an_error_only_where_quoting_says_something() {
 }
 
 #[test]
-fn a_column_of_numbers_shows_what_a_spreadsheet_did() {
+fn spreadsheet_damage_is_recognised_in_number_columns() {
     let of = |text: &str| codes(format!("accountId,newAccountId\n{text}"), &plume());
     assert_eq!(
         of("00012345,BB0001\n11112345,BB0002\n22212345,BB0003\n12345,BB0004\n"),

@@ -257,22 +257,22 @@ fn assert_shapes_are_good(third: usize) {
 }
 
 #[test]
-fn good_lines_of_any_shape_are_no_problem() {
+fn valid_lines_of_any_shape_give_no_problems_first_third() {
     assert_shapes_are_good(0);
 }
 
 #[test]
-fn good_lines_of_any_shape_are_no_problem_the_second_third() {
+fn valid_lines_of_any_shape_give_no_problems_second_third() {
     assert_shapes_are_good(1);
 }
 
 #[test]
-fn good_lines_of_any_shape_are_no_problem_the_last_third() {
+fn valid_lines_of_any_shape_give_no_problems_last_third() {
     assert_shapes_are_good(2);
 }
 
 #[test]
-fn small_good_files_are_no_problem() {
+fn small_valid_files_give_no_problems() {
     for (name, text) in [
         ("one line", "accountId,newAccountId\nA-1,B-200001\n".to_owned()),
         ("one line without an end", "accountId,newAccountId\nA-1,B-200001".to_owned()),
@@ -373,7 +373,7 @@ fn languages() -> [(&'static str, &'static str, Id, Id); 12] {
 }
 
 #[test]
-fn good_files_of_any_language_separator_and_encoding_are_no_problem() {
+fn valid_files_in_any_language_and_encoding_give_no_problems() {
     for (name, separator, old, new) in languages() {
         let text = (0..30).fold(
             format!("accountId{separator}newAccountId\r\n"),
@@ -404,7 +404,7 @@ fn good_files_of_any_language_separator_and_encoding_are_no_problem() {
 }
 
 #[test]
-fn good_files_with_what_resembles_damage_are_no_problem() {
+fn valid_files_that_resemble_damage_give_no_problems() {
     for (name, text) in [
         (
             "names that begin like footers",

@@ -56,7 +56,7 @@ fn every_encoding_and_dialect_gives_the_same_rows() {
 }
 
 #[test]
-fn what_stands_above_the_header_is_counted_and_passed_over() {
+fn sep_line_and_blank_lines_are_skipped_but_counted() {
     for (text, line) in [
         ("sep=;\r\naccountId;newAccountId\r\nA;BBBBBB\r\n", 3),
         ("\n\naccountId,newAccountId\nA,BBBBBB\n", 4),
@@ -74,7 +74,7 @@ fn what_stands_above_the_header_is_counted_and_passed_over() {
 }
 
 #[test]
-fn values_are_trimmed_and_otherwise_taken_as_they_are() {
+fn values_are_trimmed_and_not_changed_further() {
     let rows = rows("accountId,newAccountId\n  a-1 ,\u{a0}B/../ 1 \t\n\"a,\"\"1\"\"\",'x-111\n");
     let found = moves(&rows);
     assert_eq!(found[0].1, "a-1");
@@ -84,7 +84,7 @@ fn values_are_trimmed_and_otherwise_taken_as_they_are() {
 }
 
 #[test]
-fn a_mapped_column_goes_before_one_of_that_name() {
+fn mapped_column_takes_precedence_over_the_standard_name() {
     let settings = Settings {
         map: vec![(Column::NewAccountId, "crm key".into())],
         ..Settings::default()
@@ -102,7 +102,7 @@ fn a_mapped_column_goes_before_one_of_that_name() {
 }
 
 #[test]
-fn utf_16_whose_text_is_longer_than_its_bytes_is_read() {
+fn utf_16_file_that_is_longer_in_utf_8_is_read() {
     let mut bytes = vec![0xFF, 0xFE];
     let text = format!(
         "accountId,newAccountId,{}\nA-1,BBBBBB,客\n",

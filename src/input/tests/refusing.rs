@@ -4,7 +4,7 @@ use super::*;
 use std::fmt::Write as _;
 
 #[test]
-fn a_file_that_cannot_be_read_as_a_whole_says_so_with_a_code_and_a_next_step() {
+fn unreadable_file_is_rejected_with_a_code_and_a_next_step() {
     let utf16: Vec<u8> = "accountId,newAccountId\nA,B\n"
         .encode_utf16()
         .flat_map(u16::to_le_bytes)
@@ -94,7 +94,7 @@ fn failing_by(
 }
 
 #[test]
-fn what_breaks_in_the_middle_is_named_with_its_line() {
+fn error_in_the_middle_of_a_file_is_reported_with_its_line() {
     let none = Settings::default();
     let (_, error) = failing("accountId,newAccountId\nA,\"B\nC,D\n", &none);
     assert!(
@@ -154,7 +154,7 @@ fn what_breaks_in_the_middle_is_named_with_its_line() {
 }
 
 #[test]
-fn a_packed_file_that_is_cut_is_named_with_the_last_line_that_came() {
+fn truncated_compressed_file_is_reported_with_its_last_line() {
     let mut text = "accountId,newAccountId\n".to_owned();
     for n in 0..200_000_u32 {
         writeln!(text, "A{},B{n}", n.wrapping_mul(2_654_435_761)).unwrap();

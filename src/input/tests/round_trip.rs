@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn records_are_the_rows_lines_with_bad_ones_marked() {
+fn records_have_the_lines_of_the_rows_and_mark_bad_cells() {
     let table =
         open("accountId,note,newAccountId\nA,x,BBBBBB\nA\nA,x,B,C\n\nA,\"1\"x,B\n").unwrap();
     let records: Vec<_> = table.records().unwrap().map(Result::unwrap).collect();
@@ -52,7 +52,7 @@ fn report(table: &Table) -> Vec<u8> {
 }
 
 #[test]
-fn failures_fed_back_ask_for_the_same_and_never_for_more() {
+fn failures_used_as_input_request_only_the_same_changes() {
     let accepting = Rules {
         accept: Accept::parse("escaped_value,formula").unwrap(),
         ..plume()
@@ -90,7 +90,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 
     #[test]
-    fn what_is_written_is_read_back_for_every_block_size(
+    fn written_cells_are_read_back_with_any_block_size(
         lines in proptest::collection::vec((any_cell(), any_cell(), any_cell()), 1..20),
         block in 1_usize..200,
         crlf: bool,
@@ -128,7 +128,7 @@ proptest! {
     }
 
     #[test]
-    fn blocks_of_any_size_give_what_the_csv_crate_reads_from_the_whole(
+    fn blocks_of_any_size_give_the_same_records_as_the_csv_crate(
         body in "[ab,\"\r\n]{0,120}",
         block in 1_usize..60,
     ) {
@@ -164,7 +164,7 @@ proptest! {
     }
 
     #[test]
-    fn no_bytes_make_it_panic(bytes: Vec<u8>, head: bool, block in 1_usize..40) {
+    fn random_bytes_cause_no_panic(bytes: Vec<u8>, head: bool, block in 1_usize..40) {
         let bytes = if head { [b"accountId,newAccountId\n", &bytes[..]].concat() } else { bytes };
         if let Ok(table) = open(&bytes) {
             let table = table.with_block_bytes(block);

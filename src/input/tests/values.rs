@@ -6,7 +6,7 @@ use Severity::{Error, Warning};
 use std::fmt::Write as _;
 
 #[test]
-fn formulas_and_their_text_form() {
+fn formulas_in_ids_are_errors_and_text_formulas_are_warnings() {
     check(vec![
         (
             "text form",
@@ -39,7 +39,7 @@ fn formulas_and_their_text_form() {
 }
 
 #[test]
-fn what_stands_for_a_missing_value_or_is_an_error_of_a_spreadsheet() {
+fn placeholders_and_spreadsheet_errors_are_reported() {
     let of = |values: &[&str]| {
         let lines = (1001..).zip(values);
         let lines = lines.map(|(n, value)| format!("A-{n};{value}"));
@@ -124,7 +124,7 @@ fn what_stands_for_a_missing_value_or_is_an_error_of_a_spreadsheet() {
 }
 
 #[test]
-fn dates_are_damage_where_their_column_says_so() {
+fn dates_are_errors_or_warnings_depending_on_their_column() {
     let of = |values: &[&str]| {
         let lines = (1001..).zip(values);
         let lines = lines.map(|(n, value)| format!("A-{n},{value}"));
@@ -207,7 +207,7 @@ fn dates_are_damage_where_their_column_says_so() {
 }
 
 #[test]
-fn what_a_spreadsheet_does_to_a_column_of_numbers() {
+fn decimal_and_thousands_separators_in_numbers_are_reported() {
     check(vec![
         (
             "decimal zeros",
@@ -233,7 +233,7 @@ fn what_a_spreadsheet_does_to_a_column_of_numbers() {
 }
 
 #[test]
-fn characters_that_look_like_others_are_errors_in_new_ids_and_warnings_in_old_ones() {
+fn lookalike_characters_are_errors_in_new_ids_but_not_in_old_ids() {
     let values = [
         ("\u{412}-2000001", "mixed_scripts"),
         ("B\u{2013}2000002", "typographic_character"),
@@ -286,7 +286,7 @@ fn characters_that_look_like_others_are_errors_in_new_ids_and_warnings_in_old_on
 }
 
 #[test]
-fn the_few_values_that_differ_are_warned_of_line_by_line() {
+fn each_outlier_line_gets_a_warning() {
     let mut text = "accountId,newAccountId\n".to_owned();
     for n in 0..60 {
         writeln!(text, "A-{},CRM-{}", 100_000 + n, 2_000_000 + n).unwrap();

@@ -51,7 +51,7 @@ fn an_address_is_read_as_libpq_reads_it() {
 }
 
 #[test]
-fn what_is_wrong_is_named_with_the_next_step() {
+fn invalid_address_is_rejected_with_a_hint() {
     for (text, words) in [
         ("db.example.com/d", "postgres://idshift@"),
         ("mysql://u@h/d", "does not begin with postgres://"),

@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_as_it_should_be_is_described() {
+    fn correctly_configured_server_gets_only_good_remarks() {
         let server = description().judged();
         assert_eq!(server.unfit(), None);
         let words = "PostgreSQL 17.2 (Debian 17.2-1) answers at 10.0.0.7 port 5432, by TLS";

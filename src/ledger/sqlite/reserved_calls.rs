@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn calls_count_for_their_own_address_and_where_the_address_is_not_known_for_all() {
+    fn calls_count_for_their_address_or_for_all_if_it_is_unknown() {
         let folder = tempfile::tempdir().unwrap();
         let state = StateDb::open_in(folder.path()).unwrap();
         assert_eq!(reserve(&state, "t", "10.0.0.1", 1), [0_u64; 0]);

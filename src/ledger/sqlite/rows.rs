@@ -120,9 +120,9 @@ mod tests {
         failed(&folder.path().join("ledger.db"), error)
     }
 
-    /// The other cases need a disk without room: `disk::a_disk_that_fills_up_*`.
+    /// The other cases need a disk without room: `disk::full_disk_at_any_*`.
     #[test]
-    fn shared_memory_that_fails_on_a_disk_with_room_is_no_full_disk() {
+    fn shared_memory_failure_is_not_reported_as_a_full_disk() {
         let error = explained(SQLITE_IOERR_SHMSIZE);
         assert!(matches!(error, LedgerError::Disk { .. }), "{error}");
         let error = explained(ffi::SQLITE_CANTOPEN);

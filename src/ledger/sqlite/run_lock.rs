@@ -57,7 +57,7 @@ mod tests {
     }
 
     #[test]
-    fn a_check_is_not_taken_for_a_holder() {
+    fn check_in_progress_does_not_count_as_holder() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("run.lock");
         let held = RunLock::acquire(&path, "run").unwrap();

@@ -324,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn a_read_only_folder_names_the_setting_that_helps() {
+    fn read_only_folder_error_names_the_setting_to_change() {
         let path = Path::new("/nonexistent/idshift/state.db");
         let disk = std::io::ErrorKind::ReadOnlyFilesystem.into();
         let sqlite = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_READONLY);
@@ -364,7 +364,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_the_same_is_so_from_either_side() {
+    fn sameness_is_symmetric_but_difference_is_not() {
         let folder = tempfile::tempdir().unwrap();
         let state = StateDb::open_in(folder.path()).unwrap();
         let yes = Sameness {
@@ -380,7 +380,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_of_another_kind_is_refused_and_left_as_it_is() {
+    fn foreign_file_is_refused_and_not_changed() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("state.db");
         std::fs::write(
@@ -401,7 +401,7 @@ mod tests {
     }
 
     #[test]
-    fn the_format_before_is_taken_over() {
+    fn previous_format_is_upgraded() {
         let folder = tempfile::tempdir().unwrap();
         drop(StateDb::open_in(folder.path()).unwrap());
         let old = Connection::open(folder.path().join("state.db")).unwrap();
@@ -419,7 +419,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_private() {
+    fn state_files_are_private() {
         use std::os::unix::fs::PermissionsExt;
         let base = tempfile::tempdir().unwrap();
         let folder = base.path().join("state");

@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lock_that_cannot_be_looked_at_is_refused() {
+    fn lock_file_that_cannot_be_opened_is_an_error() {
         let folder = tempfile::tempdir().unwrap();
         let locks = folder.path().join("locks");
         drop(acquire(folder.path(), "plume https://x", "run").unwrap());
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn the_second_holder_is_told_who_the_first_is() {
+    fn second_holder_is_refused_and_the_first_one_is_named() {
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path();
         let first = "20261120-223015-k3f9";
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn a_target_is_shared_with_processes_on_the_same_run_alone() {
+    fn target_is_shared_only_by_processes_of_the_same_run() {
         let folder = tempfile::tempdir().unwrap();
         let share = |run| {
             let state = StateDb::open_in(folder.path()).unwrap();
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_is_at_work_also_where_several_processes_share_its_target() {
+    fn run_is_active_even_if_several_processes_share_its_target() {
         let folder = tempfile::tempdir().unwrap();
         let state = StateDb::open_in(folder.path()).unwrap();
         let mut run = RegisteredRun {
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn a_check_whether_the_lock_is_held_refuses_nobody() {
+    fn checking_the_lock_never_refuses_an_acquisition() {
         use std::sync::atomic::{AtomicBool, Ordering};
         let folder = tempfile::tempdir().unwrap();
         let state = StateDb::open_in(folder.path()).unwrap();

@@ -87,7 +87,7 @@ fn a_swap_is_two_renames_and_units_come_in_order() {
 }
 
 #[test]
-fn a_parked_customer_is_seen_to_be_parked() {
+fn parked_customer_has_a_temporary_net_change() {
     let states = folded(vec![(intent(2, 2, "a", park("1", "tmp")), Some(Applied))]);
     let expected = NetValue::Account {
         change: transition(account("1"), account("tmp")),
@@ -102,7 +102,7 @@ fn a_parked_customer_is_seen_to_be_parked() {
 }
 
 #[test]
-fn what_did_not_take_effect_leaves_nothing() {
+fn ineffective_write_leaves_no_net_change() {
     assert_eq!(
         folded(vec![(
             intent(2, 2, "a", rename("1", "2")),
@@ -113,7 +113,7 @@ fn what_did_not_take_effect_leaves_nothing() {
 }
 
 #[test]
-fn a_write_nobody_heard_of_is_judged_by_what_the_next_one_found() {
+fn unanswered_write_is_judged_by_what_the_next_write_found() {
     // Killed after the parking; the next write found the temporary ID, so the parking had taken effect.
     let states = folded(vec![
         (intent(2, 2, "a", park("1", "tmp")), None),
@@ -139,7 +139,7 @@ fn a_write_nobody_heard_of_is_judged_by_what_the_next_one_found() {
 }
 
 #[test]
-fn each_half_of_a_location_is_folded_on_its_own() {
+fn service_and_profile_of_a_location_are_folded_separately() {
     let auto = Some(Profile::Auto);
     let work = Some(Profile::SmallBusiness);
     let states = folded(vec![
@@ -187,7 +187,7 @@ fn relationships_of_one_customer_are_kept_apart() {
 }
 
 #[test]
-fn undo_counts_what_is_in_doubt_and_leaves_out_what_was_rolled_back() {
+fn undo_includes_writes_in_doubt_and_omits_rolled_back_ones() {
     let changes = folded(vec![
         (intent(2, 3, "a", rename("1", "2")), Some(Applied)),
         (

@@ -211,7 +211,7 @@ fn record(ledger: &Ledger, recorded: Vec<Recorded>) {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
     #[test]
-    fn customer_by_customer_it_is_what_all_writes_together_say(
+    fn net_changes_per_customer_equal_those_of_all_writes(
         recorded in proptest::collection::vec(any_recorded(), 0..40),
     ) {
         let (_base, _dir, ledger) = fresh();
@@ -247,7 +247,7 @@ proptest! {
 
     /// Counted without being folded, and read without the columns that are not asked for.
     #[test]
-    fn what_is_read_in_part_is_what_all_writes_say(
+    fn partial_reads_equal_the_result_of_all_writes(
         recorded in proptest::collection::vec(any_recorded(), 0..40),
     ) {
         let (_base, _dir, ledger) = fresh();

@@ -68,7 +68,7 @@ fn of_all(lines: &[(Line, Keys)]) -> Index {
 
 proptest! {
     #[test]
-    fn the_same_lines_are_found_whatever_is_kept(
+    fn related_lines_are_found_with_any_memory_limit(
         lines in proptest::collection::vec((0_u16..400, 400_u16..800, 0_u8..20), 1..300),
         (kept, first) in (0_u64..600, 1_u64..50),
         (bits, candidate_bits) in (1_u64..20, 1_u64..70),
@@ -128,7 +128,7 @@ fn threads_that_read_at_the_same_time_miss_nothing() {
 }
 
 #[test]
-fn a_file_without_related_lines_has_no_candidates_as_long_as_its_hashes_are_kept() {
+fn unrelated_lines_are_no_candidates_while_hashes_are_kept() {
     let lines: Vec<_> = (0..20_000)
         .map(|n| keys(u32::from(n), n, n + 30_000))
         .collect();
@@ -144,7 +144,7 @@ fn a_file_without_related_lines_has_no_candidates_as_long_as_its_hashes_are_kept
 }
 
 #[test]
-fn hashes_are_kept_until_it_is_plain_that_they_are_too_many() {
+fn hashes_are_kept_until_too_many_are_expected() {
     let sizes = Sizes::default();
     let extent = |done, whole| Extent { done, whole };
     // A million lines, five million and fifty million of 53 bytes, when the first filter is full.

@@ -300,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn there_are_never_more_bars_than_there_is_room_for_and_no_line_is_lost() {
+    fn chart_never_exceeds_the_bar_limit_and_counts_all_lines() {
         for apart in [1, 1_000, 61_000, 7_200_000, 400_000_000] {
             let mut pace = Pace::since(0);
             for line in 0..1000 {
@@ -326,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_said_of_the_times_is_true_of_them() {
+    fn duration_summary_shows_median_95_percent_and_slowest_line() {
         let mut times = Times::default();
         assert!(times.chart().is_none());
         for line in 1..=100 {

@@ -156,7 +156,7 @@ const EIGHT: &str =
     "accountId,newAccountId\na2,b2\na3,b3\na4,b4\na5,b5\na6,b6\na7,b7\na8,b8\na9,b9\n";
 
 #[test]
-fn every_line_has_one_row_and_the_open_and_failed_ones_another() {
+fn results_have_all_lines_and_failures_have_open_and_failed_ones() {
     let mut run = run(RunKind::Apply, EIGHT);
     let statuses = [
         Status::Changed,
@@ -210,7 +210,7 @@ fn every_line_has_one_row_and_the_open_and_failed_ones_another() {
 }
 
 #[test]
-fn a_killed_run_says_what_is_known_of_each_line() {
+fn report_of_killed_run_shows_the_known_state_of_each_line() {
     let run = run(RunKind::Apply, EIGHT);
     run.end(State::Running, None, "");
     run.note(async |journal| {
@@ -259,7 +259,7 @@ fn a_killed_run_says_what_is_known_of_each_line() {
 }
 
 #[test]
-fn what_a_plan_found_is_a_finding_only_until_the_plan_is_carried_out() {
+fn plan_findings_are_shown_only_until_the_plan_is_applied() {
     let mut run = run(RunKind::Plan, EIGHT);
     let found = |line| Outcome {
         account: Transition {
@@ -305,7 +305,7 @@ fn what_a_plan_found_is_a_finding_only_until_the_plan_is_carried_out() {
 }
 
 #[test]
-fn nothing_that_a_server_or_a_file_says_becomes_markup_or_a_formula() {
+fn text_from_server_or_file_never_becomes_markup_or_formula() {
     let mut run = run(
         RunKind::Apply,
         "accountId,newAccountId,=evil()\na2,b2,@SUM(A1)\n",
@@ -347,7 +347,7 @@ fn nothing_that_a_server_or_a_file_says_becomes_markup_or_a_formula() {
 }
 
 #[test]
-fn reports_are_private_whole_and_leave_no_drafts() {
+fn reports_are_private_complete_and_leave_no_temporary_files() {
     use std::os::unix::fs::PermissionsExt;
     let run = run(RunKind::Apply, EIGHT);
     run.draw();
@@ -391,7 +391,7 @@ fn hostile() -> impl Strategy<Value = String> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]
-    fn failures_fed_back_are_the_same_cells_again_and_again(
+    fn failures_used_as_input_keep_the_same_cells(
         cells in proptest::collection::vec(hostile(), 1..8)
     ) {
         let mut writer = csv::Writer::from_writer(Vec::new());

@@ -39,7 +39,7 @@ fn file_of(lines: u32) -> String {
 }
 
 #[test]
-fn it_says_who_what_where_when_under_which_guards_and_what_was_foreseen() {
+fn page_shows_user_target_times_guards_and_estimate() {
     let limits = r#"{"values":{"max_failures":"5%","canary":"5","until":"06:00","waves":"5,10%","rate":"6/s"}}"#;
     let mut run = run_with(RunKind::Apply, EIGHT, |header| {
         limits.clone_into(&mut header.settings);
@@ -87,7 +87,7 @@ fn it_says_who_what_where_when_under_which_guards_and_what_was_foreseen() {
 }
 
 #[test]
-fn a_run_that_was_interrupted_says_so_and_in_which_zone_its_times_are() {
+fn page_of_interrupted_run_shows_state_and_time_zone() {
     let run = run(RunKind::Apply, EIGHT);
     run.end(State::Interrupted, Some(130), "");
     run.draw();
@@ -101,7 +101,7 @@ fn a_run_that_was_interrupted_says_so_and_in_which_zone_its_times_are() {
 }
 
 #[test]
-fn a_stand_in_is_not_shown_like_a_real_system() {
+fn sandbox_run_is_not_shown_as_a_real_system() {
     let run = run_with(RunKind::Apply, EIGHT, |header| {
         "plume in-process ".clone_into(&mut header.target);
     });
@@ -110,7 +110,7 @@ fn a_stand_in_is_not_shown_like_a_real_system() {
 }
 
 #[test]
-fn a_plan_shows_old_and_new_and_every_line_has_an_account() {
+fn plan_page_shows_old_and_new_values_and_an_account_for_each_line() {
     let input = "accountId,newAccountId,customerId,serviceId\n\
                  A-2,B-2,,\n,B-3,C-3,\n,B-4,C-4,S-4\n,B-5,,\nA-6,B-6,,\n";
     let mut run = run(RunKind::Plan, input);
@@ -172,7 +172,7 @@ const HOSTILE: [&str; 6] = [
 ];
 
 #[test]
-fn no_value_in_any_place_becomes_markup_or_turns_the_writing_around() {
+fn no_value_becomes_markup_or_changes_the_text_direction() {
     for hostile in HOSTILE {
         let long = format!("{hostile}{}", "x".repeat(5000));
         let cell = format!("\"{}\"", hostile.replace('"', "\"\""));
@@ -226,7 +226,7 @@ fn no_value_in_any_place_becomes_markup_or_turns_the_writing_around() {
 }
 
 #[test]
-fn the_policy_admits_this_script_and_this_style_and_nothing_from_elsewhere() {
+fn content_policy_allows_only_the_embedded_script_and_style() {
     let run = run(RunKind::Apply, EIGHT);
     run.draw();
     let page = run.page();
@@ -248,7 +248,7 @@ fn the_policy_admits_this_script_and_this_style_and_nothing_from_elsewhere() {
 }
 
 #[test]
-fn twenty_thousand_lines_are_shown_and_above_that_groups_with_samples() {
+fn up_to_20000_lines_are_shown_and_more_as_groups_with_samples() {
     for (lines, shown) in [(20_000, 20_000), (20_001, 0), (100_000, 0)] {
         let mut run = run(RunKind::Plan, &file_of(lines));
         run.ledger.seed((2..lines + 2).map(would_change)).unwrap();

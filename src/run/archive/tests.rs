@@ -115,7 +115,7 @@ fn the_last_digest_depends_on_the_run_and_on_every_entry() {
 }
 
 #[test]
-fn a_manifest_that_names_another_content_is_found() {
+fn manifest_with_different_content_is_detected() {
     let manifest = Manifest {
         format: 1,
         run: "r".to_owned(),

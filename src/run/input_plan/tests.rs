@@ -53,7 +53,7 @@ fn line((from, to, customer, location, odd): (u32, u32, u32, u32, u8)) -> String
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(60))]
     #[test]
-    fn the_plan_is_the_same_whatever_is_kept(
+    fn plan_is_the_same_with_any_memory_limit(
         lines in proptest::collection::vec(
             (0_u32..300, 0_u32..400, 0_u32..400, 0_u32..400, 0_u8..40), 1..120),
         (kept, first) in (0_u64..300, 1_u64..30),
@@ -103,7 +103,7 @@ proptest! {
     }
 
     #[test]
-    fn a_file_that_was_planned_as_it_was_written_need_not_be_read(
+    fn plan_made_while_writing_equals_the_plan_of_the_read_file(
         lines in proptest::collection::vec(
             (0_u32..60, 0_u32..70, 0_u32..400, 0_u32..400, 2_u8..40), 1..120),
         unique in any::<bool>(),

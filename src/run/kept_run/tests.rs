@@ -116,7 +116,7 @@ impl Runs for Elsewhere {
 }
 
 #[test]
-fn a_run_is_found_and_reported_where_its_folder_does_not_have_its_record() {
+fn run_is_found_and_reported_if_its_record_is_not_in_its_folder() {
     let base = tempfile::tempdir().unwrap();
     let base = absolute(base.path());
     let (of_records, folder) = (base.join("records"), base.join("here"));

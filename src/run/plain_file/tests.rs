@@ -28,7 +28,7 @@ fn said(plan: &InputPlan) -> String {
 }
 
 #[test]
-fn what_is_kept_gives_the_same_plan() {
+fn saved_counts_give_the_same_plan() {
     let plan = planned(
         "accountId,newAccountId,customerId\nA-0001,B-0001,\nA-0002,B-0002,C-0002\n,B-0003,C-0003\n",
     );
@@ -46,7 +46,7 @@ fn what_is_kept_gives_the_same_plan() {
 }
 
 #[test]
-fn a_file_of_which_there_is_something_to_tell_is_planned_each_night() {
+fn file_with_problems_or_related_lines_is_not_plain() {
     for lines in [
         "A-0001,A-0002\nA-0002,A-0001\n",
         "A-0001,A-0002\nA-0002,B-0002\n",

@@ -75,7 +75,7 @@ fn is_planned_again(last: &Header, state: State) -> bool {
 }
 
 #[test]
-fn a_file_is_not_planned_again_after_a_good_reconcile_of_the_same_bytes() {
+fn unchanged_file_is_not_planned_again_after_finished_reconcile() {
     assert!(!is_planned_again(&header(), State::Finished));
     let renamed = Header {
         input_name: "elsewhere.csv".to_owned(),
@@ -85,7 +85,7 @@ fn a_file_is_not_planned_again_after_a_good_reconcile_of_the_same_bytes() {
 }
 
 #[test]
-fn whatever_is_otherwise_of_the_last_run_has_the_file_planned() {
+fn file_is_planned_again_if_the_last_run_differs() {
     let others = [
         Header {
             input_sha256: "22".repeat(32),
@@ -143,7 +143,7 @@ fn whatever_is_otherwise_of_the_last_run_has_the_file_planned() {
 }
 
 #[test]
-fn a_run_that_was_pruned_or_damaged_tells_nothing() {
+fn pruned_or_damaged_run_is_not_used() {
     let mine = kept(&[("delimiter", "comma")]);
     let is_known = |folder: &Path| known(folder, &mine, SHA256, "plume").is_some();
     let folder = tempfile::tempdir().unwrap();
@@ -179,7 +179,7 @@ fn a_run_that_was_pruned_or_damaged_tells_nothing() {
 }
 
 #[test]
-fn the_last_reconcile_of_a_file_counts_and_none_before_it() {
+fn only_the_last_reconcile_of_a_file_counts() {
     let mine = kept(&[("delimiter", "comma")]);
     let folder = tempfile::tempdir().unwrap();
     drop(make(folder.path(), &header(), State::Finished));

@@ -178,7 +178,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn differences_are_named_by_path_and_form_is_none() {
+    fn differences_are_named_by_path_and_key_order_is_ignored() {
         let was = json!({"externalReferenceId": "A", "a": {"x": 1, "y": [1, 2]}, "gone": true, "nothing": null});
         let same = json!({"a": {"y": [1, 2], "x": 1}, "gone": true, "externalReferenceId": "B"});
         assert!(differences(&was, &same).is_empty());

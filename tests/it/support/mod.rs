@@ -269,7 +269,7 @@ fn judge(log: &[Seen]) {
 }
 
 #[test]
-fn the_judge_condemns_what_it_should() {
+fn write_judge_rejects_only_unsafe_repeated_writes() {
     let seen = |method: &str, path: &str, status: u16, applied: bool| Seen {
         at: Duration::ZERO,
         class: if method == "PATCH" {

@@ -269,7 +269,7 @@ fn simulate(seed: u64) {
 }
 
 #[test]
-fn whoever_of_several_is_killed_or_frozen_the_promises_hold() {
+fn promises_hold_when_processes_are_killed_or_frozen() {
     let number = |name: &str| std::env::var(name).ok()?.parse::<u64>().ok();
     if let Some(seed) = number("IDSHIFT_SEED") {
         simulate(seed);

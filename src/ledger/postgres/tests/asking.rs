@@ -36,7 +36,7 @@ fn threads_ask_at_the_same_time_and_each_gets_its_own_answer() {
 }
 
 #[test]
-fn what_holds_for_the_ledger_is_set_on_each_connection() {
+fn session_settings_are_set_on_each_connection() {
     let Some((_, _, postgres)) = fresh() else {
         return;
     };
@@ -60,7 +60,7 @@ fn cut(server: &Server, database: &str) {
 }
 
 #[test]
-fn after_a_lost_connection_only_what_may_be_repeated_is_repeated() {
+fn only_repeatable_statement_is_repeated_after_connection_loss() {
     let Some((server, database, postgres)) = fresh() else {
         return;
     };
@@ -106,7 +106,7 @@ fn after_a_lost_connection_only_what_may_be_repeated_is_repeated() {
 }
 
 #[test]
-fn a_server_that_is_away_is_waited_for_as_long_as_was_said() {
+fn unavailable_server_is_waited_for_until_give_up_after() {
     let Some(server) = Server::start() else {
         return;
     };
@@ -131,7 +131,7 @@ fn a_server_that_is_away_is_waited_for_as_long_as_was_said() {
 }
 
 #[test]
-fn what_the_server_refuses_is_told_and_the_connection_goes_on() {
+fn refused_statement_is_reported_and_connection_stays_usable() {
     let Some((_, database, postgres)) = fresh() else {
         return;
     };
@@ -155,7 +155,7 @@ fn what_the_server_refuses_is_told_and_the_connection_goes_on() {
 
 /// A server became a standby: its connections are good, and accept no writes any more.
 #[test]
-fn a_server_that_accepts_no_writes_is_left_for_one_that_does() {
+fn read_only_server_is_replaced_by_a_writable_server() {
     let Some((server, database, postgres)) = fresh() else {
         return;
     };
@@ -197,7 +197,7 @@ fn a_server_that_accepts_no_writes_is_left_for_one_that_does() {
 
 /// If a commit's wait for the standby is cancelled, the server acknowledges the commit with a warning.
 #[test]
-fn a_commit_that_did_not_wait_for_the_standby_is_no_answer() {
+fn commit_without_standby_confirmation_is_an_error() {
     let Some(server) = Server::start() else {
         return;
     };

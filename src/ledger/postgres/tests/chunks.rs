@@ -123,7 +123,7 @@ pub(super) fn at_work(chunks: Line) -> Option<(One, Worker, Worker)> {
 }
 
 #[test]
-fn nothing_is_noted_of_a_chunk_that_another_session_has_and_all_else_is() {
+fn only_entries_of_own_chunks_are_recorded() {
     let Some((one, first, second)) = at_work(3) else {
         return;
     };
@@ -183,7 +183,7 @@ fn nothing_is_noted_of_a_chunk_that_another_session_has_and_all_else_is() {
 }
 
 #[test]
-fn a_chunk_is_its_sessions_while_the_lease_is_renewed_and_is_free_when_the_session_ends() {
+fn session_keeps_its_chunk_while_lease_is_renewed_until_it_ends() {
     let Some((one, first, second)) = at_work(2) else {
         return;
     };
@@ -231,7 +231,7 @@ fn a_chunk_is_its_sessions_while_the_lease_is_renewed_and_is_free_when_the_sessi
 }
 
 #[test]
-fn of_few_chunks_each_of_several_sessions_gets_some() {
+fn few_chunks_are_divided_among_all_sessions() {
     let Some((one, first, second)) = at_work(4) else {
         return;
     };
@@ -246,7 +246,7 @@ fn of_few_chunks_each_of_several_sessions_gets_some() {
 }
 
 #[test]
-fn a_chunk_that_is_done_does_not_keep_its_session_from_the_next() {
+fn session_with_completed_chunk_gets_the_next_chunk() {
     let Some((one, first, second)) = at_work(3) else {
         return;
     };
@@ -262,7 +262,7 @@ fn a_chunk_that_is_done_does_not_keep_its_session_from_the_next() {
 
 /// In both orders: the lines are opened again before their chunk is reported as done, or after that.
 #[test]
-fn lines_that_are_opened_again_are_left_to_others_also_where_their_chunk_was_not_done_yet() {
+fn reopened_lines_free_their_chunk_for_another_session() {
     for is_done_before in [false, true] {
         let Some((one, first, second)) = at_work(1) else {
             return;
@@ -359,11 +359,11 @@ fn many_at_the_same_time(alone: bool) {
 }
 
 #[test]
-fn whatever_the_order_no_chunk_has_two_holders_and_each_is_done_once() {
+fn concurrent_sessions_never_share_a_chunk_and_complete_each_once() {
     many_at_the_same_time(false);
 }
 
 #[test]
-fn where_one_works_at_a_time_no_two_sessions_have_chunks() {
+fn if_one_process_works_at_a_time_no_two_sessions_hold_chunks() {
     many_at_the_same_time(true);
 }

@@ -11,7 +11,7 @@ const CANCEL: &str =
 
 /// The repetition finds the row and changes nothing, so it does not wait for the standby by itself.
 #[test]
-fn a_repeated_statement_is_answered_when_the_standby_has_what_the_first_one_committed() {
+fn repeated_statement_waits_until_the_standby_has_the_first_commit() {
     let Some(server) = Server::start() else {
         return;
     };
@@ -40,7 +40,7 @@ fn a_repeated_statement_is_answered_when_the_standby_has_what_the_first_one_comm
 
 /// A question after a statement that must not be repeated sees its row, but this does not prove that the standby has it.
 #[test]
-fn after_a_lost_answer_the_next_one_waits_for_the_standby_too() {
+fn statement_after_a_lost_answer_also_waits_for_the_standby() {
     let Some(server) = Server::start() else {
         return;
     };
@@ -74,7 +74,7 @@ fn after_a_lost_answer_the_next_one_waits_for_the_standby_too() {
 }
 
 #[test]
-fn a_warning_of_a_statement_that_failed_does_not_count_for_the_next_one() {
+fn warning_of_failed_statement_is_not_applied_to_the_next_one() {
     let Some((_, _, postgres)) = fresh() else {
         return;
     };

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 /// A command looks at every run that there is: a question for each would cost a round trip for each.
 #[test]
-fn to_look_at_many_runs_takes_few_statements() {
+fn number_of_statements_does_not_grow_with_the_number_of_runs() {
     let Some(one) = one() else {
         return;
     };

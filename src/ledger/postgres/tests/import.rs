@@ -227,7 +227,7 @@ impl Both {
 }
 
 #[test]
-fn whatever_is_on_record_of_a_run_is_there_after_an_import() {
+fn import_preserves_everything_recorded_of_a_run() {
     let Some(both) = Both::made() else {
         return;
     };
@@ -330,7 +330,7 @@ fn an_import_that_breaks_off_leaves_no_run_and_the_next_one_is_whole() {
 /// A process that was frozen for too long and has lost its target takes nothing more in, also not between the rows of
 /// another import.
 #[test]
-fn a_process_that_has_lost_the_target_takes_in_nothing_more() {
+fn process_that_lost_the_target_imports_nothing_more() {
     let Some(both) = Both::made() else {
         return;
     };

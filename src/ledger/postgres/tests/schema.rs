@@ -40,7 +40,7 @@ fn processes_that_begin_together_make_the_tables_once() {
 }
 
 #[test]
-fn a_role_that_may_not_make_the_tables_is_told_which_sql_to_have_run() {
+fn role_without_create_right_is_shown_the_required_sql() {
     let Some((server, database, _)) = fresh() else {
         return;
     };
@@ -91,7 +91,7 @@ fn an_empty_schema_that_an_administrator_made_is_filled() {
 }
 
 #[test]
-fn a_newer_or_foreign_schema_is_refused_and_left_as_it_is() {
+fn newer_or_foreign_schema_is_refused_and_not_changed() {
     let Some((server, database, postgres)) = fresh() else {
         return;
     };
@@ -140,7 +140,7 @@ fn a_newer_or_foreign_schema_is_refused_and_left_as_it_is() {
 
 /// A fact that the statement does not set would be lost.
 #[test]
-fn every_fact_of_a_run_is_recorded() {
+fn each_progress_column_is_set_by_the_sql_functions() {
     let sql = include_str!("../schema.sql");
     let table = sql.split("CREATE TABLE progress (").nth(1).unwrap();
     let table = table.split("\n);").next().unwrap();
@@ -173,7 +173,7 @@ fn every_fact_of_a_run_is_recorded() {
 
 /// Both databases keep the same: each column of a ledger.db is a column here; further columns here are for several machines.
 #[test]
-fn the_columns_are_those_of_a_ledger_on_one_machine() {
+fn postgres_tables_have_all_columns_of_the_sqlite_ledger() {
     let Some((_, _, postgres)) = fresh() else {
         return;
     };

@@ -6,7 +6,7 @@ use crate::ledger::coordinator::Ended;
 use crate::ledger::{Runs, Session};
 
 #[test]
-fn several_work_on_a_run_and_keep_all_others_from_its_target() {
+fn processes_sharing_a_run_exclude_other_runs_from_its_target() {
     let Some((one, first, second)) = at_work(1) else {
         return;
     };
@@ -30,7 +30,7 @@ fn several_work_on_a_run_and_keep_all_others_from_its_target() {
 }
 
 #[test]
-fn what_may_fail_is_divided_among_the_sessions_and_together_they_have_no_more() {
+fn failure_limit_is_divided_among_the_sessions() {
     let Some((one, first, second)) = at_work(1) else {
         return;
     };
@@ -59,7 +59,7 @@ fn what_may_fail_is_divided_among_the_sessions_and_together_they_have_no_more() 
 
 /// As if the system is away, and all notice it at the same moment: each sees that the other one has not ended yet.
 #[test]
-fn of_processes_that_give_up_together_the_last_one_closes_the_run() {
+fn last_of_several_processes_that_give_up_closes_the_run() {
     let Some((one, first, second)) = at_work(3) else {
         return;
     };
@@ -88,7 +88,7 @@ fn of_processes_that_give_up_together_the_last_one_closes_the_run() {
 }
 
 #[test]
-fn a_run_is_closed_by_its_lead_or_once_that_is_gone_by_whoever_finishes_it() {
+fn run_without_lead_is_closed_by_the_process_that_finishes_it() {
     let Some((one, first, second)) = at_work(1) else {
         return;
     };
@@ -117,7 +117,7 @@ fn a_run_is_closed_by_its_lead_or_once_that_is_gone_by_whoever_finishes_it() {
 /// As if a guard stops a resumed run during its waves, and the process is killed before that is on record. The chunks are
 /// those of an earlier pass.
 #[test]
-fn nobody_joins_a_run_that_one_process_worked_on_alone_when_it_ended() {
+fn run_that_ended_with_a_single_process_cannot_be_joined() {
     let Some((one, first, second)) = at_work(2) else {
         return;
     };
@@ -131,7 +131,7 @@ fn nobody_joins_a_run_that_one_process_worked_on_alone_when_it_ended() {
 
 /// As with a database that another version has changed. If the word meant that the run is over, this process would end silently.
 #[test]
-fn a_standing_that_is_not_known_is_an_error() {
+fn unknown_run_status_is_an_error() {
     let Some((one, first, second)) = at_work(1) else {
         return;
     };

@@ -105,7 +105,7 @@ const SILENT: &str = "UPDATE process SET machine = 'another', seen_at = seen_at 
                       held_until = held_until - interval '1 h'";
 
 #[test]
-fn a_group_whose_answer_is_lost_is_noted_once_and_its_repetition_waits_for_the_standby() {
+fn group_with_lost_answer_is_recorded_once_and_waits_for_standby() {
     let Some(server) = Server::start() else {
         return;
     };
@@ -176,7 +176,7 @@ fn a_group_that_comes_late_or_out_of_turn_changes_nothing() {
 }
 
 #[test]
-fn a_process_whose_lease_is_over_may_note_nothing_once_another_has_its_target() {
+fn process_with_expired_lease_cannot_record_after_target_is_taken() {
     let Some(one) = one() else {
         return;
     };
@@ -224,7 +224,7 @@ fn a_process_whose_lease_is_over_may_note_nothing_once_another_has_its_target() 
 }
 
 #[test]
-fn what_was_noted_under_a_lease_that_was_over_departs_no_more_though_it_is_renewed() {
+fn write_recorded_under_expired_lease_is_not_sent_after_renewal() {
     let Some(one) = one() else {
         return;
     };
@@ -254,7 +254,7 @@ fn what_was_noted_under_a_lease_that_was_over_departs_no_more_though_it_is_renew
 }
 
 #[test]
-fn a_session_of_another_process_ends_what_the_one_before_may_record() {
+fn new_session_ends_the_right_of_the_previous_one_to_record() {
     let Some(one) = one() else {
         return;
     };
@@ -282,7 +282,7 @@ fn a_session_of_another_process_ends_what_the_one_before_may_record() {
 }
 
 #[test]
-fn two_who_record_at_the_same_time_both_do() {
+fn concurrent_processes_all_record_their_outcomes() {
     let Some(one) = one() else {
         return;
     };
@@ -319,7 +319,7 @@ fn child_that_holds_a_target() {
 }
 
 #[test]
-fn what_a_killed_process_held_is_free_immediately_on_its_machine_and_later_elsewhere() {
+fn killed_process_frees_its_target_immediately_only_on_its_machine() {
     let Some(one) = one() else {
         return;
     };
@@ -366,7 +366,7 @@ fn what_a_killed_process_held_is_free_immediately_on_its_machine_and_later_elsew
 }
 
 #[test]
-fn the_files_of_a_run_are_made_on_another_machine_as_they_were() {
+fn run_files_are_recreated_unchanged_on_another_machine() {
     let Some(one) = one() else {
         return;
     };
@@ -413,7 +413,7 @@ fn a_changed_letter_is_noticed_and_the_database_is_named() {
 }
 
 #[test]
-fn what_is_left_of_a_draft_is_removed_a_day_later() {
+fn abandoned_draft_is_removed_after_one_day() {
     let Some(one) = one() else {
         return;
     };

@@ -75,7 +75,7 @@ fn made() -> Option<(&'static Server, String, Postgres)> {
 
 /// A sum in the statement that waits for the row's lock would be that of before the wait.
 #[test]
-fn several_who_ask_for_calls_never_get_more_than_the_quota() {
+fn concurrent_requests_never_get_more_calls_than_the_quota() {
     let Some((_, _, postgres)) = made() else {
         return;
     };
@@ -102,7 +102,7 @@ fn several_who_ask_for_calls_never_get_more_than_the_quota() {
 }
 
 #[test]
-fn addresses_have_a_quota_each_and_what_was_not_used_is_given_back() {
+fn each_address_has_its_own_quota_and_unused_calls_are_returned() {
     let Some((_, _, postgres)) = made() else {
         return;
     };
@@ -124,7 +124,7 @@ fn addresses_have_a_quota_each_and_what_was_not_used_is_given_back() {
 }
 
 #[test]
-fn turns_follow_each_other_whoever_asks_and_a_process_that_is_gone_costs_its_turns() {
+fn turns_of_all_processes_are_consecutive_and_unused_ones_are_lost() {
     let Some((server, database, postgres)) = made() else {
         return;
     };
@@ -198,7 +198,7 @@ fn the_lower_of_two_rates_counts_until_its_process_is_gone() {
 }
 
 #[test]
-fn a_rate_that_a_person_sets_counts_for_all_who_are_at_work() {
+fn manually_set_rate_applies_to_all_running_processes() {
     let Some((_, _, postgres)) = made() else {
         return;
     };
@@ -223,7 +223,7 @@ fn a_rate_that_a_person_sets_counts_for_all_who_are_at_work() {
 }
 
 #[test]
-fn a_refusal_holds_all_then_one_call_goes_and_the_pace_is_lower_and_climbs() {
+fn after_a_refusal_one_call_probes_and_the_reduced_rate_climbs() {
     let Some((server, database, postgres)) = made() else {
         return;
     };
@@ -273,7 +273,7 @@ fn a_refusal_holds_all_then_one_call_goes_and_the_pace_is_lower_and_climbs() {
 }
 
 #[test]
-fn without_a_limit_a_refusal_of_the_first_call_does_not_keep_the_pace_low() {
+fn without_a_limit_refusal_of_first_call_does_not_keep_rate_low() {
     let Some((server, database, postgres)) = made() else {
         return;
     };
@@ -300,7 +300,7 @@ fn without_a_limit_a_refusal_of_the_first_call_does_not_keep_the_pace_low() {
 }
 
 #[test]
-fn without_a_limit_a_call_may_depart_when_it_is_ready() {
+fn without_a_limit_turns_begin_immediately() {
     let Some((_server, _database, postgres)) = made() else {
         return;
     };
@@ -318,7 +318,7 @@ fn without_a_limit_a_call_may_depart_when_it_is_ready() {
 }
 
 #[test]
-fn a_hold_that_was_followed_by_no_success_is_followed_by_a_longer_one_and_no_slower_pace() {
+fn hold_without_success_doubles_and_does_not_lower_the_rate_again() {
     let Some((server, database, postgres)) = made() else {
         return;
     };
@@ -360,7 +360,7 @@ fn a_hold_that_was_followed_by_no_success_is_followed_by_a_longer_one_and_no_slo
 }
 
 #[test]
-fn a_firewall_holds_its_address_alone() {
+fn firewall_block_holds_only_its_own_address() {
     let Some((_, _, postgres)) = made() else {
         return;
     };
@@ -382,7 +382,7 @@ fn a_firewall_holds_its_address_alone() {
 }
 
 #[test]
-fn a_clock_of_the_server_that_went_back_costs_a_second() {
+fn setting_back_the_server_clock_delays_calls_by_about_a_second() {
     let Some((server, database, postgres)) = made() else {
         return;
     };

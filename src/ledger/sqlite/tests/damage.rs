@@ -102,7 +102,7 @@ fn a_changed_letter_is_noticed_wherever_it_is() {
 }
 
 #[test]
-fn a_flipped_byte_anywhere_is_named_or_harmless() {
+fn changed_byte_is_detected_or_has_no_effect() {
     let (_base, dir) = written();
     let whole = fs::read(dir.ledger()).unwrap();
     let expected: Vec<Outcome> = Ledger::open(&dir, Check::Whole)
@@ -126,7 +126,7 @@ fn a_flipped_byte_anywhere_is_named_or_harmless() {
 }
 
 #[test]
-fn a_cut_file_is_damaged() {
+fn truncated_ledger_is_reported_as_damaged() {
     let (_base, dir) = written();
     let bytes = fs::read(dir.ledger()).unwrap();
     fs::write(dir.ledger(), &bytes[..bytes.len() / 2]).unwrap();
@@ -134,7 +134,7 @@ fn a_cut_file_is_damaged() {
 }
 
 #[test]
-fn a_lost_or_cut_log_is_noticed() {
+fn missing_or_truncated_wal_file_is_detected() {
     for cut in [None, Some(5000)] {
         let (_base, dir, ledger) = fresh();
         let (journal, _thread) = ledger
@@ -178,7 +178,7 @@ fn a_lost_or_cut_log_is_noticed() {
 }
 
 #[test]
-fn foreign_newer_and_missing_ledgers_are_told_apart() {
+fn foreign_newer_and_missing_ledgers_are_distinguished() {
     let (_base, dir) = written();
     let sql = |sql: &str| {
         let connection = rusqlite::Connection::open(dir.ledger()).unwrap();
@@ -217,7 +217,7 @@ fn the_ledger_of_another_run_is_refused() {
 }
 
 #[test]
-fn a_run_that_was_killed_before_it_had_begun_is_no_damage() {
+fn run_killed_before_it_began_is_not_reported_as_damaged() {
     let (_base, dir, ledger) = fresh();
     drop(ledger);
     let connection = rusqlite::Connection::open(dir.ledger()).unwrap();

@@ -6,7 +6,7 @@ use std::fs;
 use std::process::Command;
 
 #[test]
-fn after_a_failed_commit_everybody_is_told_and_nothing_is_accepted() {
+fn failed_commit_fails_all_waiting_and_later_entries() {
     let (_base, dir, ledger) = fresh();
     let (journal, thread) = ledger
         .journal(Session {
@@ -77,7 +77,7 @@ fn child_that_crashes() {
 
 /// `ulimit -f` stands in for a disk without room: the write that would pass it fails.
 #[test]
-fn what_cannot_be_noted_is_refused_and_what_was_is_there() {
+fn full_disk_fails_new_writes_and_keeps_acknowledged_ones() {
     let (base, dir, ledger) = fresh();
     drop(ledger);
     let child = Command::new("sh")
@@ -127,7 +127,7 @@ fn acknowledged(stdout: Vec<u8>) -> BTreeSet<Line> {
 
 #[cfg(debug_assertions)]
 #[test]
-fn what_was_acknowledged_survives_a_crash_at_every_step() {
+fn acknowledged_writes_survive_a_crash_at_every_step() {
     for crash_at in 1..12 {
         let (base, dir, ledger) = fresh();
         drop(ledger);

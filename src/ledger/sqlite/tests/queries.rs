@@ -6,7 +6,7 @@ use crate::ledger::sqlite::questions;
 use crate::ledger::store::WritesOf;
 
 #[test]
-fn a_person_can_ask_with_sqlite() {
+fn ledger_views_can_be_queried_with_sqlite() {
     let (_base, dir, mut ledger) = fresh();
     let failed = Outcome::bare(2, Status::Failed(Failed::NotFound));
     ledger.seed([failed, full_outcome(3)]).unwrap();
@@ -28,7 +28,7 @@ fn a_person_can_ask_with_sqlite() {
 }
 
 #[test]
-fn only_what_was_refused_or_never_sent_has_certainly_not_landed() {
+fn only_refused_or_unsent_write_certainly_has_no_effect() {
     let refused = |verdict, http_status| {
         let recorded = WriteRecord {
             effect: None,
@@ -50,7 +50,7 @@ fn only_what_was_refused_or_never_sent_has_certainly_not_landed() {
 
 /// Each later run asks for these writes before its first call.
 #[test]
-fn temporary_ids_and_altered_values_are_found_without_a_look_at_every_write() {
+fn temporary_ids_and_altered_values_are_found_by_index() {
     let (_base, dir, ledger) = fresh();
     let person = rusqlite::Connection::open(dir.ledger()).unwrap();
     let plan = |which| {

@@ -2,7 +2,7 @@
 
 use super::*;
 
-pub(super) fn a_run_is_there_once_it_is_begun(kept: &Kept) {
+pub(super) fn run_is_listed_only_after_it_has_begun(kept: &Kept) {
     let run = RunId::new(1_795_213_815_000);
     let (dir, mut new) = kept.runs.create(&run).unwrap();
     for line in 2..3000 {
@@ -51,7 +51,7 @@ pub(super) fn a_run_is_there_once_it_is_begun(kept: &Kept) {
 }
 
 /// What a list has read of a run is not used once it is out of date.
-pub(super) fn a_run_is_told_as_it_is_after_a_list(kept: &Kept) {
+pub(super) fn outdated_list_data_of_a_run_is_not_used(kept: &Kept) {
     let (dir, ledger) = kept.fresh();
     let other = kept.again();
     let glimpse = |list: bool| {
@@ -116,7 +116,7 @@ pub(super) fn one_run_at_a_time_holds_a_target(kept: &Kept) {
     drop((beside, after));
 }
 
-pub(super) fn epochs_rise_for_all(kept: &Kept) {
+pub(super) fn epochs_rise_across_processes(kept: &Kept) {
     let other = kept.again();
     let hold = kept.runs.hold(&["plume https://a"], "one").unwrap();
     let first = kept.runs.next_epoch(7).unwrap();
@@ -129,7 +129,7 @@ pub(super) fn epochs_rise_for_all(kept: &Kept) {
     drop(hold);
 }
 
-pub(super) fn what_is_registered_is_told_again(kept: &Kept) {
+pub(super) fn registered_run_is_listed_with_its_data(kept: &Kept) {
     let (dir, ledger) = kept.fresh();
     let registered = RegisteredRun {
         path: dir.absolute(),
@@ -152,7 +152,7 @@ pub(super) fn what_is_registered_is_told_again(kept: &Kept) {
     assert!(!kept.again().has(&dir) && !dir.path().exists());
 }
 
-pub(super) fn what_is_the_same_system_is_so_from_either_side(kept: &Kept) {
+pub(super) fn sameness_of_systems_is_symmetric_but_difference_is_not(kept: &Kept) {
     let (yes, no) = (
         Sameness {
             same: true,

@@ -5,7 +5,7 @@ use crate::domain::{CustomerId, Failed, ServiceId, Skipped};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 
-pub(super) fn pages_are_turned_without_losing_a_line(kept: &Kept) {
+pub(super) fn reading_in_pages_loses_no_line(kept: &Kept) {
     let (_dir, mut ledger) = kept.fresh();
     let lines = (2..5000).chain(9000..9001);
     ledger.seed(lines.clone().map(full_outcome)).unwrap();
@@ -14,7 +14,7 @@ pub(super) fn pages_are_turned_without_losing_a_line(kept: &Kept) {
     assert_eq!(ledger.outcomes_from(4998).count(), 3);
 }
 
-pub(super) fn lines_are_done_counted_and_told_apart(kept: &Kept) {
+pub(super) fn each_status_is_counted_and_marks_its_line_done_or_open(kept: &Kept) {
     let (_dir, mut ledger) = kept.fresh();
     let all = Status::ALL.into_iter().zip(2..);
     ledger
@@ -41,7 +41,7 @@ pub(super) fn lines_are_done_counted_and_told_apart(kept: &Kept) {
     assert!(counts.iter().all(|one| one.lines == 1));
 }
 
-pub(super) fn resume_gets_the_writes_of_a_unit_and_the_reports_those_in_doubt(kept: &Kept) {
+pub(super) fn writes_are_read_by_unit_and_unresolved_writes_separately(kept: &Kept) {
     let (_dir, ledger) = kept.fresh();
     assert!(!ledger.has_writes().unwrap());
     let (journal, thread) = ledger.journal(SESSION).unwrap();
@@ -132,7 +132,7 @@ fn assert_told_as(ledger: &Ledger, seen: &[Outcome]) {
     assert_eq!(told, expected.collect::<Vec<_>>());
 }
 
-pub(super) fn what_is_told_in_short_is_what_the_outcomes_say(kept: &Kept) {
+pub(super) fn summaries_equal_the_recorded_outcomes(kept: &Kept) {
     let (_dir, mut ledger) = kept.fresh();
     let bare = Status::ALL.into_iter().zip(2..);
     let bare = bare.map(|(status, line)| Outcome::bare(line, status));
@@ -150,7 +150,7 @@ pub(super) fn what_is_told_in_short_is_what_the_outcomes_say(kept: &Kept) {
     assert_told_as(&ledger, &seen);
 }
 
-pub(super) fn lines_that_were_not_looked_at_are_given_like_all_others(kept: &Kept) {
+pub(super) fn lines_without_lookup_are_returned_like_looked_up_lines(kept: &Kept) {
     let ledger = partly_looked(kept);
     let all: Vec<Line> = (2..5500)
         .chain((5500..6000_u32).filter(|line| line.is_multiple_of(7)))
@@ -204,7 +204,7 @@ pub(super) fn lines_that_were_not_looked_at_are_given_like_all_others(kept: &Kep
     assert_eq!(lines, seen.len() as u64);
 }
 
-pub(super) fn a_pruned_run_keeps_of_them_what_is_still_needed(kept: &Kept) {
+pub(super) fn pruned_run_keeps_only_needed_lines_without_lookup(kept: &Kept) {
     for keeps in [true, false] {
         let ledger = partly_looked(kept);
         let found: &dyn Fn(&Outcome) -> bool = &|outcome| outcome.line == 4001;
@@ -249,7 +249,7 @@ fn any_text() -> impl Strategy<Value = String> {
     proptest::collection::vec(any_char, 0..20).prop_map(|chars| chars.into_iter().collect())
 }
 
-pub(super) fn any_outcome_comes_back_as_it_was(kept: &Kept) {
+pub(super) fn any_outcome_is_read_back_unchanged(kept: &Kept) {
     let row = (0..Status::ALL.len(), any_text(), any_text(), any::<u64>());
     let rows = proptest::collection::btree_map(2_u32..9, row, 1..5);
     let mut runner = TestRunner::new(ProptestConfig {
@@ -279,7 +279,7 @@ pub(super) fn any_outcome_comes_back_as_it_was(kept: &Kept) {
     tried.unwrap();
 }
 
-pub(super) fn drift_is_kept_in_place_of_what_was_there(kept: &Kept) {
+pub(super) fn recorded_drift_replaces_the_previous_drift(kept: &Kept) {
     let (_dir, ledger) = kept.fresh();
     let line = |line, nights| DriftedLine {
         line,

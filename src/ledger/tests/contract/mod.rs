@@ -121,7 +121,7 @@ macro_rules! contract {
 
         /// One test, since each would start a server of its own.
         #[test]
-        fn all_of_it_holds_with_postgresql() {
+        fn ledger_contract_holds_with_postgresql() {
             let Some(server) = Server::shared() else {
                 return;
             };
@@ -134,35 +134,35 @@ macro_rules! contract {
 }
 
 contract! {
-    line_records::pages_are_turned_without_losing_a_line,
-    line_records::lines_are_done_counted_and_told_apart,
-    line_records::resume_gets_the_writes_of_a_unit_and_the_reports_those_in_doubt,
-    line_records::what_is_told_in_short_is_what_the_outcomes_say,
-    line_records::lines_that_were_not_looked_at_are_given_like_all_others,
-    line_records::a_pruned_run_keeps_of_them_what_is_still_needed,
+    line_records::reading_in_pages_loses_no_line,
+    line_records::each_status_is_counted_and_marks_its_line_done_or_open,
+    line_records::writes_are_read_by_unit_and_unresolved_writes_separately,
+    line_records::summaries_equal_the_recorded_outcomes,
+    line_records::lines_without_lookup_are_returned_like_looked_up_lines,
+    line_records::pruned_run_keeps_only_needed_lines_without_lookup,
     line_records::a_pruned_run_keeps_what_a_failed_line_has_changed,
-    line_records::any_outcome_comes_back_as_it_was,
-    line_records::drift_is_kept_in_place_of_what_was_there,
-    run_records::the_state_is_read_back_as_it_was_noted,
-    run_records::a_plan_that_is_carried_out_no_longer_only_looks,
-    run_records::the_counts_of_a_closed_run_are_kept_until_something_else_is_recorded,
-    run_records::the_lines_of_a_shard_are_kept_with_the_run_and_guarded,
-    run_records::what_is_left_of_a_pruned_run_is_recorded_as_a_whole,
+    line_records::any_outcome_is_read_back_unchanged,
+    line_records::recorded_drift_replaces_the_previous_drift,
+    run_records::progress_and_run_values_are_read_back_unchanged,
+    run_records::applied_plan_counts_as_apply_and_not_as_dry_run,
+    run_records::counts_of_closed_run_are_cached_until_a_new_record,
+    run_records::shard_lines_are_saved_with_the_run_and_checked_for_damage,
+    run_records::remains_of_a_pruned_run_are_recorded_completely,
     run_records::orders_are_numbered_and_followed,
-    run_records::the_first_reason_to_stop_counts_and_only_while_the_run_is_in_progress,
-    noted::what_is_noted_is_read_back,
+    run_records::first_stop_reason_counts_only_while_the_run_is_in_progress,
+    noted::recorded_writes_and_outcomes_are_read_back,
     noted::a_second_journal_of_one_run_is_refused,
-    noted::a_thread_without_a_runtime_can_note_and_wait_for_room,
-    noted::outcomes_of_one_unit_take_the_place_of_what_was_there,
+    noted::thread_without_a_runtime_can_record_outcomes,
+    noted::outcomes_of_a_unit_replace_earlier_outcomes,
     noted::the_last_entry_of_a_line_counts,
     noted::each_write_has_its_own_number_and_its_last_verdict,
     noted::each_process_has_a_session,
-    noted::many_lines_are_answered_in_pages,
-    noted::the_lines_of_an_undo_are_planned_until_something_is_recorded_of_them,
-    kept_runs::a_run_is_there_once_it_is_begun,
-    kept_runs::a_run_is_told_as_it_is_after_a_list,
+    noted::many_lines_are_read_in_pages,
+    noted::undo_lines_are_planned_until_they_have_an_outcome,
+    kept_runs::run_is_listed_only_after_it_has_begun,
+    kept_runs::outdated_list_data_of_a_run_is_not_used,
     kept_runs::one_run_at_a_time_holds_a_target,
-    kept_runs::epochs_rise_for_all,
-    kept_runs::what_is_registered_is_told_again,
-    kept_runs::what_is_the_same_system_is_so_from_either_side,
+    kept_runs::epochs_rise_across_processes,
+    kept_runs::registered_run_is_listed_with_its_data,
+    kept_runs::sameness_of_systems_is_symmetric_but_difference_is_not,
 }

@@ -4,7 +4,7 @@ use super::*;
 use crate::domain::{Failed, LocationId, Skipped, StoredValue};
 use futures_util::future::join_all;
 
-pub(super) fn what_is_noted_is_read_back(kept: &Kept) {
+pub(super) fn recorded_writes_and_outcomes_are_read_back(kept: &Kept) {
     let (dir, ledger) = kept.fresh();
     let (journal, thread) = ledger.journal(SESSION).unwrap();
     let verdict = WriteVerdict {
@@ -80,7 +80,7 @@ pub(super) fn a_second_journal_of_one_run_is_refused(kept: &Kept) {
     second.journal(SESSION).expect("the first one has ended");
 }
 
-pub(super) fn a_thread_without_a_runtime_can_note_and_wait_for_room(kept: &Kept) {
+pub(super) fn thread_without_a_runtime_can_record_outcomes(kept: &Kept) {
     let (_dir, ledger) = kept.fresh();
     let (journal, thread) = ledger.journal(SESSION).unwrap();
     let feeder = journal.clone();
@@ -95,7 +95,7 @@ pub(super) fn a_thread_without_a_runtime_can_note_and_wait_for_room(kept: &Kept)
     assert_eq!(ledger.done().unwrap().len(), 5000);
 }
 
-pub(super) fn outcomes_of_one_unit_take_the_place_of_what_was_there(kept: &Kept) {
+pub(super) fn outcomes_of_a_unit_replace_earlier_outcomes(kept: &Kept) {
     let (_dir, mut ledger) = kept.fresh();
     let seeded = (2..5).map(|line| Outcome::bare(line, Status::WouldChange));
     ledger.seed(seeded).unwrap();
@@ -266,7 +266,7 @@ pub(super) fn each_process_has_a_session(kept: &Kept) {
 }
 
 /// Groups of many rows, and many groups: what is asked afterwards is answered page by page.
-pub(super) fn many_lines_are_answered_in_pages(kept: &Kept) {
+pub(super) fn many_lines_are_read_in_pages(kept: &Kept) {
     let (dir, ledger) = kept.fresh();
     let (journal, thread) = ledger.journal(SESSION).unwrap();
     for first in (2..50_002).step_by(1000) {
@@ -288,7 +288,7 @@ pub(super) fn many_lines_are_answered_in_pages(kept: &Kept) {
 }
 
 /// A line of an undo says itself what it changes, so it has no row before it is carried out.
-pub(super) fn the_lines_of_an_undo_are_planned_until_something_is_recorded_of_them(kept: &Kept) {
+pub(super) fn undo_lines_are_planned_until_they_have_an_outcome(kept: &Kept) {
     let undo = Header {
         kind: RunKind::Undo,
         lines: 5,

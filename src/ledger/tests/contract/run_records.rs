@@ -3,7 +3,7 @@
 use super::*;
 use crate::domain::{CustomerId, Shard};
 
-pub(super) fn the_state_is_read_back_as_it_was_noted(kept: &Kept) {
+pub(super) fn progress_and_run_values_are_read_back_unchanged(kept: &Kept) {
     let (dir, ledger) = kept.fresh();
     let made = ledger.progress().unwrap();
     assert_eq!(
@@ -36,7 +36,7 @@ pub(super) fn the_state_is_read_back_as_it_was_noted(kept: &Kept) {
     assert_eq!(ledger.audit_round().unwrap(), 7);
 }
 
-pub(super) fn a_plan_that_is_carried_out_no_longer_only_looks(kept: &Kept) {
+pub(super) fn applied_plan_counts_as_apply_and_not_as_dry_run(kept: &Kept) {
     use Phase::{Look, LookAndWrite, Write};
     for (kind, phase, only_looks) in [
         (RunKind::Plan, Look, true),
@@ -66,7 +66,7 @@ pub(super) fn a_plan_that_is_carried_out_no_longer_only_looks(kept: &Kept) {
 }
 
 /// A list of runs must not read every outcome of each.
-pub(super) fn the_counts_of_a_closed_run_are_kept_until_something_else_is_recorded(kept: &Kept) {
+pub(super) fn counts_of_closed_run_are_cached_until_a_new_record(kept: &Kept) {
     let (dir, mut ledger) = kept.fresh();
     let line = |line, status| Outcome::bare(line, status);
     ledger
@@ -88,7 +88,7 @@ pub(super) fn the_counts_of_a_closed_run_are_kept_until_something_else_is_record
     assert_eq!(lines, [(1, 9)], "counted anew");
 }
 
-pub(super) fn the_lines_of_a_shard_are_kept_with_the_run_and_guarded(kept: &Kept) {
+pub(super) fn shard_lines_are_saved_with_the_run_and_checked_for_damage(kept: &Kept) {
     let lines: LineSet = [2, 3, 70, 1000].into_iter().collect();
     let shard: Shard = "2/3".parse().unwrap();
     let shard = (shard, lines);
@@ -109,7 +109,7 @@ pub(super) fn the_lines_of_a_shard_are_kept_with_the_run_and_guarded(kept: &Kept
     }
 }
 
-pub(super) fn what_is_left_of_a_pruned_run_is_recorded_as_a_whole(kept: &Kept) {
+pub(super) fn remains_of_a_pruned_run_are_recorded_completely(kept: &Kept) {
     let (dir, ledger) = kept.fresh();
     let customer = |number: u64| CustomerId::new(format!("C-{number}")).unwrap();
     let file = RemovedFile {
@@ -194,7 +194,7 @@ pub(super) fn orders_are_numbered_and_followed(kept: &Kept) {
     assert_eq!(ledger.orders().unwrap(), goes_on);
 }
 
-pub(super) fn the_first_reason_to_stop_counts_and_only_while_the_run_is_in_progress(kept: &Kept) {
+pub(super) fn first_stop_reason_counts_only_while_the_run_is_in_progress(kept: &Kept) {
     let (dir, ledger) = kept.fresh();
     let progress = |state, phase| Progress {
         state,
