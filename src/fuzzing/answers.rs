@@ -347,7 +347,12 @@ fn is_said(said: Option<&Value>, customer: &Customer, account: &AccountId) -> bo
 fn said_together(said: Option<&Value>, a: &str, b: &str) -> bool {
     match said {
         Some(Value::Object(fields)) => {
-            let has = |text: &str| fields.values().any(|value| value.as_str() == Some(text));
+            // Some installations write IDs as whole numbers.
+            let is = |value: &Value, text: &str| match value {
+                Value::Number(number) => number.to_string() == text,
+                value => value.as_str() == Some(text),
+            };
+            let has = |text: &str| fields.values().any(|value| is(value, text));
             (has(a) && has(b))
                 || fields
                     .values()
