@@ -4,6 +4,7 @@ use super::catalog::{RunCatalog, describe};
 use super::clock;
 use super::connect::{connect, runtime};
 use super::error::CommandError;
+use super::exit_code::Exit;
 use super::lock_wait;
 use super::outage::{outage, remedy};
 use super::quota::SharedLimits;
@@ -14,8 +15,8 @@ use super::target::{Target, shown_key};
 use crate::config::Resolved;
 use crate::domain::Failed;
 use crate::ledger::{
-    ExclusiveLock, Header, Ledger, LedgerError, RunDir, RunId, RunKind, Runs, Sameness, Session,
-    StateDb, host, user,
+    ExclusiveLock, Header, Ledger, LedgerError, RunDir, RunId, RunKind, Runs, Session, StateDb,
+    host, user,
 };
 use crate::system::{Fatal, System, SystemError, SystemKind};
 use std::sync::Arc;
@@ -63,29 +64,69 @@ impl TargetClaim {
     fn lock(
         resolved: &Resolved,
         target: Target,
-        hold: impl FnOnce(&dyn Runs, &[&str]) -> Result<ExclusiveLock, CommandError>,
+        hold: impl Fn(&dyn Runs, &[&str]) -> Result<ExclusiveLock, CommandError>,
     ) -> Result<Self, CommandError> {
         let elsewhere = !target.in_process;
         let state = elsewhere.then(StateDb::open).transpose()?.map(Arc::new);
         let scope = state.clone().map_or(RunScope::Here, RunScope::Known);
         let runs = RunsSettings::of_resolved(resolved).runs(scope);
-        let mut keys = vec![target.key()];
-        if let Some(state) = &state {
+        let same = |catalog: &RunCatalog| match &state {
+            Some(state) => same_targets(catalog, (&runs, state), resolved, &target),
+            None => Ok(Vec::new()),
+        };
+        let mut others = same(&RunCatalog::load(&runs)?)?;
+        loop {
+            let keys: Vec<String> = [target.key()].into_iter().chain(others).collect();
+            let all: Vec<&str> = keys.iter().map(String::as_str).collect();
+            let hold = hold(&*runs, &all)?;
+            // Another run may have begun or ended while this process waited for the locks.
             let catalog = RunCatalog::load(&runs)?;
-            keys.extend(same_targets(&catalog, (&runs, state), resolved, &target)?);
+            others = same(&catalog)?;
+            if others.iter().all(|other| keys.contains(other)) {
+                return Ok(Self {
+                    epoch: 0,
+                    catalog,
+                    keys,
+                    runs,
+                    state,
+                    _hold: hold,
+                    target,
+                });
+            }
         }
-        let all: Vec<&str> = keys.iter().map(String::as_str).collect();
-        let hold = hold(&*runs, &all)?;
-        Ok(Self {
-            epoch: 0,
-            // Another run may have ended while this process waited for the locks.
-            catalog: RunCatalog::load(&runs)?,
-            keys,
-            runs,
-            state,
-            _hold: hold,
-            target,
-        })
+    }
+
+    /// Refuses if a run has begun meanwhile at another address of the same system: this run has neither the lock of that
+    /// address nor considered what that run does.
+    pub(super) async fn refuse_other_addresses(
+        &self,
+        (system, kind): (&System, SystemKind),
+        resume: &str,
+    ) -> Result<(), CommandError> {
+        if self.state.is_none() {
+            return Ok(());
+        }
+        let (catalog, key) = (RunCatalog::load(&self.runs)?, self.target.key());
+        let (mut same, open) = candidates(&catalog, &*self.runs, (&self.target.system, &key))?;
+        for candidate in open {
+            let shown = shows(system, &candidate).await;
+            let shown = shown.map_err(|why| not_told(&self.target, kind, (&why, &candidate)))?;
+            let found = candidate.found(shown);
+            self.runs.set_sameness(&key, &candidate.target, found)?;
+            if shown {
+                same.push(candidate.target);
+            }
+        }
+        let Some(other) = same.iter().find(|other| !self.keys.contains(other)) else {
+            return Ok(());
+        };
+        let words = format!(
+            "a run on {} has begun meanwhile, and that is the same system as {}; nothing was written",
+            shown_key(other),
+            self.target
+        );
+        let help = format!("{resume} continues when that run has ended");
+        Err(CommandError::new(Exit::Busy, words).with_help(help))
     }
 
     /// All keys, for comparing.
@@ -170,11 +211,7 @@ fn same_targets(
         let shown = runtime
             .block_on(shows(&system, &candidate))
             .map_err(|why| not_told(target, resolved.system, (&why, &candidate)))?;
-        let found = Sameness {
-            same: shown,
-            epoch: candidate.epoch,
-        };
-        runs.set_sameness(&key, &candidate.target, found)?;
+        runs.set_sameness(&key, &candidate.target, candidate.found(shown))?;
         if shown {
             same.push(candidate.target);
         }

@@ -133,6 +133,9 @@ impl PreparedRun {
             return Ok(ending);
         }
         connected.system.forget().await;
+        let (system, resume) = (&*connected.system, self.run.commands().resume(&[]));
+        let system = (system, self.run.resolved.system);
+        self.claim.refuse_other_addresses(system, &resume).await?;
         self.run.ledger.set_phase(Phase::Write)?;
         tracing::info!(event = "phase", phase = Phase::Write.as_str());
         self.known.done = self.run.ledger.done()?;

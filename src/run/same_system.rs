@@ -6,7 +6,7 @@
 
 use super::catalog::RunCatalog;
 use crate::domain::{CustomerId, Reseller, ResellerId};
-use crate::ledger::{LedgerError, Runs};
+use crate::ledger::{Ledger, LedgerError, Runs, Sameness};
 
 /// Another target that may be the same system.
 #[derive(Debug)]
@@ -15,10 +15,18 @@ pub(crate) struct Candidate {
     pub(crate) target: String,
     /// The highest epoch of its runs.
     pub(crate) epoch: u64,
-    /// A customer that one of its runs has changed.
+    /// A customer that one of its runs has changed, or that a run in progress has found.
     pub(crate) customer: CustomerId,
-    /// The reseller relationship in which the run has changed it.
+    /// The reseller relationship in which a run has changed it.
     pub(crate) reseller: Option<Reseller>,
+}
+
+impl Candidate {
+    /// Returns what is recorded of it: whether it is the `same` system.
+    pub(crate) fn found(&self, same: bool) -> Sameness {
+        let epoch = self.epoch;
+        Sameness { same, epoch }
+    }
 }
 
 /// Returns the other targets that are known to be the same system, and those that must be checked.
@@ -65,11 +73,30 @@ fn sample(
         if let Some(found) = parsed(ledger.any_customer()?) {
             return Ok(Some(found));
         }
+        // Test: `identity::second_run_is_refused_under_another_address_before_*`.
+        if ledger.is_live()
+            && let Some(found) = found_by(&ledger)?
+        {
+            return Ok(Some((found, None)));
+        }
     }
     // Test: `recognition::lost_run_at_another_*`.
     let lost = catalog.lost.iter().filter_map(|lost| lost.known.as_ref());
     let mut lost = lost.filter(|run| run.target == target);
     Ok(lost.find_map(|run| parsed(run.customer.clone())))
+}
+
+/// Number of lines of a run in progress in which a customer is searched.
+const LINES: usize = 2_000;
+
+/// A customer that the look-ups of this run have found.
+fn found_by(ledger: &Ledger) -> Result<Option<CustomerId>, LedgerError> {
+    for outcome in ledger.outcomes().take(LINES) {
+        if let Some(customer) = outcome?.customer {
+            return Ok(Some(customer));
+        }
+    }
+    Ok(None)
 }
 
 fn parsed(found: Option<(String, Option<String>)>) -> Option<(CustomerId, Option<Reseller>)> {

@@ -237,7 +237,7 @@ fn tests_named_in_promises_and_comments_exist() {
         .filter_map(|rest| rest.split('(').next())
         .collect();
     let promises = std::fs::read_to_string(root.join("docs/promises.md")).unwrap();
-    let promised = promises.split('`').filter(|word| word.contains("::"));
+    let in_page = promises.split('`').filter(|word| word.contains("::"));
     // In a comment, only the beginning of a test's name is given.
     let comments = text.lines().filter(|line| line.contains("// "));
     let mentioned = comments.flat_map(|line| line.split('`').skip(1).step_by(2));
@@ -250,7 +250,7 @@ fn tests_named_in_promises_and_comments_exist() {
             None => functions.contains(name) || text.contains(&format!("mod {name};")),
         }
     };
-    let missing: Vec<&str> = promised
+    let missing: Vec<&str> = in_page
         .chain(mentioned)
         .filter(|test| !is_there(test))
         .collect();

@@ -1,6 +1,8 @@
 use crate::support::{Asked, Done, Front, Place, clock_library, finish, named};
 use std::io::Write;
 use std::net::TcpStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 const SWAP: &str = "accountId,newAccountId\nA-000001,A-000002\nA-000002,A-000001\n";
@@ -107,6 +109,71 @@ fn second_run_is_refused_under_another_address_of_the_system() {
     }
     finish(first).expect(0);
     place.judge_writes();
+}
+
+#[test]
+fn second_run_is_refused_under_another_address_before_the_first_has_written() {
+    let place = Place::plume();
+    let file = place.moves(200);
+    let front = another_name(&place);
+    let look = ["reconcile", &file, "--yes", "--lookup", "each"];
+    let first = place
+        .command(&[&look[..], &["--rate", "20/s"]].concat())
+        .spawn()
+        .unwrap();
+    let begun = Instant::now();
+    while place.sandbox.log().len() < 25 {
+        assert!(begun.elapsed() < Duration::from_secs(30));
+        std::thread::yield_now();
+    }
+    let second = at(&place, &front.base_url(), &["apply", &file, "--yes"]).expect(5);
+    assert!(second.err.contains("holds this target"), "{}", second.err);
+    assert_eq!(place.patches(), 0);
+    finish(first).expect(0);
+    place.judge_writes();
+}
+
+#[test]
+fn run_is_stopped_before_its_writes_by_a_run_begun_at_another_address() {
+    let place = two();
+    let file = place.file("swap.csv", SWAP);
+    let honest = place.sandbox.base_url();
+    let (asked, answered) = (
+        Arc::new(AtomicBool::new(false)),
+        Arc::new(AtomicBool::new(false)),
+    );
+    let (is_asked, may_answer) = (Arc::clone(&asked), Arc::clone(&answered));
+    let front = Front::new(move |asked: &Asked, stream: &mut TcpStream| {
+        is_asked.store(true, Ordering::SeqCst);
+        while !may_answer.load(Ordering::SeqCst) {
+            std::thread::yield_now();
+        }
+        stream.write_all(&asked.honestly(&honest)).is_ok()
+    });
+    // Its first look-up waits, so the other run finds nothing by which it could recognise the system.
+    let slow = place
+        .command(&["reconcile", &file, "--yes"])
+        .env("IDSHIFT_BASE_URL", front.base_url())
+        .spawn()
+        .unwrap();
+    let begun = Instant::now();
+    while !asked.load(Ordering::SeqCst) {
+        assert!(begun.elapsed() < Duration::from_secs(30));
+        std::thread::yield_now();
+    }
+    place.run(&["apply", &file, "--yes"]).expect(0);
+    assert_swapped(&place);
+    // By now nothing has changed hands, as far as the plan of the slow run shows.
+    place.with_world(|mut world| {
+        world.rename_plume("C-1", "PARKED");
+        world.rename_plume("C-2", "A-000002");
+        world.rename_plume("C-1", "A-000001");
+    });
+    answered.store(true, Ordering::SeqCst);
+    let stopped = finish(slow).expect(5);
+    let words = "has begun meanwhile, and that is the same system as";
+    assert!(stopped.err.contains(words), "{}", stopped.err);
+    assert_eq!(place.patches(), 3);
 }
 
 #[test]
