@@ -22,16 +22,7 @@ fn print(verified: &Verified, output: Output) {
     let run = &verified.run;
     let (differences, left) = (&verified.differences, verified.unfinished);
     if output.json {
-        let list: Vec<_> = differences
-            .iter()
-            .map(|d| {
-                json!({"line": d.line, "customer_id": d.customer, "what": d.what.name(),
-                       "expected": d.expected, "found": d.found})
-            })
-            .collect();
-        let body = json!({"run": run, "checked": verified.checked, "differences": list,
-            "unfinished": {"in_doubt": left.in_doubt, "not_done": left.not_done}});
-        ui::out_as_is(&document(verified.exit(), body));
+        print_document(verified);
         return;
     }
     for difference in differences {
@@ -40,40 +31,19 @@ fn print(verified: &Verified, output: Output) {
     if output.quiet {
         return;
     }
-    let as_left = ui::one_or_many(
-        verified.checked,
-        "line is as the run left it",
-        "lines are as the run left them",
-    );
-    let as_left = if verified.on_stand_in {
-        format!("{as_left}, on a stand-in that was filled from the record of the run")
-    } else {
-        as_left
-    };
     let whole = left.lines() == 0;
-    let tone = match (differences.is_empty(), whole) {
-        (true, true) => ui::Tone::Good,
-        (true, false) => ui::Tone::Warning,
-        (false, _) => ui::Tone::Bad,
-    };
-    let result = match (differences.len(), whole) {
-        (0, true) if verified.checked == 0 => LEFT_NOTHING.to_owned(),
-        (0, false) if verified.checked == 0 => NOTHING_YET.to_owned(),
-        (0, true) => format!("all {as_left}"),
-        (0, false) => format!("{as_left}, but the run is not complete"),
-        (n, _) => format!(
-            "{} in {}",
-            ui::counted(u64::try_from(n).unwrap_or(u64::MAX), "difference"),
-            ui::lines(verified.checked)
-        ),
-    };
-    ui::out(&format!("verify {run}: {}", tone.paint(&result)));
+    ui::out(&format!("verify {run}: {}", result(verified, whole)));
     if verified.parked > 0 {
         let parked = u64::try_from(verified.parked).unwrap_or(u64::MAX);
+        let when = if verified.in_progress {
+            "once the run has ended, "
+        } else {
+            ""
+        };
         ui::out(&format!(
-            "verify {run}: {} a temporary ID of this run; `{}` restores the account ID",
+            "verify {run}: {} a temporary ID of this run; {when}`{}` restores the account ID",
             ui::one_or_many(parked, "customer has", "customers have"),
-            verified.resume
+            verified.commands.resume(&[])
         ));
     }
     if left.in_doubt > 0 {
@@ -93,9 +63,59 @@ fn print(verified: &Verified, output: Output) {
         ));
     }
     if !whole {
-        ui::out(&format!(
-            "verify {run}: `{}` goes on with them",
-            verified.resume
-        ));
+        let next = if verified.in_progress {
+            let status = verified.commands.status();
+            format!("the run was in progress; `{status}` shows its state")
+        } else {
+            format!("`{}` goes on with them", verified.commands.resume(&[]))
+        };
+        ui::out(&format!("verify {run}: {next}"));
     }
+}
+
+fn print_document(verified: &Verified) {
+    let left = verified.unfinished;
+    let list: Vec<_> = verified
+        .differences
+        .iter()
+        .map(|d| {
+            json!({"line": d.line, "customer_id": d.customer, "what": d.what.name(),
+                   "expected": d.expected, "found": d.found})
+        })
+        .collect();
+    let body = json!({"run": verified.run, "checked": verified.checked, "differences": list,
+        "unfinished": {"in_doubt": left.in_doubt, "not_done": left.not_done}});
+    ui::out_as_is(&document(verified.exit(), body));
+}
+
+/// Returns the result in one sentence. `whole`: every line of the run has its final outcome.
+fn result(verified: &Verified, whole: bool) -> String {
+    let differences = &verified.differences;
+    let as_left = ui::one_or_many(
+        verified.checked,
+        "line is as the run left it",
+        "lines are as the run left them",
+    );
+    let as_left = if verified.on_stand_in {
+        format!("{as_left}, on a stand-in that was filled from the record of the run")
+    } else {
+        as_left
+    };
+    let tone = match (differences.is_empty(), whole) {
+        (true, true) => ui::Tone::Good,
+        (true, false) => ui::Tone::Warning,
+        (false, _) => ui::Tone::Bad,
+    };
+    let result = match (differences.len(), whole) {
+        (0, true) if verified.checked == 0 => LEFT_NOTHING.to_owned(),
+        (0, false) if verified.checked == 0 => NOTHING_YET.to_owned(),
+        (0, true) => format!("all {as_left}"),
+        (0, false) => format!("{as_left}, but the run is not complete"),
+        (n, _) => format!(
+            "{} in {}",
+            ui::counted(u64::try_from(n).unwrap_or(u64::MAX), "difference"),
+            ui::lines(verified.checked)
+        ),
+    };
+    tone.paint(&result)
 }

@@ -60,8 +60,14 @@ pub trait Runs: fmt::Debug + Send + Sync {
         self.hold(targets, run)
     }
 
-    /// Whether a living process holds this target for this run, and so keeps out other runs; `false` also if that is unknown.
-    fn is_at(&self, target: &str, run: &str) -> bool;
+    /// Fails if a living process holds this target for this run, and so keeps out other runs; names that process.
+    fn refuse_if_at(&self, target: &str, run: &str) -> Result<(), LedgerError>;
+
+    /// Whether a living process holds this target for this run; `false` also if that is unknown.
+    fn is_at(&self, target: &str, run: &str) -> bool {
+        let refused = self.refuse_if_at(target, run);
+        matches!(refused, Err(LedgerError::Held { .. }))
+    }
 
     /// Runs in progress that another process may join.
     fn to_join(&self) -> Result<Vec<RunToJoin>, LedgerError> {

@@ -14,6 +14,7 @@ pub(super) struct IncompleteLines {
     skipped: Skipped,
     message: String,
     only_looks: bool,
+    is_live: bool,
 }
 
 impl IncompleteLines {
@@ -26,10 +27,11 @@ impl IncompleteLines {
                 writes.entry(write.intent.line).or_default().push(write);
             }
         }
+        let is_live = ledger.is_live();
         let (skipped, message) = match progress.state {
             State::Stopped if progress.why.is_empty() => (Skipped::Guard, "not begun".to_owned()),
             State::Stopped => (Skipped::Guard, format!("not begun: {}", progress.why)),
-            State::Running if ledger.is_live() => (Skipped::Cancelled, "not begun yet".to_owned()),
+            State::Running if is_live => (Skipped::Cancelled, "not begun yet".to_owned()),
             State::Created
             | State::Planned
             | State::Running
@@ -41,6 +43,7 @@ impl IncompleteLines {
             skipped,
             message,
             only_looks: ledger.only_looks()?,
+            is_live,
         })
     }
 
@@ -50,7 +53,7 @@ impl IncompleteLines {
         match noted {
             Some(noted) if noted.status != Status::WouldChange => noted,
             noted => match writes {
-                Some(writes) => in_doubt(line, &writes),
+                Some(writes) => in_doubt(line, &writes, self.is_live),
                 None => match noted {
                     Some(found) if self.only_looks => found,
                     found => self.not_begun(line, found),
@@ -73,14 +76,18 @@ impl IncompleteLines {
     }
 }
 
-/// Makes the outcome of a line that was begun and never ended.
-fn in_doubt(line: Line, writes: &[WriteRecord]) -> Outcome {
+/// Makes the outcome of a line that was begun and has not ended. `is_live`: a process works on the run.
+fn in_doubt(line: Line, writes: &[WriteRecord], is_live: bool) -> Outcome {
     let mut outcome = Outcome::bare(line, Status::InDoubt);
     let unknown = writes.iter().any(WriteRecord::in_doubt);
-    let message = if unknown {
-        "the run ended while this line was being written: `idshift resume` finds out whether the write took effect"
-    } else {
-        "only a part of this line was written when the run ended: `idshift resume` continues"
+    let message = match (is_live, unknown) {
+        (true, _) => "the run is in progress, and has not finished this line yet",
+        (false, true) => {
+            "the run ended while this line was being written: `idshift resume` finds out whether the write took effect"
+        }
+        (false, false) => {
+            "only a part of this line was written when the run ended: `idshift resume` continues"
+        }
     };
     message.clone_into(&mut outcome.message);
     outcome.attempts = u32::try_from(writes.len()).unwrap_or(u32::MAX);

@@ -5,6 +5,7 @@ use super::create::{Specification, new_run};
 use super::error::CommandError;
 use super::exit_code::Exit;
 use super::feeder::PassInput;
+use super::in_progress::refuse_if_taken;
 use super::open::{self, OpenRun, Purpose};
 use super::prepared_run::{PreparedRun, Task, Work};
 use super::request::Request;
@@ -75,6 +76,7 @@ pub(crate) fn apply_plan(
     )?;
     request.set_run(&known.dir);
     let id = known.dir.run().to_string();
+    refuse_if_taken(&known.dir, &known.ledger)?;
     refuse_unplanned(&known)?;
     refuse_another(&known, digest)?;
     refuse_emails(&known.resolved, "apply")?;

@@ -1,7 +1,9 @@
-//! Finds a run in progress, to show its state or to give it orders.
+//! Finds a run in progress, to show its state or to give it orders; refuses one for a command that must not work beside it.
 
 use super::error::CommandError;
+use super::exit_code::Exit;
 use super::kept_run::KeptRun;
+use super::lock_wait;
 use super::selection::{Selection, choose, given_by};
 use super::values::catalog;
 use crate::config::TypedSettings;
@@ -14,6 +16,19 @@ use std::time::{Duration, Instant};
 const BEGINNING: Duration = Duration::from_secs(5);
 /// How often to check whether the process accepts orders.
 const EVERY: Duration = Duration::from_millis(50);
+
+/// Refuses a run that another process has taken. If that process is silent, waits until it is known whether it is gone.
+pub(super) fn refuse_if_taken(run: &KeptRun, ledger: &Ledger) -> Result<(), CommandError> {
+    lock_wait::take(|| run.refuse_if_taken(ledger)).map_err(|why| {
+        let refused = CommandError::from(why);
+        match Commands::of(run.path(), ledger) {
+            Ok(commands) if refused.exit == Exit::Busy => {
+                refused.with_help(format!("`{}` shows its state", commands.status()))
+            }
+            Ok(_) | Err(_) => refused,
+        }
+    })
+}
 
 /// Returns the run whose ID has this prefix; without a prefix, the newest run in progress on the given target.
 pub(crate) fn open_live(

@@ -110,6 +110,13 @@ impl KeptRun {
         ledger.is_live() || self.is_claimed(ledger)
     }
 
+    /// Fails if a process has taken the run, and names that process.
+    pub(super) fn refuse_if_taken(&self, ledger: &Ledger) -> Result<(), LedgerError> {
+        ledger.refuse_if_live()?;
+        self.runs
+            .refuse_if_at(&ledger.header().target, self.run().as_str())
+    }
+
     /// Whether a process has claimed the run's target for this run.
     pub(super) fn is_claimed(&self, ledger: &Ledger) -> bool {
         self.runs

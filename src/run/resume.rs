@@ -10,10 +10,10 @@ use super::estimate::Forecast;
 use super::exit_code::Exit;
 use super::feeder::PassInput;
 use super::guards::Guards;
+use super::in_progress::refuse_if_taken;
 use super::input_identity::InputIdentity;
 use super::kept_run::KeptRun;
 use super::left_untouched;
-use super::lock_wait;
 use super::lost_runs;
 use super::open::{self, OpenRun, Purpose};
 use super::prepared_run::{PreparedRun, Task, Work, done};
@@ -75,7 +75,7 @@ pub(crate) fn resume(run: Option<&str>, request: &Request) -> Result<Exit, Comma
     if is_unconfirmed {
         must_be_possible(request.consent, "resume")?;
     } else if is_asked {
-        lock_wait::take(|| known.ledger.refuse_if_live())?;
+        refuse_if_taken(&known.dir, &known.ledger)?;
         let (catalog, _) = catalog(&request.typed)?;
         let rest = rest(&known, &catalog, counts_anew, &limits)?;
         let asked = consent(&known, &rest, &limits, request.consent)?;
@@ -201,6 +201,7 @@ fn consent(
     if ledger.commits()? == commits {
         return Ok(true);
     }
+    refuse_if_taken(&known.dir, ledger)?;
     let words = format!(
         "run {} was resumed by another process meanwhile; nothing was written",
         header.run

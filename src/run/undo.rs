@@ -16,10 +16,10 @@ use super::estimate::Forecast;
 use super::exit_code::Exit;
 use super::feeder::PassInput;
 use super::guards::Guards;
+use super::in_progress::refuse_if_taken;
 use super::input_plan;
 use super::left_untouched;
 use super::line_summary::WrittenLines;
-use super::lock_wait;
 use super::open::{self, OpenRun};
 use super::parked;
 use super::prepared_run::{PreparedRun, Task, Work};
@@ -49,7 +49,7 @@ pub(crate) fn undo(run: Option<&str>, request: &Request) -> Result<Exit, Command
         },
         request,
     )?;
-    lock_wait::take(|| known.ledger.refuse_if_live())?;
+    refuse_if_taken(&known.dir, &known.ledger)?;
     let parent = known.dir.run().to_string();
     let (catalog, _) = catalog(&request.typed)?;
     let commits = known.ledger.commits()?;
@@ -192,7 +192,10 @@ fn refuse_unfinished(known: &OpenRun<()>, catalog: &RunCatalog) -> Result<(), Co
 /// Refuses if an earlier undo was interrupted: it has restored a part, and its ledger has recorded which.
 fn refuse_half_done(catalog: &RunCatalog, parent: &str) -> Result<(), CommandError> {
     for undo in catalog.undos_of(parent) {
-        match undo.ledger()?.progress()?.state {
+        let ledger = undo.ledger()?;
+        // Before its state is read: a process that has ended by then has recorded how.
+        refuse_if_taken(&undo.dir, &ledger)?;
+        match ledger.progress()?.state {
             State::Running | State::Stopped | State::Interrupted => {}
             State::Created | State::Planned | State::Finished => continue,
         }

@@ -4,6 +4,7 @@ use super::connect::{base_url, check_host, connect, runtime};
 use super::error::CommandError;
 use super::exit_code::Exit;
 use super::finish;
+use super::in_progress::refuse_if_taken;
 use super::open::{self, OpenRun, Purpose};
 use super::outage::outage;
 use super::parked;
@@ -17,6 +18,7 @@ use crate::engine::{
 };
 use crate::http::Client;
 use crate::ledger::{BriefOutcome, Ledger, RunKind, State, Write, WriteRecord};
+use crate::report::Commands;
 use crate::system::{System, SystemError};
 use crate::ui;
 use std::collections::{HashMap, HashSet};
@@ -39,8 +41,10 @@ pub(crate) struct Verified {
     pub(crate) parked: usize,
     /// Whether it was compared with a stand-in that was filled from the record of the run.
     pub(crate) on_stand_in: bool,
-    /// The command that continues the run.
-    pub(crate) resume: String,
+    /// Whether a process had taken the run when it was compared.
+    pub(crate) in_progress: bool,
+    /// The commands that may follow.
+    pub(crate) commands: Commands,
 }
 
 impl Verified {
@@ -101,12 +105,15 @@ pub(crate) fn verify(run: Option<&str>, request: &Request) -> Result<Verified, C
     Ok(verified)
 }
 
-/// Refuses a plan: it has written nothing that could be compared.
+/// Refuses a plan, also one in progress: it has written nothing that could be compared.
 fn refuse_plan(known: &OpenRun) -> Result<(), CommandError> {
     let ledger = &known.ledger;
     let is_planned = ledger.progress()?.state == State::Planned;
     if !is_planned && ledger.kind()? != RunKind::Plan {
         return Ok(());
+    }
+    if !is_planned {
+        refuse_if_taken(&known.dir, ledger)?;
     }
     let commands = known.commands();
     let help = if is_planned {
@@ -186,7 +193,8 @@ async fn compare(
         differences,
         parked,
         on_stand_in: known.stand_in.is_some(),
-        resume: known.commands().resume(&[]),
+        in_progress: in_progress || known.dir.is_taken(&known.ledger),
+        commands: known.commands(),
     })
 }
 

@@ -198,6 +198,10 @@ impl Waiting {
             State::Created | State::Running => {
                 Meant::WithoutProcess(cannot_join(&ledger, run.path())?)
             }
+            // Its process ends, or another one is about to continue it.
+            State::Planned | State::Stopped | State::Interrupted if run.is_claimed(&ledger) => {
+                Meant::Open
+            }
             State::Planned | State::Finished | State::Stopped | State::Interrupted => Meant::Ended,
         })
     }

@@ -59,6 +59,8 @@ mod http2;
 mod identity;
 /// Writes without an answer, answers about another customer, and what is learnt of such writes later.
 mod in_doubt;
+/// Commands on a run that another process works on.
+mod in_progress;
 /// Scheduled runs that check only a part of their lines.
 mod incremental;
 /// Damaged files, and what is accepted of them.

@@ -284,12 +284,9 @@ impl Runs for SharedRuns {
         Ok(ExclusiveLock::of((local, shared)))
     }
 
-    fn is_at(&self, target: &str, run: &str) -> bool {
-        let process = self.process();
-        process.is_ok_and(|process| {
-            let held = process.is_held_for(&format!("target {target}"), run);
-            held.unwrap_or(false)
-        })
+    fn refuse_if_at(&self, target: &str, run: &str) -> Result<(), LedgerError> {
+        let hold = format!("target {target}");
+        self.process()?.refuse_if_held_for(&hold, run)
     }
 
     fn to_join(&self) -> Result<Vec<RunToJoin>, LedgerError> {

@@ -118,9 +118,11 @@ impl Runs for LocalRuns {
         }
     }
 
-    fn is_at(&self, target: &str, run: &str) -> bool {
+    fn refuse_if_at(&self, target: &str, run: &str) -> Result<(), LedgerError> {
         let state = self.state.as_ref();
-        state.is_some_and(|state| TargetLock::is_held_for(state, target, run))
+        state.map_or(Ok(()), |state| {
+            TargetLock::refuse_if_held_for(state, target, run)
+        })
     }
 
     fn next_epoch(&self, above: u64) -> Result<u64, LedgerError> {

@@ -72,7 +72,7 @@ impl StateDb {
     }
 
     /// Opens the state database in this folder, and makes it where it is missing.
-    pub(in crate::ledger) fn open_in(folder: &Path) -> Result<Self, LedgerError> {
+    pub(crate) fn open_in(folder: &Path) -> Result<Self, LedgerError> {
         let path = folder.join(FILE);
         let refused = |why| of_state(folder, LedgerError::io(&path, "opened", why));
         private::create_folder(folder, true).map_err(refused)?;

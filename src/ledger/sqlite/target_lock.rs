@@ -80,11 +80,19 @@ impl TargetLock {
         Ok(false)
     }
 
-    /// Whether a living process has the exclusive lock of this target for this run. A run with a ledger in a database
-    /// shares the lock, and is not found here.
-    pub(super) fn is_held_for(state: &StateDb, target: &str, run: &str) -> bool {
-        state.holder(target).is_ok_and(|holder| holder.run == run)
-            && LockFile::is_held(&lock_of(&state.folder().join(LOCKS), target))
+    /// Fails if a living process has the exclusive lock of this target for this run, and names that process. A run with a
+    /// ledger in a database shares the lock, and is not found here.
+    pub(super) fn refuse_if_held_for(
+        state: &StateDb,
+        target: &str,
+        run: &str,
+    ) -> Result<(), LedgerError> {
+        let lock = lock_of(&state.folder().join(LOCKS), target);
+        let holder = state.holder(target)?;
+        if holder.run == run && LockFile::is_held(&lock) {
+            return Err(held_by(holder, &lock));
+        }
+        Ok(())
     }
 }
 
@@ -260,7 +268,7 @@ mod tests {
             scope.spawn(|| {
                 let state = StateDb::open_in(folder.path()).unwrap();
                 while !is_over.load(Ordering::Relaxed) {
-                    TargetLock::is_held_for(&state, target, run);
+                    let _ = TargetLock::refuse_if_held_for(&state, target, run);
                 }
             });
             let refused = (0..2_000)

@@ -3,8 +3,8 @@
 
 use super::*;
 use crate::ledger::{
-    Check, ExclusiveLock, Header, ListedRun, NewLedger, RecordPlace, RegisteredRun, RunId,
-    Sameness, absolute,
+    Check, ExclusiveLock, Header, Holder, ListedRun, NewLedger, RecordPlace, RegisteredRun, RunId,
+    Sameness, StateDb, absolute, host,
 };
 use crate::limits::SharedRate;
 use crate::run::catalog::RunCatalog;
@@ -89,8 +89,8 @@ impl Runs for Elsewhere {
         self.records.hold(targets, run)
     }
 
-    fn is_at(&self, _target: &str, _run: &str) -> bool {
-        false
+    fn refuse_if_at(&self, target: &str, run: &str) -> Result<(), LedgerError> {
+        self.records.refuse_if_at(target, run)
     }
 
     fn next_epoch(&self, above: u64) -> Result<u64, LedgerError> {
@@ -157,4 +157,38 @@ fn run_is_found_and_reported_if_its_record_is_not_in_its_folder() {
     );
     run.discard();
     assert!(!dir.path().exists() && !of_records.join(ID).exists());
+}
+
+/// A process that resumes a run claims its target before it opens the journal of the run.
+#[test]
+fn run_is_taken_while_a_process_holds_its_target_for_it() {
+    let base = tempfile::tempdir().unwrap();
+    let state = Arc::new(StateDb::open_in(&base.path().join("state")).unwrap());
+    let folder = absolute(base.path()).join("runs");
+    let runs: Arc<dyn Runs> = Arc::new(LocalRuns::of(&folder, false, Some(state)));
+    let made = ["20261120-223015-k3f9", "20261120-223016-aaaa"].map(|id| {
+        let (dir, new) = runs.create(&RunId::parse(id).unwrap()).unwrap();
+        let header = Header {
+            run: id.to_owned(),
+            ..Header::example()
+        };
+        (KeptRun::of(&runs, dir), new.begin(&header, None).unwrap())
+    });
+    let [(run, ledger), (other, others)] = &made;
+    let target = [ledger.header().target.as_str()];
+    let claim = runs.hold(&target, run.run().as_str()).unwrap();
+    match run.refuse_if_taken(ledger) {
+        Err(LedgerError::Held { holder, .. }) => assert_eq!(
+            holder,
+            Holder {
+                run: run.run().to_string(),
+                pid: std::process::id(),
+                host: host(),
+            }
+        ),
+        other => panic!("{other:?}"),
+    }
+    other.refuse_if_taken(others).unwrap();
+    drop(claim);
+    run.refuse_if_taken(ledger).unwrap();
 }
