@@ -1,8 +1,8 @@
 //! Reads the records of one run from a log.
 
 use super::file::files;
+use crate::regular_file;
 use serde_json::{Map, Value};
-use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 use std::path::Path;
 
@@ -54,7 +54,7 @@ pub fn records(path: &Path, run: &str, wanted: impl Fn(&Found) -> bool) -> io::R
         return Err(io::ErrorKind::NotFound.into());
     }
     for file in files {
-        let mut reader = BufReader::new(File::open(file)?);
+        let mut reader = BufReader::new(regular_file::open(&file)?);
         let mut line = Vec::new();
         while reader.read_until(b'\n', &mut line)? > 0 {
             // If several runs share a log, this avoids parsing most of the other runs' records.

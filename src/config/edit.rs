@@ -1,7 +1,7 @@
 //! Edits `idshift.toml`. All other content (values, comments, order, line breaks) stays as it is.
 
 use super::ConfigError;
-use super::file::File;
+use super::file::{File, contents};
 use super::trust::Trust;
 use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
@@ -27,8 +27,8 @@ pub fn save_map(
     stale: impl Fn(&str, &str) -> bool,
 ) -> Result<SavedMap, ConfigError> {
     let path = File::to_change(config);
-    let (text, is_new) = match std::fs::read_to_string(&path) {
-        Ok(text) => (text, false),
+    let (text, is_new) = match contents(&path) {
+        Ok((text, _)) => (text, false),
         Err(why) if why.kind() == ErrorKind::NotFound => (String::new(), true),
         Err(source) => {
             let help = "name another file with --config";

@@ -7,8 +7,10 @@ use super::ConfigError;
 use super::setting::{Setting, Shape};
 use super::settings_table::{COLUMNS, OAUTH2, SETTINGS};
 use super::trust::Trust;
+use crate::regular_file;
 use std::collections::BTreeMap;
-use std::io::Read;
+use std::fs::Metadata;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -43,6 +45,16 @@ pub struct Profile {
 /// The file of the folder in which a command is started.
 const HERE: &str = "idshift.toml";
 
+/// With this in place of a file, none is read.
+const NO_FILE: &str = "/dev/null";
+
+/// Reads a file. It is read several times, so it cannot be a pipe. The metadata are those of the file that was read.
+pub(super) fn contents(path: &Path) -> io::Result<(String, Metadata)> {
+    let (mut file, mut text) = (regular_file::open(path)?, String::new());
+    file.read_to_string(&mut text)?;
+    Ok((text, file.metadata()?))
+}
+
 /// Returns the first file that exists: in the working folder, the user's configuration folder, or `/etc/idshift`.
 fn usual() -> Option<PathBuf> {
     let mut places = vec![PathBuf::from(HERE)];
@@ -58,6 +70,9 @@ impl File {
     /// Reads the file `named`, or else the first that exists.
     pub fn find(named: Option<PathBuf>) -> Result<Self, ConfigError> {
         if let Some(path) = named {
+            if path == Path::new(NO_FILE) {
+                return Ok(Self::default());
+            }
             return Self::read(path, true);
         }
         match usual() {
@@ -71,8 +86,8 @@ impl File {
 
     /// Returns the names of the profiles, each with its system and address, even if the file has mistakes. Reads no secrets.
     pub fn profile_names(named: Option<PathBuf>) -> Vec<(String, String)> {
-        let text = named.or_else(usual).map(std::fs::read_to_string);
-        let Some(Ok(text)) = text else {
+        let found = named.or_else(usual).map(|path| contents(&path));
+        let Some(Ok((text, _))) = found else {
             return Vec::new();
         };
         let (document, _) = DeTable::parse_recoverable(&text);
@@ -103,13 +118,7 @@ impl File {
     }
 
     fn read(path: PathBuf, beyond_doubt: bool) -> Result<Self, ConfigError> {
-        let mut text = String::new();
-        let read = std::fs::File::open(&path).and_then(|mut file| {
-            file.read_to_string(&mut text)?;
-            // Examines the open file, so that it is the file that was read.
-            file.metadata()
-        });
-        let meta = read.map_err(|source| ConfigError::Read {
+        let (text, meta) = contents(&path).map_err(|source| ConfigError::Read {
             path: path.clone(),
             source,
             help: "name another file with --config",

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::settings::{ClientCertificate, SetupError};
+use crate::regular_file;
 
 /// The end of the year 9999, after which no certificate is valid.
 const END_OF_TIME: u64 = 253_402_300_800;
@@ -100,7 +101,7 @@ impl ClientCertificate {
     /// Reads the certificates and the key, which must belong to the first certificate.
     fn read(&self) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), SetupError> {
         let bytes = |path: &Path| {
-            std::fs::read(path)
+            regular_file::read(path)
                 .map_err(|error| self.wrong(path, format!("it cannot be read: {error}")))
         };
         let of_certificate = |why: String| self.wrong(&self.certificate, why);

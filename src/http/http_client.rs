@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::attempt::innermost;
 use super::settings::{Settings, SetupError};
+use crate::regular_file;
 
 /// Many servers close idle connections after five seconds; a write that is sent while the server closes is in doubt.
 const IDLE: Duration = Duration::from_secs(4);
@@ -79,7 +80,7 @@ fn certificates(path: &Path) -> Result<Vec<reqwest::Certificate>, SetupError> {
         path: path.to_owned(),
         why,
     };
-    let pem = std::fs::read(path).map_err(|error| wrong(error.to_string()))?;
+    let pem = regular_file::read(path).map_err(|error| wrong(error.to_string()))?;
     let certificates = reqwest::Certificate::from_pem_bundle(&pem)
         .map_err(|_| wrong("not PEM certificates".to_owned()))?;
     if certificates.is_empty() {

@@ -5,8 +5,9 @@
 //! program runs without a shell, and its output is never shown.
 
 use secrecy::SecretString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 use tokio::io::AsyncReadExt;
 use tokio::sync::oneshot;
@@ -48,7 +49,15 @@ impl SecretSource {
     pub fn first(&self, kind: SecretKind) -> Result<Option<SecretString>, String> {
         match self {
             Self::Given(secret) => Ok(Some(secret.clone())),
-            Self::File(path) => secret_file(path, kind).map(Some),
+            Self::File(path) => {
+                let (tell, told) = mpsc::channel();
+                begin_reading(path.clone(), kind, move |read| drop(tell.send(read)))?;
+                match told.recv_timeout(READING_TIME) {
+                    Ok(read) => read.map(Some),
+                    Err(RecvTimeoutError::Timeout) => Err(too_late(path, kind)),
+                    Err(RecvTimeoutError::Disconnected) => Err(unreadable(path, kind)),
+                }
+            }
             Self::Command(words) if words.is_empty() => {
                 Err(format!("the {} command is empty", kind.words()))
             }
@@ -66,24 +75,46 @@ impl SecretSource {
     }
 }
 
-/// Reads a file in a thread of its own, so that a pipe without a writer or a file system that does not answer delays
-/// neither calls under way nor a signal. A thread that never returns ends with the process.
 async fn read_file(path: PathBuf, kind: SecretKind) -> Result<SecretString, String> {
-    let what = format!("the {} file {}", kind.words(), path.display());
     let (tell, told) = oneshot::channel();
-    let reading = std::thread::Builder::new().spawn(move || {
-        // After the time-out the receiver is gone.
-        let _ = tell.send(secret_file(&path, kind));
-    });
-    reading.map_err(|error| format!("{what} cannot be read: {error}"))?;
+    begin_reading(path.clone(), kind, move |read| drop(tell.send(read)))?;
     match timeout(READING_TIME, told).await {
         Ok(Ok(read)) => read,
-        Ok(Err(_)) => Err(format!("{what} cannot be read")),
-        Err(_) => Err(format!(
-            "{what} could not be read within {} s",
-            READING_TIME.as_secs()
-        )),
+        Ok(Err(_)) => Err(unreadable(&path, kind)),
+        Err(_) => Err(too_late(&path, kind)),
     }
+}
+
+/// Reads a file in a thread of its own, so that a pipe without a writer or a file system that does not answer delays
+/// neither calls under way nor a signal. A thread that never returns ends with the process. `tell`: takes the result,
+/// which nothing waits for after the time-out.
+fn begin_reading(
+    path: PathBuf,
+    kind: SecretKind,
+    tell: impl FnOnce(Result<SecretString, String>) + Send + 'static,
+) -> Result<(), String> {
+    let what = unreadable(&path, kind);
+    let reading = std::thread::Builder::new().spawn(move || tell(secret_file(&path, kind)));
+    reading
+        .map(drop)
+        .map_err(|error| format!("{what}: {error}"))
+}
+
+fn unreadable(path: &Path, kind: SecretKind) -> String {
+    format!(
+        "the {} file {} cannot be read",
+        kind.words(),
+        path.display()
+    )
+}
+
+fn too_late(path: &Path, kind: SecretKind) -> String {
+    format!(
+        "the {} file {} could not be read within {} s",
+        kind.words(),
+        path.display(),
+        READING_TIME.as_secs()
+    )
 }
 
 /// Runs a program that prints a secret.

@@ -2,6 +2,7 @@
 //! those of the file that the profile names. As for calls, no setting disables the verification.
 
 use super::settings::SetupError;
+use crate::regular_file;
 use rustls::ClientConfig;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
@@ -31,7 +32,7 @@ fn authorities(path: &Path) -> Result<Vec<CertificateDer<'static>>, SetupError> 
         path: path.to_owned(),
         why,
     };
-    let pem = std::fs::read(path).map_err(|error| wrong(error.to_string()))?;
+    let pem = regular_file::read(path).map_err(|error| wrong(error.to_string()))?;
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
     match found {
         Ok(found) if found.is_empty() => Err(wrong("no certificate in it".to_owned())),

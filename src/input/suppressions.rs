@@ -65,6 +65,7 @@ pub fn suppressions(path: &Path) -> Result<Vec<Suppression>, SuppressionError> {
         why,
     };
     let mut bytes = Vec::new();
+    // It is read once, so it may be a pipe, like the file of the run.
     std::fs::File::open(path)
         .and_then(|file| file.take(LONGEST + 1).read_to_end(&mut bytes))
         .map_err(|why| unreadable(why.to_string()))?;

@@ -1,7 +1,7 @@
 //! Metrics of a run in the text format of Prometheus, for the textfile collector of the node exporter.
 
+use crate::regular_file;
 use serde_json::Value;
-use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -53,15 +53,12 @@ pub fn write(path: &Path, run: &Measured<'_>) -> io::Result<()> {
 /// Returns the metrics of the run before. Refuses any other file at this path, because it would be replaced.
 fn before(path: &Path) -> io::Result<String> {
     let mut text = String::new();
-    match std::fs::metadata(path) {
+    let file = match regular_file::open(path) {
         Err(why) if why.kind() == ErrorKind::NotFound => return Ok(text),
-        Err(why) => return Err(why),
-        // Checked before the file is opened: a pipe would be waited for, and a device may have no end.
-        Ok(meta) if !meta.is_file() => return Err(io::Error::other("it is not a file")),
-        Ok(_) => {}
-    }
+        opened => opened?,
+    };
     let other = || io::Error::other("it is a file without metrics of idshift");
-    let read = File::open(path)?.take(LONGEST).read_to_string(&mut text);
+    let read = file.take(LONGEST).read_to_string(&mut text);
     match read {
         Ok(_) if text.is_empty() || text.starts_with(BEGINNING) => Ok(text),
         Err(why) if why.kind() != ErrorKind::InvalidData => Err(why),

@@ -20,8 +20,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("input", &["domain", "regular_file"]),
     ("plan", &["domain"]),
     ("limits", &[]),
-    ("http", &["limits"]),
-    ("call_log", &[]),
+    ("http", &["regular_file", "limits"]),
+    ("call_log", &["regular_file"]),
     ("system", &["domain", "http"]),
     ("ledger", &["domain", "regular_file", "limits"]),
     ("engine", &["domain", "plan", "system", "ledger"]),
@@ -30,7 +30,17 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("fuzzing", &["domain", "input", "plan", "http", "system"]),
     ("ui", &["domain", "engine"]),
     ("sandbox", &[]),
-    ("config", &["domain", "http", "system", "ledger", "engine"]),
+    (
+        "config",
+        &[
+            "domain",
+            "regular_file",
+            "http",
+            "system",
+            "ledger",
+            "engine",
+        ],
+    ),
     (
         "run",
         &[

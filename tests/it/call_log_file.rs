@@ -57,10 +57,7 @@ fn file_that_is_not_a_log_is_refused_and_not_changed() {
     let place = Place::plume();
     let file = place.moves(2);
     let before = fs::read(place.path().join(&file)).unwrap();
-    let pipe = std::process::Command::new("mkfifo")
-        .arg(place.path().join("pipe"))
-        .status();
-    assert!(pipe.unwrap().success());
+    place.pipe("pipe");
     for (log, why) in [
         (file.as_str(), "not a log of idshift"),
         ("idshift-runs", "directory"),

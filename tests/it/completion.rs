@@ -288,10 +288,7 @@ fn completion_changes_no_file_reads_no_secret_and_prints_no_error() {
     let run = place.newest_id();
     assert!(place.newest().join("ledger.db-wal").exists());
     // A read from a pipe without a writer would never end.
-    let made = Command::new("mkfifo")
-        .arg(place.path().join("secret"))
-        .status();
-    assert!(made.unwrap().success());
+    place.pipe("secret");
     place.file("idshift.toml", CONFIG);
     assert_eq!(
         answered(&place, &["resume", "2"]),

@@ -110,6 +110,8 @@ mod pace;
 mod pages;
 /// Customers that a run has left under a temporary ID, and that others have renamed since.
 mod parked;
+/// Pipes in place of files that are read more than once.
+mod pipes;
 /// What a night reuses from the previous one.
 mod plain_nights;
 /// Plans, order, guards, undo, verify, reconcile.

@@ -91,17 +91,14 @@ fn metrics_replace_only_metrics_files_and_never_stop_a_run() {
     std::fs::write(place.path().join("binary"), binary).unwrap();
     place.file("empty.prom", "");
     std::os::unix::fs::symlink("moves.csv", place.path().join("link.prom")).unwrap();
-    let pipe = std::process::Command::new("mkfifo")
-        .arg(place.path().join("pipe"))
-        .status();
-    assert!(pipe.unwrap().success());
+    place.pipe("pipe");
     let before = std::fs::read(place.path().join(&file)).unwrap();
     // A full device, the null device, a pipe without a reader, a folder, and files of other kinds.
     for (path, words) in [
-        ("/dev/full", "it is not a file"),
-        ("/dev/null", "it is not a file"),
-        ("pipe", "it is not a file"),
-        (".", "it is not a file"),
+        ("/dev/full", "it is not a regular file"),
+        ("/dev/null", "it is not a regular file"),
+        ("pipe", "it is not a regular file"),
+        (".", "is a directory"),
         ("moves.csv", "a file without metrics of idshift"),
         ("link.prom", "a file without metrics of idshift"),
         ("binary", "a file without metrics of idshift"),

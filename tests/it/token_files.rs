@@ -27,10 +27,7 @@ fn blocked_read_of_the_token_file_does_not_delay_a_signal() {
         std::thread::yield_now();
     }
     std::fs::remove_file(place.path().join("token")).unwrap();
-    let pipe = std::process::Command::new("mkfifo")
-        .arg(place.path().join("token"))
-        .status();
-    assert!(pipe.unwrap().success());
+    place.pipe("token");
     while place.patches() < 30 {
         std::thread::yield_now();
     }

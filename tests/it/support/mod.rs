@@ -101,6 +101,13 @@ impl Place {
         name.to_owned()
     }
 
+    /// Makes a pipe. Nothing writes into it.
+    pub(crate) fn pipe(&self, name: &str) -> String {
+        let made = Command::new("mkfifo").arg(self.path().join(name)).status();
+        assert!(made.unwrap().success());
+        name.to_owned()
+    }
+
     /// Makes this many customers, and a file that renames each of them: `A-000007` becomes `B-000007`.
     pub(crate) fn moves(&self, customers: u32) -> String {
         self.with_world(|mut world| (0..customers).for_each(|n| world.add_plume(customer(n))));
