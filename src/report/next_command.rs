@@ -76,13 +76,18 @@ impl Next {
             // If `apply` tried these lines again, it would overwrite what was changed since.
             _ if of("failed") > 0 && summary.undoes.is_some() => {
                 let look = format!("look at {}{}", commands.failures(), not_undone(summary));
-                match undo_again(summary) {
-                    Some(command) => Self {
+                match (undo_again(summary), undo_rest(summary)) {
+                    (Some(command), _) => Self {
                         before: format!("{look}; "),
                         command,
                         after: " tries what has failed again".to_owned(),
                     },
-                    None => Self {
+                    (None, Some(command)) => Self {
+                        before: format!("{look}; once the lines that they wait for are restored, "),
+                        command,
+                        after: " restores the lines that wait".to_owned(),
+                    },
+                    (None, None) => Self {
                         before: look,
                         ..Self::default()
                     },
@@ -113,14 +118,35 @@ fn afterwards(summary: &Summary) -> String {
     }
 }
 
-/// Returns the command that completes an undo of which lines have failed, once it has no open lines; `None`: nothing is
-/// left that another undo could restore.
+/// Returns the command that completes an undo of which lines have failed, once it has no open lines; `None`: there is
+/// nothing that another undo could restore now.
 fn undo_again(summary: &Summary) -> Option<String> {
     let undone = summary.undoes.as_ref()?;
     let failed = summary.counts.get("failed").copied().unwrap_or(0);
-    let since = summary.reasons.get("stale").copied().unwrap_or(0);
-    let for_ever = since + summary.cannot_undo.total();
+    let for_ever = left_unchanged(summary) + waiting(summary);
     (failed > for_ever).then(|| summary.commands.undo_of(undone))
+}
+
+/// Returns the same command for the lines of an undo that wait for such lines as another undo does not restore either.
+fn undo_rest(summary: &Summary) -> Option<String> {
+    let undone = summary.undoes.as_ref()?;
+    (waiting(summary) > 0).then(|| summary.commands.undo_of(undone))
+}
+
+/// Returns how many lines of an undo fail again in another undo.
+fn left_unchanged(summary: &Summary) -> u64 {
+    let since = summary.reasons.get("stale").copied().unwrap_or(0);
+    since + summary.cannot_undo.total()
+}
+
+/// Returns how many lines of an undo may wait for the account ID of a line that fails again in another undo.
+fn waiting(summary: &Summary) -> u64 {
+    let blocked = summary.reasons.get("blocked").copied().unwrap_or(0);
+    if left_unchanged(summary) > 0 {
+        blocked
+    } else {
+        0
+    }
 }
 
 /// Returns how to restore what was written, if something was. An undo that is not finished is continued instead.
@@ -139,6 +165,11 @@ fn not_undone(summary: &Summary) -> String {
     if since > 0 {
         let lines = one_or_many(since, "line was", "lines were");
         parts.push(format!("{lines} changed since and left unchanged"));
+    }
+    let waiting = waiting(summary);
+    if waiting > 0 {
+        let lines = one_or_many(waiting, "line waits", "lines wait");
+        parts.push(format!("{lines} for the account ID of another line"));
     }
     if parts.is_empty() {
         String::new()

@@ -1,4 +1,4 @@
-use crate::support::{Place, finish};
+use crate::support::{Done, Place, finish};
 use std::fmt::Write as _;
 
 /// The faults after which the undo of a location fails: a write that is refused, and one that never takes effect.
@@ -277,4 +277,82 @@ fn second_undo_skips_an_account_id_set_again_by_another_run() {
     place.run(&["undo", &run, "--yes"]).expect(1);
     assert_eq!(place.account_of("C-1"), "B-000001");
     is_restored(&place, &["C-0", "C-2"]);
+}
+
+/// Checks the last line of a command, without the path of the file with the failures.
+fn is_next(done: &Done, words: &str) {
+    let next = done.out.lines().last().unwrap();
+    assert!(next.starts_with("next: look at idshift-runs/"), "{next}");
+    assert!(next.ends_with(words), "{next}");
+}
+
+/// Another client has renamed a customer since. The lines that wait for its account ID fail in each undo, until that customer
+/// has an ID again that it had before or after the run.
+#[test]
+fn next_step_for_waiting_undo_lines_restores_the_other_lines_first() {
+    for new in [CHAIN, SWAP, CYCLE] {
+        let place = Place::plume();
+        place.moves(3);
+        let mut text = String::from("accountId,newAccountId\n");
+        for (n, new) in new.iter().enumerate() {
+            writeln!(text, "A-{n:06},{new}").unwrap();
+        }
+        let file = place.file("renames.csv", &text);
+        place.run(&["apply", &file, "--yes"]).expect(0);
+        let run = place.newest_id();
+        place.with_world(|mut world| world.rename_plume("C-0", "THEIRS"));
+        let waiting = if new == SWAP {
+            "1 line waits"
+        } else {
+            "2 lines wait"
+        };
+        let words = format!(
+            "failures.csv: 1 line was changed since and left unchanged; {waiting} for the account ID of another line; \
+             once the lines that they wait for are restored, idshift undo {run} restores the lines that wait"
+        );
+        for _ in 0..2 {
+            is_next(&place.run(&["undo", &run, "--yes"]).expect(1), &words);
+        }
+        place.with_world(|mut world| world.rename_plume("C-0", new[0]));
+        place.run(&["undo", &run, "--yes"]).expect(0);
+        is_restored(&place, &["C-0", "C-1", "C-2"]);
+    }
+}
+
+/// As before, but a newer run has renamed the customer: it is undone first.
+#[test]
+fn undo_restores_waiting_lines_after_the_newer_run_is_undone() {
+    let place = Place::plume();
+    let file = place.moves(3);
+    let chain = "accountId,newAccountId\nA-000000,A-000001\nA-000001,A-000002\nA-000002,B-2\n";
+    place.file(&file, chain);
+    place.run(&["apply", &file, "--yes"]).expect(0);
+    let run = place.newest_id();
+    let newer = place.file("newer.csv", "customerId,newAccountId\nC-0,NEWER-0\n");
+    place.run(&["apply", &newer, "--yes"]).expect(0);
+    let newer = place.newest_id();
+    let words = format!("are restored, idshift undo {run} restores the lines that wait");
+    is_next(&place.run(&["undo", &run, "--yes"]).expect(1), &words);
+    place.run(&["undo", &newer, "--yes"]).expect(0);
+    place.run(&["undo", &run, "--yes"]).expect(0);
+    is_restored(&place, &["C-0", "C-1", "C-2"]);
+}
+
+/// A line that another undo may restore is offered again, with the lines that wait for it.
+#[test]
+fn next_step_for_refused_undo_lines_is_another_undo() {
+    let place = Place::plume();
+    let file = place.moves(3);
+    let chain = "accountId,newAccountId\nA-000000,A-000001\nA-000001,A-000002\nA-000002,B-2\n";
+    place.file(&file, chain);
+    place.run(&["apply", &file, "--yes"]).expect(0);
+    let run = place.newest_id();
+    place
+        .sandbox
+        .set_faults(vec!["customer-patch:422".parse().unwrap()]);
+    let words = format!("failures.csv; idshift undo {run} tries what has failed again");
+    is_next(&place.run(&["undo", &run, "--yes"]).expect(1), &words);
+    place.sandbox.set_faults(Vec::new());
+    place.run(&["undo", &run, "--yes"]).expect(0);
+    is_restored(&place, &["C-0", "C-1", "C-2"]);
 }
