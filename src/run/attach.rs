@@ -10,9 +10,11 @@ use super::open::described;
 use super::redraw::draw;
 use super::request::Request;
 use super::resume as alone;
+use super::shared_pass::is_for_one_process;
 use super::target::{Target, shown_key};
 use super::worker::work_with_others;
 use crate::ledger::{Holder, Ledger, State};
+use crate::system::SystemKind;
 use crate::ui;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -33,7 +35,7 @@ pub(crate) fn resume(run: Option<&str>, request: &Request) -> Result<Exit, Comma
     let Some(holder) = busy.holder_for(run.run().as_str()) else {
         return resumed;
     };
-    match others(run, holder)? {
+    match others(run, holder, request.output.quiet)? {
         Others::Lead => resumed,
         Others::GoOn => attach(run, request),
         Others::Ended => finished(run, &run.ledger()?, request),
@@ -51,10 +53,19 @@ enum Others {
     Ended,
 }
 
+/// Whether it is known what other processes do with a run.
+enum Known {
+    /// It is.
+    Now(Others),
+    /// It is not yet: what is waited for, in words.
+    Later(String),
+}
+
 /// Looks at what other processes do with the run. Waits while the leading process is silent, because it may be gone, and
 /// while a process that has closed the run still holds the target for its reports. `holder`: the process that has the target.
-fn others(run: &KeptRun, holder: &Holder) -> Result<Others, CommandError> {
+fn others(run: &KeptRun, holder: &Holder, is_quiet: bool) -> Result<Others, CommandError> {
     let asked = Instant::now();
+    let mut is_told = is_quiet;
     loop {
         let at_work = others_at_work(run)?;
         // The state is read last: if it is that of a run in progress, the processes found were at work on it.
@@ -62,21 +73,32 @@ fn others(run: &KeptRun, holder: &Holder) -> Result<Others, CommandError> {
         let found = match ledger.progress()?.state {
             State::Created | State::Running => at_work,
             // The process has not closed the run, but is about to resume it or to carry it out.
-            State::Planned => Some(Others::Lead),
-            _ if !has_worked(&ledger, holder)? => Some(Others::Lead),
+            State::Planned => Known::Now(Others::Lead),
+            _ if !has_worked(&ledger, holder)? => Known::Now(Others::Lead),
             State::Finished | State::Stopped | State::Interrupted => {
                 if !run.is_taken(&ledger) {
-                    Some(Others::Ended)
+                    Known::Now(Others::Ended)
                 } else if asked.elapsed() > REPORTS {
-                    Some(Others::Lead)
+                    Known::Now(Others::Lead)
                 } else {
-                    None
+                    Known::Later(format!(
+                        "process {} on {} has closed run {} and draws its reports; waiting for them, at most {} s",
+                        holder.pid,
+                        ui::visible(&holder.host),
+                        run.run(),
+                        REPORTS.as_secs()
+                    ))
                 }
             }
         };
         match found {
-            Some(found) => return Ok(found),
-            None => thread::park_timeout(EVERY),
+            Known::Now(found) => return Ok(found),
+            Known::Later(why) => {
+                if !std::mem::replace(&mut is_told, true) {
+                    ui::note(&why);
+                }
+                thread::park_timeout(EVERY);
+            }
         }
     }
 }
@@ -88,17 +110,23 @@ fn has_worked(ledger: &Ledger, process: &Holder) -> Result<bool, CommandError> {
     Ok(sessions.any(|one| one.pid == i64::from(process.pid) && one.host == process.host))
 }
 
-/// Returns what the processes at work on a run in progress do; `None`: the leading process is silent.
-fn others_at_work(run: &KeptRun) -> Result<Option<Others>, CommandError> {
+/// Returns what the processes at work on a run in progress do. While the leading process is silent, this is not known.
+fn others_at_work(run: &KeptRun) -> Result<Known, CommandError> {
     let ledger = run.ledger()?;
     let at_work = ledger.at_work()?;
     let to_join = run.runs().to_join()?;
     if let Some(found) = to_join.iter().find(|one| one.run == *run.run()) {
-        let is_silent = at_work.iter().any(|one| one.silent_ms > SILENCE_MS);
-        return Ok(match found.is_led {
-            false => Some(Others::GoOn),
-            true if is_silent => None,
-            true => Some(Others::Lead),
+        let silent = at_work.iter().find(|one| one.silent_ms > SILENCE_MS);
+        return Ok(match silent {
+            _ if !found.is_led => Known::Now(Others::GoOn),
+            Some(silent) => Known::Later(format!(
+                "process {} on {} works on run {}, but has not renewed its lease for some seconds; waiting until it \
+                 renews the lease or the lease expires",
+                silent.pid,
+                ui::visible(&silent.host),
+                run.run()
+            )),
+            None => Known::Now(Others::Lead),
         });
     }
     // The process that closes a run counts as its leading one. The processes that have joined a run have the epoch of the
@@ -110,7 +138,7 @@ fn others_at_work(run: &KeptRun) -> Result<Option<Others>, CommandError> {
         let mut at_work = at_work.iter();
         at_work.any(|one| one.pid == leads.pid && one.host == leads.host)
     });
-    Ok(Some(if at_work.is_empty() || is_at_work {
+    Ok(Known::Now(if at_work.is_empty() || is_at_work {
         Others::Lead
     } else {
         Others::GoOn
@@ -119,14 +147,19 @@ fn others_at_work(run: &KeptRun) -> Result<Option<Others>, CommandError> {
 
 /// Works on the run with the processes that have it, and reports how it ended.
 fn attach(run: &KeptRun, request: &Request) -> Result<Exit, CommandError> {
+    let ledger = run.ledger()?;
     if !request.output.quiet {
-        let run = run.run();
+        let system = SystemKind::parse(&ledger.header().system);
+        let then = if system.is_some_and(is_for_one_process) {
+            "takes over if they end before the run does"
+        } else {
+            "works with them until the run ends"
+        };
         ui::note(&format!(
-            "the process that led run {run} is gone, and other processes continue the run; this process works with \
-             them until the run ends"
+            "the process that led run {} is gone, and other processes continue the run; this process {then}",
+            run.run()
         ));
     }
-    let ledger = run.ledger()?;
     if request.consent.is_asked() {
         let header = ledger.header();
         let question = format!(

@@ -14,6 +14,7 @@ use super::prepared_run::{Drained, PreparedRun, Work, done};
 use crate::domain::{Line, hex};
 use crate::engine::{Ending, Mode, Tally};
 use crate::ledger::{Coordinator, Journal, LedgerError, LineSet, NewPass, Order, StopReason};
+use crate::system::SystemKind;
 use crate::ui;
 use sha2::{Digest, Sha256};
 use std::ops::RangeInclusive;
@@ -66,11 +67,9 @@ impl PreparedRun {
                 return Ok(first);
             }
             let draft = &self.run.draft;
-            let lists = self.run.resolved.system.capabilities();
             coordinator.open(&NewPass {
                 chunks: &chunks(draft, &self.known)?,
-                // Each process would have its own list of the customers.
-                is_alone: !lists.searches_live,
+                is_alone: is_for_one_process(self.run.resolved.system),
                 plan_digest: &units_digest(draft),
             })?;
         }
@@ -247,6 +246,11 @@ impl PreparedRun {
         }
         Ok(exit)
     }
+}
+
+/// Whether only one process at a time may work on a run of this system: each process would have its own list of the customers.
+pub(super) fn is_for_one_process(system: SystemKind) -> bool {
+    !system.capabilities().searches_live
 }
 
 /// Waits until no other process works on the run: each one has finished its work and recorded it, or is gone.

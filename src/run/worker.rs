@@ -15,11 +15,13 @@ use super::request::Request;
 use super::resume;
 use super::run_storage::{RunScope, RunsSettings};
 use super::selection::{Given, Selection, given_by};
+use super::shared_pass::is_for_one_process;
 use super::signals::{Listening, survive_state_signal, told_to_stop};
 use super::values::values;
 use crate::engine::Mode;
-use crate::ledger::{Ledger, LedgerError, Phase, RunId, RunToJoin, Runs, State};
-use crate::report::Commands;
+use crate::ledger::{AtWork, Ledger, LedgerError, Phase, RunId, RunToJoin, Runs, State};
+use crate::report::{Commands, run_status};
+use crate::system::SystemKind;
 use crate::ui;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -58,6 +60,7 @@ fn work(run: Option<&str>, request: &Request, mut resumes: bool) -> Result<Exit,
         ));
     };
     let place = ledger.0.address.to_string();
+    let is_quiet = request.output.quiet;
     let given = given_by(&request.typed)?;
     if run.is_none() && !given.has_address() {
         return Err(CommandError::usage(
@@ -71,11 +74,13 @@ fn work(run: Option<&str>, request: &Request, mut resumes: bool) -> Result<Exit,
         given,
         run: run.map(RunId::parse).transpose()?,
         folder: settings.folder.clone(),
+        place,
+        is_quiet,
     };
     if let Some(run) = waiting.run.as_ref()
         && let Some(ended) = waiting.ended(&runs, run)?
     {
-        if !request.output.quiet {
+        if !is_quiet {
             ui::note(&ended);
         }
         return Ok(Exit::Success);
@@ -83,9 +88,6 @@ fn work(run: Option<&str>, request: &Request, mut resumes: bool) -> Result<Exit,
     let (works, signal) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU8::new(0)));
     let _listening = Listening::to_wait(Arc::clone(&works), Arc::clone(&signal))?;
     loop {
-        if !request.output.quiet {
-            ui::note(&format!("waiting for a run in {}", ui::visible(&place)));
-        }
         let Some(found) = waiting.next(&runs)? else {
             return Ok(Exit::Success);
         };
@@ -125,18 +127,23 @@ struct Waiting {
     given: Given,
     run: Option<RunId>,
     folder: PathBuf,
+    /// The database.
+    place: String,
+    is_quiet: bool,
 }
 
 impl Waiting {
     /// Returns the next run to join; `None`: the named run has ended.
     fn next(&self, runs: &Arc<dyn Runs>) -> Result<Option<RunToJoin>, CommandError> {
         let mut alone_since: Option<Instant> = None;
+        let mut told = None;
         loop {
             let found = runs.to_join().map_err(|error| while_waiting(&error))?;
             let mut fitting = found.into_iter().filter(|one| self.is_meant(one));
             if let Some(found) = fitting.next() {
                 return Ok(Some(found));
             }
+            self.tell(runs, &mut told)?;
             match self.meant(runs)? {
                 Meant::Ended => return Ok(None),
                 Meant::Open => alone_since = None,
@@ -180,6 +187,37 @@ impl Waiting {
         }))
     }
 
+    /// Tells the user what is waited for, once, and again when other processes work on the named run. `told`: the processes that
+    /// were named last.
+    fn tell(
+        &self,
+        runs: &Arc<dyn Runs>,
+        told: &mut Option<Vec<(String, i64)>>,
+    ) -> Result<(), CommandError> {
+        if self.is_quiet {
+            return Ok(());
+        }
+        let run = self.run.as_ref();
+        let run = run.and_then(|run| KeptRun::named(runs, &self.folder, run));
+        let (mut at_work, mut words) = (Vec::new(), String::new());
+        if let Some(run) = run {
+            let ledger = run.ledger().map_err(|error| while_waiting(&error))?;
+            let found = ledger.at_work()?;
+            if !found.is_empty() {
+                words = working(&run, &ledger, &found)?;
+            }
+            at_work.extend(found.into_iter().map(|one| (one.host, one.pid)));
+        }
+        if told.as_ref() != Some(&at_work) {
+            ui::note(&format!(
+                "waiting for a run in {}{words}",
+                ui::visible(&self.place)
+            ));
+            *told = Some(at_work);
+        }
+        Ok(())
+    }
+
     fn is_meant(&self, found: &RunToJoin) -> bool {
         let named = self.run.as_ref();
         named.is_none_or(|run| *run == found.run) && self.given.fits(&found.system, &found.target)
@@ -215,6 +253,32 @@ enum Meant {
     Ended,
     /// No process works on it, or one is about to.
     WithoutProcess(CommandError),
+}
+
+/// Returns who works on the named run, and how far it is.
+fn working(run: &KeptRun, ledger: &Ledger, at_work: &[AtWork]) -> Result<String, CommandError> {
+    let processes: Vec<String> = at_work
+        .iter()
+        .map(|one| format!("process {} on {}", one.pid, ui::visible(&one.host)))
+        .collect();
+    let header = ledger.header();
+    let alone = match SystemKind::parse(&header.system) {
+        Some(system) if is_for_one_process(system) => {
+            " (only one process at a time may work on a run of this system)"
+        }
+        Some(_) | None => "",
+    };
+    let counts = run_status::counts(ledger)?;
+    let ended = ["changed", "unchanged", "failed"];
+    let ended = ended.iter().filter_map(|status| counts.get(status));
+    Ok(format!(
+        "; at work on run {}: {}{alone}; {} of {} have ended; `{}` shows its state",
+        header.run,
+        processes.join(", "),
+        ui::count(ended.sum()),
+        ui::lines(header.lines),
+        ui::visible(&Commands::of(run.path(), ledger)?.status())
+    ))
 }
 
 /// Builds the error for a run that cannot be joined: the process that began it ended before others could join, or another

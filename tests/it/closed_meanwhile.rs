@@ -39,6 +39,13 @@ fn resumed_while_it_is_closed(trigger: &str, by_key: bool) {
         place.run(&["resume", &run])
     };
     let resumed = resumed.expect(0);
+    if trigger == DRAWS && !by_key {
+        let waits =
+            format!(" has closed run {run} and draws its reports; waiting for them, at most 60 s");
+        let by = format!("process {} on ", worker.id());
+        assert!(resumed.err.contains(&by), "{}", resumed.err);
+        assert!(resumed.err.contains(&waits), "{}", resumed.err);
+    }
     let title = format!("apply {run}: finished");
     assert!(
         resumed.out.contains(&title),

@@ -4,7 +4,7 @@ use crate::support::{Done, Place, customer, finish};
 use idshift::sandbox::Options;
 use rustix::process::Signal;
 use std::fmt::Write as _;
-use std::process::Child;
+use std::process::{Child, Command};
 use std::time::Duration;
 
 /// Writes groups of ten lines: five renames, a chain of three, a swap.
@@ -255,22 +255,28 @@ fn worker_for_one_run_ends_with_it_and_needs_a_database() {
     assert!(refused.err.contains("--ledger"), "{}", refused.err);
 }
 
+pub(crate) fn with_adobe(server: &Server) -> Place {
+    Place {
+        ledger: Some(server.address(ADMIN, &server.database())),
+        ..Place::adobe(400)
+    }
+}
+
+pub(crate) fn adobe(mut command: Command) -> Child {
+    command.env("IDSHIFT_SYSTEM", "adobe");
+    command.env("IDSHIFT_RESELLER_ID", "R1");
+    command.env("IDSHIFT_API_KEY", "key");
+    command.env("IDSHIFT_RATE", "100/s");
+    command.spawn().unwrap()
+}
+
 #[test]
 fn adobe_run_has_one_active_process_and_another_finishes_after_a_kill() {
     let Some(server) = Server::shared() else {
         return;
     };
-    let address = server.address(ADMIN, &server.database());
-    let mut place = Place::adobe(400);
-    place.ledger = Some(address);
+    let place = with_adobe(server);
     let machine = Machine::new(&place, "one");
-    let adobe = |mut command: std::process::Command| {
-        command.env("IDSHIFT_SYSTEM", "adobe");
-        command.env("IDSHIFT_RESELLER_ID", "R1");
-        command.env("IDSHIFT_API_KEY", "key");
-        command.env("IDSHIFT_RATE", "100/s");
-        command.spawn().unwrap()
-    };
     let other = Machine::new(&place, "two");
     let workers = [&machine, &other].map(|machine| adobe(machine.command(&["worker"])));
     let mut leader =

@@ -2,9 +2,12 @@ use crate::shared_ledger::{Machine, until};
 use crate::support::finish;
 use crate::support::postgres::Server;
 use crate::workers::{
-    all_as_wished, apply, slow, sql, terminate, until_at_work, with_lines, worker, writers,
+    adobe, all_as_wished, apply, slow, sql, terminate, until_at_work, with_adobe, with_lines,
+    worker, writers,
 };
 use idshift::sandbox::{Fault, Options};
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::process::Child;
 
 #[test]
 fn worker_reports_that_no_lines_are_left() {
@@ -48,6 +51,65 @@ fn worker_reports_that_only_one_process_may_be_active() {
         "UPDATE orders SET draining = true, number = number + 1",
     );
     finish(leader).expect(4);
+}
+
+/// The leading process is killed, and a worker goes on. `resume` and the other worker wait for it, or go on if it is killed, too.
+#[test]
+fn resume_of_an_adobe_run_names_the_active_worker() {
+    let Some(server) = Server::shared() else {
+        return;
+    };
+    for is_killed in [false, true] {
+        let place = with_adobe(server);
+        let apply = ["apply", "moves.csv", "--yes", "--accept-welcome-emails"];
+        let mut leader = adobe(place.command(&apply));
+        until_at_work(server, &place, 1);
+        let run = place.newest_id();
+        let machine = Machine::new(&place, "one");
+        let mut worker = adobe(machine.command(&["worker"]));
+        until("some writes", || place.patches() > 20);
+        leader.kill().unwrap();
+        finish(leader);
+        let at_work = |process: &Child| {
+            let leased = format!(
+                "SELECT count(*) > 0 FROM chunk JOIN sessions USING (run, session) WHERE state = 'leased' AND pid = {}",
+                process.id()
+            );
+            sql(server, &place, &leased) == "t"
+        };
+        until("the worker is at work", || at_work(&worker));
+        let mut resumed = adobe(place.command(&["resume", &run, "--yes"]));
+        let (mut said, mut told) = (
+            BufReader::new(resumed.stderr.take().unwrap()),
+            String::new(),
+        );
+        let at_work = format!("; at work on run {run}: process {} on ", worker.id());
+        while !told.contains(&at_work) {
+            assert!(said.read_line(&mut told).unwrap() > 0, "{told}");
+        }
+        if is_killed {
+            worker.kill().unwrap();
+        }
+        said.read_to_string(&mut told).unwrap();
+        let resumed = resumed.wait_with_output().unwrap();
+        assert_eq!(resumed.status.code(), Some(0), "{told}");
+        for words in [
+            "this process takes over if they end before the run does",
+            " (only one process at a time may work on a run of this system); ",
+            " of 400 lines have ended; ",
+            &format!("`idshift status {run}` shows its state"),
+        ] {
+            assert!(told.contains(words), "{words}: {told}");
+        }
+        let out = String::from_utf8(resumed.stdout).unwrap();
+        assert!(out.contains("400  changed"), "{out}");
+        place.judge_writes();
+        if is_killed {
+            finish(worker);
+        } else {
+            terminate(worker).expect(0);
+        }
+    }
 }
 
 #[test]
