@@ -1,12 +1,12 @@
 //! Reduces a run to what must stay when its input and its reports are removed: the header, every write, and the data of
 //! the lines that later runs need. Messages, service IDs, profiles and the numbers of the answers are removed; service ID and
-//! profile of a failed line that has changed something stay.
+//! profile of a failed line that has changed something stay, and of an undo the customers that it could not restore.
 //!
 //! A run that is marked as pruned stays marked. If the process is killed after that, the next prune completes the work.
 
 use super::columns::Row;
 use super::store::{Fact, Put};
-use super::{ExclusiveLock, Ledger, LedgerError, Pruned, Remains};
+use super::{ExclusiveLock, Ledger, LedgerError, Pruned, Remains, RunKind};
 use crate::domain::{Outcome, Status, Unchanged};
 
 impl Ledger {
@@ -49,6 +49,7 @@ impl Ledger {
             self.store().put(vec![Put::NoneFound])?;
         }
         let keeps_found = |outcome: &Outcome| keeps_found.is_some_and(|keeps| keeps(outcome));
+        let is_undo = self.header().kind == RunKind::Undo;
         let mut from = Some(0);
         while let Some(first) = from {
             let page = self.outcomes_from(first).take(2_000);
@@ -56,7 +57,7 @@ impl Ledger {
             from = page.last().and_then(|last| last.line.checked_add(1));
             let (mut left, mut gone) = (Vec::new(), Vec::new());
             for outcome in page {
-                match stripped(&outcome, &keeps_found) {
+                match stripped(&outcome, is_undo, &keeps_found) {
                     Some(outcome) => left.push(outcome),
                     None => gone.push(outcome.line),
                 }
@@ -71,7 +72,11 @@ impl Ledger {
 }
 
 /// Returns the part of an outcome that later runs need; `None`: they need nothing of it.
-fn stripped(outcome: &Outcome, keeps_found: &impl Fn(&Outcome) -> bool) -> Option<Outcome> {
+fn stripped(
+    outcome: &Outcome,
+    is_undo: bool,
+    keeps_found: &impl Fn(&Outcome) -> bool,
+) -> Option<Outcome> {
     let has_failed = matches!(outcome.status, Status::Failed(_));
     let with_ids = match outcome.status {
         Status::Changed | Status::InDoubt => true,
@@ -81,9 +86,12 @@ fn stripped(outcome: &Outcome, keeps_found: &impl Fn(&Outcome) -> bool) -> Optio
     };
     let mut left = Outcome::bare(outcome.line, outcome.status);
     left.finished_at_ms = outcome.finished_at_ms;
-    if with_ids {
+    // An undo has restored a customer or a location only if none of its lines there has failed.
+    if with_ids || is_undo {
         left.customer.clone_from(&outcome.customer);
         left.location.clone_from(&outcome.location);
+    }
+    if with_ids {
         left.account = outcome.account.clone();
         if has_failed {
             // Only these show whether a failed line has changed its location.

@@ -511,3 +511,39 @@ fn an_undo_of_an_undo_overwrites_nothing_that_a_newer_undo_wrote() {
     place.run(&["undo", &first, "--yes"]).expect(1);
     (0..6).for_each(|n| assert_eq!(place.account_of(&format!("C-{n}")), format!("A-{n:06}")));
 }
+
+/// The undo of a newer run restored the service ID of a location, and could not restore its profile.
+#[test]
+fn undo_skips_values_that_a_pruned_undo_of_a_newer_run_could_not_restore() {
+    for is_pruned in [false, true] {
+        let place = Place::plume();
+        place.moves(1);
+        let profile = |new: &str| {
+            place.with_world(|mut world| {
+                world.plume.get_mut("C-0").unwrap().locations[0].profile = new.into();
+            });
+        };
+        profile("smallbusiness");
+        let elsewhere = ["--runs-dir", "older"];
+        let file = place.file("older.csv", "accountId,profile\nA-000000,auto\n");
+        place
+            .run(&[&["apply", &file, "--yes"][..], &elsewhere].concat())
+            .expect(0);
+        profile("custom");
+        let newer = "accountId,serviceId,profile\nA-000000,NEW,auto\n";
+        let newer = place.file("newer.csv", newer);
+        place.run(&["apply", &newer, "--yes"]).expect(0);
+        place.run(&["undo", "--yes"]).expect(1);
+        let mut verdicts = place.verdicts();
+        verdicts.sort();
+        assert_eq!(verdicts, ["changed/", "failed/rejected"]);
+        if is_pruned {
+            let prune = ["runs", "prune", "--older-than", "0s", "--keep-last", "0"];
+            place.run(&[&prune[..], &["--yes"]].concat()).expect(0);
+        }
+        let before = place.patches();
+        let undo = [&["undo", "--yes"][..], &elsewhere].concat();
+        place.run(&undo).expect(1);
+        assert_eq!(place.patches(), before);
+    }
+}
