@@ -298,9 +298,14 @@ impl Client {
                 Ok(())
             });
         if let Err(mut fault) = read {
-            // These statuses are enough without the body: 204 has none, and all others say that the call was not
-            // processed.
-            if !matches!(status, 204 | 400 | 401 | 404 | 409 | 422 | 425 | 429) {
+            // These statuses are enough without the body: 204 has none, and 401, 425 and 429 mean the same for each call.
+            // The others say that a write was not processed; the body of a read is its answer.
+            let is_enough = match status {
+                204 | 401 | 425 | 429 => true,
+                400 | 404 | 409 | 422 => call.kind == CallKind::Write,
+                _ => false,
+            };
+            if !is_enough {
                 fault.status = Some(status);
                 return Err(fault);
             }

@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 /// Each of these faults is temporary: the next attempt is answered.
 #[tokio::test]
 async fn temporary_faults_of_reads_are_retried() {
-    let faults: [(&str, Fault); 12] = [
+    let faults: [(&str, Fault); 13] = [
         ("408", || json(408, "")),
         ("425", || json(425, "")),
         ("500", || json(500, "{}")),
@@ -25,6 +25,9 @@ async fn temporary_faults_of_reads_are_retried() {
         }),
         ("half a body", || {
             Act::RawThenClose("HTTP/1.1 200 X\r\nContent-Length: 9\r\n\r\n{\"a".to_owned())
+        }),
+        ("half a 404", || {
+            Act::RawThenClose("HTTP/1.1 404 X\r\nContent-Length: 9\r\n\r\n{\"a".to_owned())
         }),
         ("empty 200", || json(200, "")),
         ("truncated JSON", || json(200, "{\"a\":")),
