@@ -7,7 +7,9 @@ use crate::system::{Customer, Location, System, SystemError};
 /// Returns the customer with this ID. The error is `NotFound` only if the system itself says so, never for a failed read.
 ///
 /// If single customers cannot be read, the search still tells which customer has which account ID: `accounts` are those
-/// that the customer may have. An earlier list is not used: the caller needs the present state.
+/// that the customer may have. A system without single reads may answer as if there were no such customer, so that answer
+/// counts only if the search does not show the customer either. An earlier list is not used: the caller needs the present
+/// state.
 pub(super) async fn customer(
     system: &System,
     id: &CustomerId,
@@ -15,15 +17,16 @@ pub(super) async fn customer(
     locations: bool,
     accounts: impl IntoIterator<Item = &AccountId>,
 ) -> Result<Customer, SystemError> {
-    let not_found = || SystemError::new(Failed::NotFound, format!("there is no customer `{id}`"));
     let trouble = match system.read(id, reseller, locations).await {
-        Ok(found) => return found.ok_or_else(not_found),
-        Err(why) if why.fatal.is_some() || why.reason == Failed::NotFound => return Err(why),
+        Ok(Some(found)) => return Ok(found),
+        Ok(None) => SystemError::new(Failed::NotFound, format!("there is no customer `{id}`")),
+        Err(why) if why.fatal.is_some() => return Err(why),
         Err(why) => why,
     };
     if !system.capabilities().searches_live {
         return Err(trouble);
     }
+    let mut failed = None;
     for account in accounts {
         match system.find(account, reseller).await {
             Ok(found) => {
@@ -32,10 +35,13 @@ pub(super) async fn customer(
                 }
             }
             Err(other) if other.fatal.is_some() => return Err(other),
-            Err(_) => {}
+            Err(other) => failed = Some(other),
         }
     }
-    Err(trouble)
+    Err(match failed {
+        Some(failed) if trouble.reason == Failed::NotFound => failed,
+        _ => trouble,
+    })
 }
 
 /// Returns one location of a customer; `None`: the customer has no such location.

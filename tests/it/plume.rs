@@ -260,3 +260,28 @@ fn unknown_profile_is_changed_and_cannot_be_restored() {
         assert!(message.contains("`property`"), "{message}");
     }
 }
+
+#[test]
+fn where_customers_cannot_be_read_by_their_ids_the_search_shows_what_became_of_them() {
+    let place = Place::new(Options {
+        bulk: false,
+        ..Options::default()
+    });
+    place.with_world(|mut world| (0..4).for_each(|n| world.add_plume(customer(n))));
+    // Such a system has no such path: the answer is the same for each customer.
+    let faults = ["read:404", "customer-patch:close-after:nth=2"];
+    place
+        .sandbox
+        .set_faults(faults.map(|fault| fault.parse().unwrap()).into());
+    let file = place.moves(4);
+    place.run(&["apply", &file, "--yes"]).expect(0);
+    place.run(&["verify"]).expect(0);
+    place.run(&["undo", "--yes"]).expect(0);
+    place.with_world(|world| {
+        for n in 0..4 {
+            let customer = &world.plume[format!("C-{n}").as_str()];
+            assert_eq!(*customer.account_id, format!("A-{n:06}"));
+        }
+    });
+    place.judge_writes();
+}
