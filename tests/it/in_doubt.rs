@@ -1,4 +1,4 @@
-use crate::support::{Asked, Done, Front, Place, finish, good_answer, named};
+use crate::support::{Asked, Done, Front, Place, customer, finish, good_answer, named};
 use idshift::sandbox::{Kind, Options};
 use std::io::Write as _;
 use std::net::TcpStream;
@@ -720,4 +720,39 @@ fn a_wave_does_not_fail_a_location_whose_customer_has_a_write_in_doubt() {
     assert!(verified.out.contains(words), "{}", verified.out);
     run(&place, &front, &[], &["resume", &back]).expect(0);
     (0..3).for_each(|n| assert_eq!(place.account_of(&format!("C-{n}")), format!("A-{n:06}")));
+}
+
+#[test]
+fn where_the_system_offers_no_read_by_id_the_search_does_it() {
+    let place = Place::new(Options {
+        bulk: false,
+        ..Options::default()
+    });
+    place.with_world(|mut world| (0..6).for_each(|n| world.add_plume(customer(n))));
+    let honest = place.sandbox.base_url();
+    let (reads, writes) = (Arc::new(AtomicUsize::new(0)), AtomicUsize::new(0));
+    let counted = Arc::clone(&reads);
+    let front = Front::new(move |asked: &Asked, stream: &mut TcpStream| {
+        if asked.method == "GET" && asked.path.contains("/api/Customers/") {
+            counted.fetch_add(1, Ordering::SeqCst);
+            return stream.write_all(&failing("404")).is_ok();
+        }
+        let answer = asked.honestly(&honest);
+        let is_lost = asked.method == "PATCH" && writes.fetch_add(1, Ordering::SeqCst) == 1;
+        !is_lost && stream.write_all(&answer).is_ok()
+    });
+    let file = place.moves(6);
+    run(&place, &front, &[], &["apply", &file, "--yes"]).expect(0);
+    run(&place, &front, &[], &["verify"]).expect(0);
+    run(&place, &front, &[], &["undo", "--yes"]).expect(0);
+    place.with_world(|world| {
+        for n in 0..6 {
+            let customer = &world.plume[format!("C-{n}").as_str()];
+            assert_eq!(*customer.account_id, format!("A-{n:06}"));
+        }
+    });
+    // Each of the three processes may try it with all customers at first, and then does not try it again.
+    let reads = reads.load(Ordering::SeqCst);
+    assert!(reads <= 2 * (1 + 6 + 6), "{reads}");
+    place.judge_writes();
 }

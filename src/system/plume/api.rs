@@ -9,7 +9,7 @@ use crate::http::{ApiTraits, Call, CallKind, Client, Path, Reply};
 use smol_str::SmolStr;
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::AtomicUsize;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 /// The API's default limit of customers in an answer.
 pub(super) const BULK_LIMIT: usize = 500;
@@ -39,6 +39,8 @@ pub(in crate::system) struct Plume {
     pub(super) filter_bytes: AtomicUsize,
     /// Account IDs that were searched, each with the ID that was found instead and differs only in case.
     pub(super) near: Mutex<HashMap<SmolStr, SmolStr>>,
+    /// Whether the system offers the call that reads a customer by its own ID, once that is known.
+    reads_singly: OnceLock<bool>,
 }
 
 impl Plume {
@@ -47,6 +49,7 @@ impl Plume {
             client,
             filter_bytes: AtomicUsize::new(FILTER_BYTES),
             near: Mutex::default(),
+            reads_singly: OnceLock::new(),
         }
     }
 
@@ -94,6 +97,66 @@ impl Plume {
         read(&self.client, &call, parse).await
     }
 
+    /// Reads a customer by its own ID; `None`: there is none. A web server's 404 means that the address is wrong, or that
+    /// the system does not offer this call. The search, which every system offers, shows which.
+    pub(super) async fn read_singly(
+        &self,
+        customer: &CustomerId,
+        locations: bool,
+    ) -> Result<Option<Customer>, SystemError> {
+        let path = segments(&["/api/Customers"], &[customer.as_str()])?;
+        let mut call = Call::get(CallKind::Read, path);
+        if locations {
+            call = call.with_query("filter", r#"{"include":"locations"}"#.to_owned());
+        }
+        let parse = |reply: &Reply| -> Answer<Option<Customer>> {
+            match reply.status {
+                200 => {
+                    let body: CustomerBody = body_of(reply, error_of)?;
+                    match body.usable().filter(|found| found.id == *customer) {
+                        Some(found) => Ok(Some(found)),
+                        None => Err(senseless(reply, "another customer than asked for").into()),
+                    }
+                }
+                404 if error_of(reply).is_some() => Ok(None),
+                _ => Err(refusal(reply).into()),
+            }
+        };
+        match self.reads_singly.get() {
+            Some(true) => return read(&self.client, &call, parse).await,
+            Some(false) => return Err(not_offered()),
+            None => {}
+        }
+        for _ in 0..2 {
+            let answer = read(&self.client, &call.clone().tentatively(), parse).await;
+            match &answer {
+                Ok(Some(_)) => {
+                    // Another task may have found this out.
+                    let _ = self.reads_singly.set(true);
+                    return answer;
+                }
+                Err(why) if why.fatal.is_none() => match (why.reason, why.http_status) {
+                    (Failed::BadAnswer, Some(404)) => self.probed().await?,
+                    (Failed::BadAnswer | Failed::Unavailable, _) => {
+                        return read(&self.client, &call, parse).await;
+                    }
+                    _ => return answer,
+                },
+                Ok(None) | Err(_) => return answer,
+            }
+        }
+        // The search was answered after each attempt.
+        let _ = self.reads_singly.set(false);
+        Err(not_offered())
+    }
+
+    /// Sends a search that every valid token may send.
+    pub(super) async fn probed(&self) -> Result<(), SystemError> {
+        let unused = AccountId::new("idshift-probe-of-the-token")
+            .map_err(|why| SystemError::new(Failed::Invalid, why.to_string()))?;
+        self.search_page(&unused, 0).await.map(|_| ())
+    }
+
     pub(super) async fn location_list(
         &self,
         customer: &CustomerId,
@@ -137,6 +200,14 @@ impl Plume {
             found.ok_or_else(|| senseless(reply, "another location than the one asked for").into())
         };
         read(&self.client, &Call::get(CallKind::Read, path), parse).await
+    }
+}
+
+fn not_offered() -> SystemError {
+    let words = "404: the system does not offer the call that reads a customer by its ID";
+    SystemError {
+        http_status: Some(404),
+        ..SystemError::new(Failed::Unavailable, words)
     }
 }
 

@@ -17,17 +17,14 @@ mod write;
 
 pub(super) use self::api::{Plume, api_traits};
 
-use self::api::{SEARCH_PAGE, segments};
-use self::wire::{CustomerBody, error_of, refusal};
+use self::api::SEARCH_PAGE;
 use super::backend::Backend;
 use super::customer::{Bulk, Customer, Location, Wanted};
-use super::error::{SystemError, senseless};
+use super::error::SystemError;
 use super::estimate::{Changes, Lookups, PlannedChanges, batches};
 use super::listing::endless;
-use super::read::{Answer, body_of, read};
 use super::write::{BoxFuture, PreparedWrite, WriteOp, WriteValue, Written};
-use crate::domain::{AccountId, CustomerId, Failed, LocationId, Reseller};
-use crate::http::{Call, CallKind, Reply};
+use crate::domain::{AccountId, CustomerId, LocationId, Reseller};
 use smol_str::SmolStr;
 use std::sync::PoisonError;
 
@@ -75,27 +72,7 @@ impl Backend for Plume {
         _reseller: Option<&'a Reseller>,
         locations: bool,
     ) -> BoxFuture<'a, Result<Option<Customer>, SystemError>> {
-        Box::pin(async move {
-            let path = segments(&["/api/Customers"], &[customer.as_str()])?;
-            let mut call = Call::get(CallKind::Read, path);
-            if locations {
-                call = call.with_query("filter", r#"{"include":"locations"}"#.to_owned());
-            }
-            let parse = |reply: &Reply| -> Answer<Option<Customer>> {
-                match reply.status {
-                    200 => {
-                        let body: CustomerBody = body_of(reply, error_of)?;
-                        match body.usable().filter(|found| found.id == *customer) {
-                            Some(found) => Ok(Some(found)),
-                            None => Err(senseless(reply, "another customer than asked for").into()),
-                        }
-                    }
-                    404 if error_of(reply).is_some() => Ok(None),
-                    _ => Err(refusal(reply).into()),
-                }
-            };
-            read(&self.client, &call, parse).await
-        })
+        Box::pin(self.read_singly(customer, locations))
     }
 
     fn locations<'a>(
@@ -134,11 +111,7 @@ impl Backend for Plume {
     }
 
     fn probe(&self) -> BoxFuture<'_, Result<(), SystemError>> {
-        Box::pin(async move {
-            let unused = AccountId::new("idshift-probe-of-the-token")
-                .map_err(|why| SystemError::new(Failed::Invalid, why.to_string()))?;
-            self.search_page(&unused, 0).await.map(|_| ())
-        })
+        Box::pin(self.probed())
     }
 }
 
