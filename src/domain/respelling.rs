@@ -6,7 +6,7 @@ use unicode_normalization::UnicodeNormalization;
 const SHORTEST_CUT: usize = 6;
 
 /// Whether a system may have stored `asked` as `stored`: in another letter case, in another Unicode normalisation, without
-/// separators or leading zeros, or truncated at the end.
+/// separators or leading zeros, truncated at the end, or unchanged.
 ///
 /// For values that were read back after a write without a usable answer. Any value that this function rejects was set by
 /// another client.

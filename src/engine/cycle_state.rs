@@ -230,9 +230,8 @@ impl<'a, N: WriteLog> CycleState<'a, N> {
             let Ok(found) = one.case.context.classify(found.await).await.or_halt()? else {
                 continue;
             };
-            let is_temporary = |account: &AccountId| {
-                *account == temp_id || is_respelling(temp_id.as_str(), account.as_str())
-            };
+            let is_temporary =
+                |account: &AccountId| is_respelling(temp_id.as_str(), account.as_str());
             let temporary = found.account.filter(is_temporary);
             if temporary.is_some() && state.now != temporary {
                 if let Some(before) = state.now.take() {

@@ -106,7 +106,7 @@ impl History {
         now: Option<&AccountId>,
     ) -> Option<&str> {
         let (given, now) = (self.temporary.get(customer)?, now?);
-        let is_it = |id: &AccountId| id == now || is_respelling(id.as_str(), now.as_str());
+        let is_it = |id: &AccountId| is_respelling(id.as_str(), now.as_str());
         let found = given.iter().rfind(|(_, id)| is_it(id));
         found.map(|(run, _)| &**run)
     }

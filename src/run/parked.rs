@@ -6,6 +6,7 @@
 
 use super::catalog::RunCatalog;
 use super::error::CommandError;
+use crate::domain::is_respelling;
 use crate::ledger::{Ledger, Write, WriteRecord};
 use crate::system::System;
 use std::collections::{HashMap, HashSet};
@@ -59,7 +60,8 @@ pub(super) async fn find(
         }
         let read = system.read(&intent.customer, intent.reseller.as_ref(), false);
         if let Ok(Some(customer)) = read.await
-            && customer.account == *after
+            && let Some((temporary, now)) = after.as_ref().zip(customer.account)
+            && is_respelling(temporary.as_str(), now.as_str())
         {
             parked.push(write);
         }
