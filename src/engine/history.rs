@@ -5,7 +5,9 @@
 //! what it requests. Any other line that finds such a customer is refused; `customerId` can say which customer is meant.
 
 use super::newer_requests::NewerRequests;
-use crate::domain::{AccountId, CustomerId, Failed, Line, LocationId, Reseller, is_respelling};
+use crate::domain::{
+    AccountId, CustomerId, Failed, Line, LocationId, Outcome, Reseller, is_respelling,
+};
 use crate::ledger::LedgerError;
 use crate::system::SystemError;
 use std::collections::{HashMap, HashSet};
@@ -109,6 +111,16 @@ impl History {
         let is_it = |id: &AccountId| is_respelling(id.as_str(), now.as_str());
         let found = given.iter().rfind(|(_, id)| is_it(id));
         found.map(|(run, _)| &**run)
+    }
+
+    /// Returns whether another run has requested a change of what this line has changed, since this run was begun: the
+    /// present value is then that of the other run.
+    pub fn is_requested_since(&self, line: &Outcome) -> bool {
+        let wanted = |customer, location| self.wanted_since(customer, location).is_some();
+        line.customer.as_ref().is_some_and(|customer| {
+            let of_account = line.account.differs() && wanted(customer, None);
+            of_account || line.location.is_some() && wanted(customer, line.location.as_ref())
+        })
     }
 
     /// Returns which other run requested a change of this customer or location since this run was begun.

@@ -126,6 +126,8 @@ async fn wrong<N: WriteLog>(
     let mut changed: Vec<Left> = Vec::new();
     for (outcome, reseller) in lines {
         match outcome.status {
+            // The values of a newer run are not those of this wave.
+            Status::Changed if context.settings.history.is_requested_since(&outcome) => {}
             Status::Changed => changed.push((outcome, reseller)),
             Status::Unchanged(_) | Status::WouldChange => {}
             Status::Failed(_) | Status::Skipped(_) | Status::InDoubt => {

@@ -1,7 +1,7 @@
 //! After a run on a system that may answer with values that do not persist: reads each changed customer again, in bulk.
 
 use super::error::CommandError;
-use crate::engine::{Concurrency, FinalValues, Left, Recheck, did_not_last};
+use crate::engine::{Concurrency, FinalValues, History, Left, Recheck, did_not_last};
 use crate::ledger::{Journal, Ledger};
 use crate::system::System;
 use crate::ui;
@@ -25,10 +25,11 @@ impl Unread {
     }
 }
 
-/// Reads every changed customer again. If a value did not persist, its line becomes failed.
+/// Reads every changed customer again, except those that another run has changed since. If a value did not persist, its line
+/// becomes failed.
 pub(super) async fn changes(
     (system, concurrency): (&Arc<System>, Concurrency),
-    ledger: &Ledger,
+    (ledger, history): (&Ledger, &History),
     journal: &Journal,
 ) -> Result<(), CommandError> {
     system.forget().await;
@@ -37,7 +38,7 @@ pub(super) async fn changes(
     let mut batch: Vec<Left> = Vec::new();
     for outcome in ledger.outcomes_with(&["changed"]) {
         let outcome = outcome?;
-        if outcome.customer.is_some() {
+        if outcome.customer.is_some() && !history.is_requested_since(&outcome) {
             batch.push((outcome, None));
         }
         if batch.len() >= Recheck::BATCH {

@@ -59,7 +59,8 @@ impl PreparedRun {
         let done = closes && self.task.work != Work::Plan && matches!(ending, Ending::Finished);
         if done && self.run.resolved.system.capabilities().answers_may_mislead {
             let concurrency = self.run.resolved.concurrency;
-            confirm::changes((&connected.system, concurrency), &self.run.ledger, journal).await?;
+            let record = (&self.run.ledger, &*self.known.history);
+            confirm::changes((&connected.system, concurrency), record, journal).await?;
             note_calls(&connected.client, journal).await?;
             journal.flush().await?;
         }

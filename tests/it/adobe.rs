@@ -254,3 +254,39 @@ fn sending_only_the_reference_needs_no_consent_to_emails() {
     let refused = run(&place, &base, &["apply", "moves.csv", "--yes"]).expect(2);
     assert!(refused.err.contains("--accept-welcome-emails"));
 }
+
+#[test]
+fn resume_does_not_report_values_of_a_newer_run_as_not_persisted() {
+    let place = Place::adobe(5);
+    let base = place.sandbox.base_url();
+    let mut command = place.command(&[&APPLY[..], &["--concurrency", "1"]].concat());
+    let settings = [
+        ("SYSTEM", "adobe"),
+        ("API_KEY", "key"),
+        ("RESELLER_ID", "R1"),
+        ("CRASH_AT", "7"),
+    ];
+    command.envs(settings.map(|(name, value)| (format!("IDSHIFT_{name}"), value)));
+    finish(command.spawn().unwrap());
+    let killed = place.newest_id();
+    let changed = renamed(&place);
+    assert!((1..5).contains(&changed), "{changed}");
+    place.file("back.csv", "accountId,newAccountId\nNEW-0,REF-0\n");
+    let consent = ["--yes", "--accept-welcome-emails"];
+    run(
+        &place,
+        &base,
+        &[&["apply", "back.csv"][..], &consent].concat(),
+    )
+    .expect(0);
+    run(
+        &place,
+        &base,
+        &[&["resume", &killed][..], &consent].concat(),
+    )
+    .expect(0);
+    let folder = place.path().join("idshift-runs").join(&killed);
+    let results = std::fs::read_to_string(folder.join("results.csv")).unwrap();
+    assert!(!results.contains("bad_answer"), "{results}");
+    assert_eq!(renamed(&place), 4, "the newer run's value is kept");
+}
