@@ -1,6 +1,6 @@
 //! The processes that have worked on a run.
 
-use super::{AtWork, Calls, Ledger, LedgerError, PastSession};
+use super::{AtWork, Calls, Epochs, Ledger, LedgerError, PastSession};
 
 impl Ledger {
     /// All processes, in their order.
@@ -12,6 +12,12 @@ impl Ledger {
     fn writers(&self) -> Result<impl DoubleEndedIterator<Item = PastSession>, LedgerError> {
         let sessions = self.sessions()?.into_iter();
         Ok(sessions.filter(|session| session.writing))
+    }
+
+    /// Returns the epochs of the run, which show whether it is newer than another run.
+    pub fn epochs(&self) -> Result<Epochs, LedgerError> {
+        let writing = self.writers()?.map(|session| session.epoch);
+        Ok(Epochs::of(self.header().epoch, writing))
     }
 
     /// Returns the lowest and the highest epoch of the processes that might write; `None`: there was none.

@@ -1,9 +1,10 @@
-//! Lists the known runs: those in the runs folder and those in the register, the highest epoch first.
+//! Lists the known runs: those in the runs folder and those in the register, the newest first.
 
 use super::kept_run::KeptRun;
 use super::target::is_in_process;
 use crate::ledger::{
-    Check, Header, Ledger, LedgerError, ListedRun, RecordPlace, RegisteredRun, RunDir, RunId, Runs,
+    Check, Epochs, Header, Ledger, LedgerError, ListedRun, RecordPlace, RegisteredRun, RunDir,
+    RunId, Runs,
 };
 use crate::report::Commands;
 use std::collections::{BTreeMap, HashSet};
@@ -15,6 +16,8 @@ use std::sync::Arc;
 pub(crate) struct Entry {
     pub(crate) dir: KeptRun,
     pub(crate) header: Header,
+    /// Its epochs when the catalog was loaded.
+    pub(crate) epochs: Epochs,
     /// The keys of its target, and of its earlier targets if its system has moved.
     targets: Vec<String>,
     /// Whether it has writes on record, sent or about to be sent.
@@ -24,8 +27,14 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
-    fn of(dir: KeptRun, ledger: &Ledger, may_rename: bool) -> Result<Self, LedgerError> {
+    fn of(
+        dir: KeptRun,
+        ledger: &Ledger,
+        epochs: Epochs,
+        may_rename: bool,
+    ) -> Result<Self, LedgerError> {
         Ok(Self {
+            epochs,
             header: ledger.header().clone(),
             targets: ledger.targets().map(str::to_owned).collect(),
             has_writes: ledger.has_writes()?,
@@ -67,7 +76,7 @@ pub(crate) struct Lost {
 #[derive(Debug)]
 pub(crate) struct RunCatalog {
     runs: Arc<dyn Runs>,
-    /// The highest epoch first.
+    /// The newest first, by their epochs.
     pub(crate) entries: Vec<Entry>,
     pub(crate) lost: Vec<Lost>,
 }
@@ -126,14 +135,16 @@ impl RunCatalog {
                 return Ok(());
             }
         };
-        let mut found = describe(&dir, &ledger)?;
+        let epochs = ledger.epochs()?;
+        let mut found = described(&dir, &ledger, epochs)?;
         // The register says so for a run that is going to rename but has not renamed yet.
         found.renames |= known.as_ref().is_some_and(|known| known.renames);
         if !is_in_process(&found.target) && known.as_ref() != Some(&found) {
             self.runs.register(&found)?;
         }
         let run = KeptRun::of(&self.runs, dir);
-        self.entries.push(Entry::of(run, &ledger, found.renames)?);
+        let entry = Entry::of(run, &ledger, epochs, found.renames)?;
+        self.entries.push(entry);
         Ok(())
     }
 
@@ -141,14 +152,15 @@ impl RunCatalog {
     pub(super) fn include(&mut self, run: KeptRun) -> Result<(), LedgerError> {
         let ledger = run.ledger()?;
         let may_rename = ledger.has_renames()?;
-        self.entries.push(Entry::of(run, &ledger, may_rename)?);
+        let entry = Entry::of(run, &ledger, ledger.epochs()?, may_rename)?;
+        self.entries.push(entry);
         self.sort();
         Ok(())
     }
 
     fn sort(&mut self) {
         self.entries
-            .sort_by(|a, b| (b.header.epoch, b.dir.run()).cmp(&(a.header.epoch, a.dir.run())));
+            .sort_by(|a, b| (b.epochs.last(), b.dir.run()).cmp(&(a.epochs.last(), a.dir.run())));
     }
 
     /// Where the runs are kept, for messages.
@@ -207,7 +219,7 @@ impl RunCatalog {
         }
     }
 
-    /// The other runs that have worked on one of these targets, the highest epoch first.
+    /// The other runs that have worked on one of these targets, the newest first.
     pub(super) fn others<'c, 'a>(
         &'c self,
         mine: &'a str,
@@ -225,7 +237,7 @@ impl RunCatalog {
         entries.filter(move |entry| entry.header.key().is_some_and(|its| its == key))
     }
 
-    /// The undos of a run that have writes on record, the highest epoch first.
+    /// The undos of a run that have writes on record, the newest first.
     pub(super) fn undos_of<'a>(&'a self, run: &'a str) -> impl Iterator<Item = &'a Entry> {
         let entries = self.entries.iter();
         entries.filter(move |entry| entry.has_writes && entry.header.parent.as_deref() == Some(run))
@@ -239,7 +251,7 @@ impl RunCatalog {
         })
     }
 
-    /// Returns for each target the fitting run with the highest epoch; the highest epochs come first.
+    /// Returns for each target the newest fitting run; the newest of all comes first.
     pub(crate) fn newest_by_target(&self, fits: impl Fn(&Entry) -> bool) -> Vec<&Entry> {
         let mut seen = HashSet::new();
         let fitting = self.entries.iter().filter(|entry| fits(entry));
@@ -268,15 +280,18 @@ impl RunCatalog {
 
 /// Builds the register's entry for a run.
 pub(crate) fn describe(dir: &RunDir, ledger: &Ledger) -> Result<RegisteredRun, LedgerError> {
+    described(dir, ledger, ledger.epochs()?)
+}
+
+fn described(dir: &RunDir, ledger: &Ledger, epochs: Epochs) -> Result<RegisteredRun, LedgerError> {
     let header = ledger.header();
-    let last = ledger.writing_epochs()?.map_or(0, |(_, last)| last);
     Ok(RegisteredRun {
         path: dir.absolute(),
         run: header.run.clone(),
         system: header.system.clone(),
         target: header.target.clone(),
-        // The epoch of the last process that may have written: if the run gets lost, only this shows that it was resumed.
-        epoch: header.epoch.max(last),
+        // If the run gets lost, only this shows that it was resumed.
+        epoch: epochs.last(),
         renames: ledger.has_renames()?,
         customer: ledger.any_customer()?,
     })

@@ -96,7 +96,7 @@ impl<F> OpenRun<F> {
     }
 }
 
-/// Opens the run with this prefix of its ID, or else the matching run with the highest epoch on the given target.
+/// Opens the run with this prefix of its ID, or else the newest matching run on the given target.
 pub(super) fn open(
     run: Option<&str>,
     wanted: Selection<'_>,

@@ -93,7 +93,7 @@ pub(crate) fn choose(
             }
     });
     // A newer run that cannot be read may be the one that is meant: opening it reports why it cannot be read.
-    let highest = newest.first().map_or(0, |one| one.header.epoch);
+    let highest = newest.first().map_or(0, |one| one.epochs.last());
     let lost = catalog.lost.iter().find(|lost| {
         let known = lost.known.as_ref();
         lost.run.is_some()

@@ -395,6 +395,28 @@ fn clock_set_back_does_not_change_the_order_of_runs() {
     });
 }
 
+/// Without RUN, a command takes the run that wrote last, and not the one that was made last.
+#[test]
+fn plan_carried_out_after_another_run_is_the_newest_run() {
+    let place = Place::plume();
+    place.moves(2);
+    let first = place.file("p.csv", "accountId,newAccountId\nA-000000,P-0\n");
+    let second = place.file("q.csv", "accountId,newAccountId\nA-000001,Q-1\n");
+    let plan = place.run(&["plan", &first, "--json"]).expect(0).json();
+    let plan = plan["run"].as_str().unwrap();
+    place.run(&["apply", &second, "--yes"]).expect(0);
+    place.run(&["apply", "--run", plan, "--yes"]).expect(0);
+    let runs = place.run(&["runs", "--json"]).expect(0).json();
+    let runs = runs["runs"].as_array().unwrap();
+    assert_eq!(runs[1]["run"], plan);
+    assert!(runs[0]["epoch"].as_u64() < runs[1]["epoch"].as_u64());
+    let verified = place.run(&["verify", "--json"]).expect(0).json();
+    assert_eq!(verified["run"], plan);
+    place.run(&["undo", "--yes"]).expect(0);
+    assert_eq!(place.account_of("C-0"), "A-000000");
+    assert_eq!(place.account_of("C-1"), "Q-1");
+}
+
 /// If the state database is lost, new epochs are higher than those of the ledgers.
 #[test]
 fn lost_state_database_does_not_change_the_order_of_runs() {

@@ -2,7 +2,7 @@
 
 use super::rows::{Input, Row};
 use crate::domain::Status;
-use crate::ledger::{Calls, Ledger, LedgerError, Progress, State, StopReason};
+use crate::ledger::{Calls, Epochs, Ledger, LedgerError, Progress, State, StopReason};
 use crate::report::{half_done, run_status, stamp};
 use crate::run::{KeptRun, Target, try_refresh};
 use crate::ui;
@@ -20,6 +20,7 @@ pub(in crate::cli) struct Overview {
     /// When the run was reduced to its compact record.
     pub(in crate::cli) pruned_at_ms: Option<i64>,
     pub(in crate::cli) target: Target,
+    epochs: Epochs,
     /// Numbers of lines by the name of their status, and `half_done`.
     pub(in crate::cli) counts: BTreeMap<&'static str, u64>,
 }
@@ -38,6 +39,7 @@ impl Overview {
             kind: ledger.kind()?.as_str(),
             state: run_status::state(&progress, &ledger),
             calls: ledger.calls()?,
+            epochs: ledger.epochs()?,
             progress,
             pruned_at_ms: pruned.map(|pruned| pruned.at_ms),
             target: Target::of_run(ledger.header()),
@@ -88,7 +90,7 @@ impl Overview {
         let (header, progress, calls) = (self.ledger.header(), &self.progress, self.calls);
         json!({
             "run": header.run,
-            "epoch": header.epoch,
+            "epoch": self.epochs.last(),
             "command": self.kind,
             "system": header.system,
             "base_url": header.base_url,
