@@ -16,8 +16,7 @@ impl Ledger {
 
     /// Returns the epochs of the run, which show whether it is newer than another run.
     pub fn epochs(&self) -> Result<Epochs, LedgerError> {
-        let writing = self.writers()?.map(|session| session.epoch);
-        Ok(Epochs::of(self.header().epoch, writing))
+        Ok(Epochs::of(self.header().epoch, &self.sessions()?))
     }
 
     /// Returns the lowest and the highest epoch of the processes that might write; `None`: there was none.

@@ -173,9 +173,12 @@ impl RunCatalog {
         RunDir::at(folder).map(|dir| KeptRun::of(&self.runs, dir))
     }
 
-    /// The highest epoch of all runs.
+    /// The highest epoch of all processes of all runs, as far as it is known of lost runs.
     pub(crate) fn highest_epoch(&self) -> u64 {
-        self.entries.first().map_or(0, |entry| entry.header.epoch)
+        let entries = self.entries.iter().map(|entry| entry.epochs.highest());
+        let lost = self.lost.iter().filter_map(|lost| lost.known.as_ref());
+        let lost = lost.map(|run| run.epoch);
+        entries.chain(lost).max().unwrap_or(0)
     }
 
     /// The run with this prefix of its ID, or with its folder at this path.

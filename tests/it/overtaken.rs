@@ -434,6 +434,27 @@ fn lost_state_database_does_not_change_the_order_of_runs() {
     assert_eq!(place.verdicts(), vec!["changed/"; 60]);
 }
 
+/// If the state database is lost after a plan was carried out in part, new runs are still newer than this part.
+#[test]
+fn lost_state_database_does_not_make_newer_runs_older_than_a_plan_in_progress() {
+    let place = Place::plume();
+    place.moves(20);
+    let rows = (0..20).fold(String::new(), |rows, n| format!("{rows}C-{n},B-{n:06}\n"));
+    let file = place.file("older.csv", &format!("customerId,newAccountId\n{rows}"));
+    let plan = place.run(&["plan", &file, "--json"]).expect(0).json();
+    let plan = plan["run"].as_str().unwrap();
+    let slowly = ["--rate", "5/s", "--concurrency", "1", "--until", "1s"];
+    let apply = ["apply", "--run", plan, "--yes"];
+    place.run(&[&apply[..], &slowly].concat()).expect(4);
+    std::fs::remove_dir_all(place.path().join("state")).unwrap();
+    let newer = place.file("newer.csv", "customerId,newAccountId\nC-19,A-000019\n");
+    place.run(&["apply", &newer, "--yes"]).expect(0);
+    assert_eq!(place.verdicts(), ["unchanged/already"]);
+    place.run(&["resume", plan, "--rate", "500/s"]).expect(1);
+    assert_eq!(place.account_of("C-19"), "A-000019");
+    assert_eq!(place.account_of("C-18"), "B-000018");
+}
+
 /// A newer run repeated the first rename of customers that another program had changed in between. The undo of the
 /// newer run could restore only some of them.
 #[test]
