@@ -19,15 +19,6 @@ impl Ledger {
         Ok(Epochs::of(self.header().epoch, &self.sessions()?))
     }
 
-    /// Returns the lowest and the highest epoch of the processes that might write; `None`: there was none.
-    pub fn writing_epochs(&self) -> Result<Option<(u64, u64)>, LedgerError> {
-        let epochs = self.writers()?.map(|session| session.epoch);
-        Ok(epochs.fold(None, |range, epoch| {
-            let (first, last) = range.unwrap_or((epoch, epoch));
-            Some((first.min(epoch), last.max(epoch)))
-        }))
-    }
-
     /// When the last session that might write began, in milliseconds since 1970, by the clock of that time.
     pub fn last_session_at_ms(&self) -> Result<Option<i64>, LedgerError> {
         Ok(self.writers()?.next_back().map(|last| last.started_at_ms))

@@ -53,6 +53,17 @@ impl Entry {
         self.targets.iter().any(|its| its == target)
     }
 
+    /// Whether it has worked on no other targets than these.
+    pub(super) fn has_only_worked_on(&self, is_one: impl Fn(&str) -> bool) -> bool {
+        self.targets.iter().all(|its| is_one(its))
+    }
+
+    /// Whether the systems of the two runs may be one: a run can be resumed at another address.
+    pub(super) fn may_be_on_the_system_of(&self, other: &Self) -> bool {
+        let system = |one: &Self| (one.header.system.clone(), is_in_process(&one.header.target));
+        system(self) == system(other)
+    }
+
     /// Returns the commands with which a person continues from this run.
     pub(super) fn commands(&self) -> Commands {
         let anew = self.ledger().and_then(|ledger| ledger.settings());
@@ -269,8 +280,8 @@ impl RunCatalog {
         let known = self.lost.iter().filter_map(|lost| lost.known.as_ref());
         let known = known.map(|run| (&run.system, &run.target, run.epoch));
         let entries = self.entries.iter();
-        let entries = entries.map(|entry| &entry.header);
-        let entries = entries.map(|header| (&header.system, &header.target, header.epoch));
+        let entries = entries.map(|entry| (&entry.header, entry.epochs.last()));
+        let entries = entries.map(|(header, last)| (&header.system, &header.target, last));
         for (its, target, epoch) in entries.chain(known) {
             if its == system && !is_in_process(target) {
                 let highest: &mut u64 = targets.entry(target.as_str()).or_default();

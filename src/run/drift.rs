@@ -21,7 +21,7 @@ pub(super) fn record(run: &OpenRun, catalog: &RunCatalog) -> Result<(), CommandE
     if run.ledger.header().kind != RunKind::Reconcile {
         return Ok(());
     }
-    let earlier = earlier(run, catalog);
+    let earlier = earlier(run, catalog)?;
     // The first reconcile of a file has nothing to compare with: every drifted line is new.
     let before = if earlier.is_empty() {
         Before::default()
@@ -121,17 +121,18 @@ fn cause(
 }
 
 /// The earlier reconciles of this file on this target, the newest first.
-fn earlier<'a>(run: &OpenRun, catalog: &'a RunCatalog) -> Vec<&'a Entry> {
+fn earlier<'a>(run: &OpenRun, catalog: &'a RunCatalog) -> Result<Vec<&'a Entry>, CommandError> {
+    let epochs = run.ledger.epochs()?;
     let header = run.ledger.header();
     let identity = InputIdentity::of_run(header);
     let targets = [header.target.as_str()];
     let others = catalog.others(&header.run, &targets);
     let is_earlier = |entry: &&Entry| {
         entry.header.kind == RunKind::Reconcile
-            && entry.header.epoch < header.epoch
+            && epochs.is_newer_than(entry.epochs)
             && identity.is_same_file(&InputIdentity::of_run(&entry.header))
     };
-    others.filter(is_earlier).collect()
+    Ok(others.filter(is_earlier).collect())
 }
 
 /// What earlier runs have recorded about the drifted lines.

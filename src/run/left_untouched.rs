@@ -91,9 +91,12 @@ fn add_of_undone(
 
 /// Refuses if a newer run cannot be read: it is not known what that run has written.
 fn refuse_lost(mine: &Ledger, targets: &[&str], catalog: &RunCatalog) -> Result<(), CommandError> {
-    let mine = mine.header();
+    let mine = mine.epochs()?;
     let mut lost = catalog.lost_of(targets);
-    let is_newer = |lost: &&Lost| lost.known.as_ref().is_none_or(|run| run.epoch > mine.epoch);
+    let is_newer = |lost: &&Lost| {
+        let known = lost.known.as_ref();
+        known.is_none_or(|run| mine.was_begun_before(run.epoch))
+    };
     // Tests: `overtaken::unreadable_newer_run_prevents_*`, `newer_runs::lost_older_run_does_*`.
     match lost.find(is_newer) {
         None => Ok(()),
@@ -108,7 +111,7 @@ fn refuse_lost(mine: &Ledger, targets: &[&str], catalog: &RunCatalog) -> Result<
     }
 }
 
-/// A run that is newer than the given run, or was resumed after the given run had begun.
+/// A run that has worked since the given run was begun.
 struct Newer<'c> {
     entry: &'c Entry,
     ledger: Ledger,
@@ -122,21 +125,18 @@ fn newer<'c>(
     targets: &[&str],
     catalog: &'c RunCatalog,
 ) -> Result<Vec<Newer<'c>>, CommandError> {
-    let my_epochs = mine.writing_epochs()?;
+    let my_epochs = mine.epochs()?;
     // For a plan, this is the time when it began to be carried out.
     let begun_at_ms = mine.progress()?.started_at_ms;
-    let mine = mine.header();
-    let my_last = my_epochs.map_or(mine.epoch, |(_, last)| last);
     let mut newer = Vec::new();
-    for entry in catalog.others(&mine.run, targets) {
-        let ledger = entry.ledger()?;
-        // A plan that was not carried out asks for nothing.
-        let Some((first, last)) = ledger.writing_epochs()? else {
+    for entry in catalog.others(&mine.header().run, targets) {
+        if !entry.epochs.has_worked_since(my_epochs) {
             continue;
-        };
-        let after_ms = if first > my_last {
+        }
+        let ledger = entry.ledger()?;
+        let after_ms = if entry.epochs.is_newer_than(my_epochs) {
             i64::MIN
-        } else if last > my_epochs.map_or(mine.epoch, |(first, _)| first) {
+        } else {
             // Test: `newer_runs::only_writes_made_after_*`, `newer_runs::lost_run_that_was_*`.
             // This run was begun before the given one and resumed after it. Only the clock shows which of its writes are
             // newer; if the clock contradicts the epochs, all of them count as newer.
@@ -146,8 +146,6 @@ fn newer<'c>(
             } else {
                 begun_at_ms
             }
-        } else {
-            continue;
         };
         newer.push(Newer {
             entry,
@@ -160,17 +158,17 @@ fn newer<'c>(
 
 /// Removes what the undos of a run have restored, and adds again what an undo of an undo has restored.
 fn take_back(run: &str, catalog: &RunCatalog, adding: &mut AddRun<'_>) -> Result<(), CommandError> {
-    // An undo is newer than the undo that it undoes. In the order of epochs, the newest undo decides for each customer.
-    let mut undos: Vec<(u64, &Entry, bool)> = Vec::new();
+    // The newest undo decides for each customer. An undo is newer than the undo that it undoes.
+    let mut undos: Vec<(&Entry, bool)> = Vec::new();
     let mut open = vec![(run, true)];
     while let Some((run, restores)) = open.pop() {
         for undo in catalog.undos_of(run) {
-            undos.push((undo.header.epoch, undo, restores));
+            undos.push((undo, restores));
             open.push((&undo.header.run, !restores));
         }
     }
-    undos.sort_by_key(|(epoch, ..)| *epoch);
-    for (_, undo, restores) in undos {
+    undos.sort_by_key(|(undo, _)| undo.epochs.last());
+    for (undo, restores) in undos {
         let undo = undo.ledger()?;
         if !restores {
             wanted(&undo, i64::MIN, adding)?;

@@ -12,7 +12,9 @@ use super::replaced::replaced_at_locations;
 use super::retention::{Candidate, FILES, Retention, candidates};
 use super::saved_settings::SavedSettings;
 use crate::domain::{Change, CustomerId, LocationId, Outcome, Status, Transition, Unchanged};
-use crate::ledger::{ExclusiveLock, Ledger, Pruned, Remains, RemovedFile, RunKind, State};
+use crate::ledger::{
+    ExclusiveLock, Ledger, LedgerError, Pruned, Remains, RemovedFile, RunKind, State,
+};
 use crate::plan::Shape;
 use crate::report::{half_done, run_status, stamp};
 use crate::system::SystemKind;
@@ -180,8 +182,9 @@ fn holds(outcome: &Outcome) -> bool {
     }
 }
 
-/// Removes outcomes of a pruned run. While an older run may be resumed, outcomes stay that found the requested value in
-/// place, because that run must not overwrite it; unless the newest good reconcile of the target has found the same.
+/// Removes outcomes of a pruned run. While a run may be resumed that was begun before the last work of this one, outcomes stay
+/// that found the requested value in place, because that run must not overwrite it; unless the newest good reconcile of the
+/// target is newer and has found the same.
 fn strip(
     entry: &Entry,
     ledger: &Ledger,
@@ -189,24 +192,19 @@ fn strip(
     catalog: &RunCatalog,
     newest: Option<&Ledger>,
 ) -> Result<(), CommandError> {
-    let target = &entry.header.target;
     let mut may_resume = false;
     let mut newest_good = None;
-    for other in &catalog.entries {
-        if other.header.target != *target || other.header.run == entry.header.run {
-            continue;
-        }
-        let its = other.ledger()?;
-        let state = its.progress()?.state;
-        if other.header.epoch < entry.header.epoch {
-            // What is done before a plan is applied counts as older, so a plan needs none of these outcomes.
-            may_resume |= its.is_unfinished()?;
+    let others = catalog.entries.iter();
+    for other in others.filter(|other| other.header.run != entry.header.run) {
+        // A run may also be resumed at the address of this one (test: `retention::values_found_at_another_*`).
+        if entry.epochs.has_worked_since(other.epochs) && entry.may_be_on_the_system_of(other) {
+            // A plan needs none of these outcomes: it is newer as soon as it is carried out.
+            may_resume = may_resume || other.ledger()?.is_unfinished()?;
         } else if newest_good.is_none()
-            && other.header.kind == RunKind::Reconcile
-            && state == State::Finished
-            && its.pruned()?.is_none()
+            && other.epochs.is_newer_than(entry.epochs)
+            && entry.has_only_worked_on(|target| other.is_on(target))
         {
-            newest_good = Some(its);
+            newest_good = if_good(other)?;
         }
     }
     if !may_resume {
@@ -218,7 +216,9 @@ fn strip(
         hasher.hash_one((customer, location))
     };
     let mut found = Vec::new();
+    let is_on = |target: &str| newest.is_some_and(|one| one.targets().any(|its| its == target));
     for outcome in newest
+        .filter(|_| entry.has_only_worked_on(is_on))
         .or(newest_good.as_ref())
         .into_iter()
         .flat_map(Ledger::outcomes)
@@ -237,6 +237,16 @@ fn strip(
     Ok(ledger.strip(hold, Some(&keeps_found))?)
 }
 
+/// Returns the ledger of a run that is a finished reconcile and was not pruned.
+fn if_good(entry: &Entry) -> Result<Option<Ledger>, LedgerError> {
+    if entry.header.kind != RunKind::Reconcile {
+        return Ok(None);
+    }
+    let ledger = entry.ledger()?;
+    let is_good = ledger.progress()?.state == State::Finished && ledger.pruned()?.is_none();
+    Ok(is_good.then_some(ledger))
+}
+
 /// Earlier reconciles of the same file and target in which nothing was changed and nothing failed, or that were stopped before
 /// their first write, once a newer good one is there: a summary and the digests of their files are left.
 pub(super) fn reduce_idle(
@@ -245,11 +255,11 @@ pub(super) fn reduce_idle(
     now_ms: i64,
 ) -> Result<(), CommandError> {
     let mine = newest.header();
-    let identity = InputIdentity::of_run(mine);
+    let (identity, epochs) = (InputIdentity::of_run(mine), newest.epochs()?);
     let target = [mine.target.as_str()];
     for entry in catalog.others(&mine.run, &target) {
         let is_older = entry.header.kind == RunKind::Reconcile
-            && entry.header.epoch < mine.epoch
+            && epochs.is_newer_than(entry.epochs)
             && identity.is_same_file(&InputIdentity::of_run(&entry.header));
         if !is_older {
             continue;

@@ -15,7 +15,7 @@ use super::request::{Output, Request};
 use super::retention::to_finish;
 use super::suppress;
 use super::values::values;
-use crate::ledger::{Ledger, RunKind, State};
+use crate::ledger::{Epochs, Ledger, RunKind, State};
 use crate::ui;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -87,8 +87,8 @@ pub(crate) fn reconcile(
 fn tell_unfinished(new: &NewRun, output: Output) -> Result<(), CommandError> {
     let mine = InputIdentity::of_run(new.run.ledger.header());
     let (keys, catalog) = (new.claim.keys(), &new.claim.catalog);
-    // The highest epoch in which a reconcile of the whole file began that has finished.
-    let mut compared = None;
+    // The reconciles of the whole file that have finished.
+    let mut compared: Vec<Epochs> = Vec::new();
     for entry in catalog.others(new.run.dir.run().as_str(), &keys) {
         let its = &entry.header;
         if its.kind != RunKind::Reconcile || !mine.is_same_file(&InputIdentity::of_run(its)) {
@@ -98,13 +98,11 @@ fn tell_unfinished(new: &NewRun, output: Output) -> Result<(), CommandError> {
         let Ok(ledger) = entry.ledger() else {
             continue;
         };
-        let epochs = ledger.writing_epochs()?;
-        let (first, last) = epochs.unwrap_or((its.epoch, its.epoch));
         if ledger.progress()?.state == State::Finished && ledger.shard()?.is_none() {
-            compared = compared.max(Some(first));
+            compared.push(entry.epochs);
         }
         // A night that was resumed after that, and stopped again, may have written since.
-        let is_compared = compared > Some(last);
+        let is_compared = compared.iter().any(|one| one.is_newer_than(entry.epochs));
         if !ledger.is_unfinished()? || is_compared && !parked::are_left(&ledger, catalog)? {
             continue;
         }
@@ -146,9 +144,7 @@ struct Last {
 fn last_good(new: &NewRun) -> Result<Option<Last>, CommandError> {
     let mine = InputIdentity::of_run(new.run.ledger.header());
     let mut last = None;
-    // The highest epoch of another run's process that might write. A run has earlier epochs, too: a plan before its apply,
-    // a run before its resume.
-    let (mut last_epoch, mut unreadable) = (0, false);
+    let (mut writing, mut unreadable) = (Vec::new(), false);
     let keys = new.claim.keys();
     let mut cannot_be_read = |why: &str| {
         ui::warning(&format!(
@@ -176,19 +172,15 @@ fn last_good(new: &NewRun) -> Result<Option<Last>, CommandError> {
             && ledger.progress()?.state == State::Finished
             && ledger.pruned()?.is_none()
         {
-            last = Some((dir, ledger));
-        } else if ledger.has_writes()? {
-            let epochs = ledger.writing_epochs()?;
-            last_epoch = last_epoch.max(epochs.map_or(its.epoch, |(_, last)| last));
+            last = Some((dir, ledger, entry.epochs));
+        } else if entry.has_writes {
+            writing.push(entry.epochs);
         }
     }
-    let Some((dir, ledger)) = last else {
+    let Some((dir, ledger, epochs)) = last else {
         return Ok(None);
     };
-    let began = ledger
-        .writing_epochs()?
-        .map_or(ledger.header().epoch, |(first, _)| first);
-    let nothing_since = !unreadable && last_epoch < began;
+    let nothing_since = !unreadable && !writing.iter().any(|one| one.has_worked_since(epochs));
     Ok(Some(Last {
         run: dir.run().to_string(),
         round: ledger.audit_round()?,

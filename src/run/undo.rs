@@ -133,14 +133,13 @@ fn nothing_left(
     let Some(undo) = catalog.undos_of(known.dir.run().as_str()).next() else {
         return Ok(None);
     };
-    let last = known.ledger.writing_epochs()?.map_or(0, |(_, last)| last);
     let is_undone = catalog.undos_of(&undo.header.run).next().is_some();
-    let is_newer = |entry: &Entry| entry.has_writes && entry.header.epoch > undo.header.epoch;
-    let mut others = known.ledger.targets().flat_map(|target| {
-        let entries = catalog.entries.iter();
-        entries.filter(move |entry| entry.is_on(target))
-    });
-    if is_undone || last > undo.header.epoch || others.any(is_newer) {
+    let targets: Vec<&str> = known.ledger.targets().collect();
+    let has_written_since =
+        |entry: &Entry| entry.has_writes && entry.epochs.has_worked_since(undo.epochs);
+    let mut others = catalog.others(&undo.header.run, &targets);
+    let was_resumed = known.ledger.epochs()?.has_worked_since(undo.epochs);
+    if is_undone || was_resumed || others.any(has_written_since) {
         return Ok(None);
     }
     let ledger = undo.ledger()?;

@@ -180,6 +180,26 @@ fn lost_older_run_does_not_prevent_resume() {
     assert!(days(&place).values().all(|day| day == "DAY2"));
 }
 
+/// The order counts in which the runs were carried out, and not the order in which they were made.
+#[test]
+fn lost_run_from_before_a_plan_was_applied_does_not_prevent_resume() {
+    let place = Place::plume();
+    place.moves(LINES);
+    let first = place.file("1.csv", "customerId,serviceId\nC-0,DAY1-0\n");
+    let second = services(&place, "2.csv", "DAY2");
+    let plan = place.run(&["plan", &second, "--json"]).expect(0).json();
+    let plan = plan["run"].as_str().unwrap();
+    place.run(&["apply", &first, "--yes"]).expect(0);
+    let gone = place.newest();
+    killed(&place, &["apply", "--run", plan, "--yes"], 12);
+    std::fs::remove_dir_all(gone).unwrap();
+    // The plan expects another value at the first customer.
+    place.run(&["resume", plan]).expect(1);
+    let after = days(&place);
+    let is_right = |(id, day): (&String, &String)| day == if id == "C-0" { "DAY1" } else { "DAY2" };
+    assert!(after.iter().all(is_right), "{after:?}");
+}
+
 /// The rule also holds where the system stored another value than the written one, so that the line of the newer run failed.
 #[test]
 fn newer_service_id_that_the_system_altered_is_not_overwritten() {

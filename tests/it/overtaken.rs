@@ -455,6 +455,22 @@ fn lost_state_database_does_not_make_newer_runs_older_than_a_plan_in_progress() 
     assert_eq!(place.account_of("C-18"), "B-000018");
 }
 
+/// A plan that is carried out after the undo of another run counts as newer than this undo.
+#[test]
+fn undo_after_a_later_plan_does_not_report_that_all_was_restored() {
+    let place = Place::plume();
+    let file = place.moves(3);
+    let plan = place.run(&["plan", &file, "--json"]).expect(0).json();
+    let plan = plan["run"].as_str().unwrap();
+    place.run(&["apply", &file, "--yes"]).expect(0);
+    let run = place.newest_id();
+    place.run(&["undo", &run, "--yes"]).expect(0);
+    place.run(&["apply", "--run", plan, "--yes"]).expect(0);
+    let again = place.run(&["undo", &run, "--yes"]).expect(1);
+    assert!(!again.err.contains("has restored"), "{}", again.err);
+    (0..3).for_each(|n| assert_eq!(place.account_of(&format!("C-{n}")), format!("B-{n:06}")));
+}
+
 /// A newer run repeated the first rename of customers that another program had changed in between. The undo of the
 /// newer run could restore only some of them.
 #[test]

@@ -1,6 +1,8 @@
 //! What remains of old runs, and how much disk space a night takes.
 
-use crate::support::{Done, Place, begun_by, finish, named};
+use crate::support::{Asked, Done, Front, Place, begun_by, finish, named};
+use std::io::Write as _;
+use std::net::TcpStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -267,6 +269,66 @@ fn values_found_by_a_pruned_run_are_protected_from_older_resumed_runs() {
     assert_eq!(pruned["pruned"].as_array().unwrap().len(), 1, "{pruned:#}");
     let resumed = place.run(&["resume", &older, "--rate", "500/s"]).expect(1);
     assert_eq!(place.account_of("C-29"), "X-000029", "{}", resumed.out);
+    assert_eq!(place.account_of("C-28"), "B-000028");
+}
+
+/// The same if the run that found them was begun first, and resumed last.
+#[test]
+fn values_found_after_a_resume_are_protected_when_the_run_is_pruned() {
+    let place = Place::plume();
+    place.moves(30);
+    let rename = |of: std::ops::Range<u32>| {
+        of.fold("customerId,newAccountId\n".to_owned(), |rows, n| {
+            format!("{rows}C-{n},B-{n:06}\n")
+        })
+    };
+    let finder = place.file("finder.csv", &(rename(0..9) + "C-29,A-000029\n"));
+    let other = place.file("other.csv", &rename(10..30));
+    let slowly = ["--rate", "3/s", "--concurrency", "1", "--until", "1s"];
+    let begun = |file: &str| {
+        let apply = [&["apply", file, "--yes"][..], &slowly].concat();
+        place.run(&apply).expect(4);
+        place.newest_id()
+    };
+    let (finder, other) = (begun(&finder), begun(&other));
+    place.run(&["resume", &finder, "--rate", "500/s"]).expect(0);
+    let prune = ["runs", "prune", "--older-than", "0s", "--yes", "--json"];
+    let pruned = place.run(&prune).expect(0).json();
+    assert_eq!(pruned["pruned"][0]["run"], *finder, "{pruned:#}");
+    let resumed = place.run(&["resume", &other, "--rate", "500/s"]).expect(1);
+    assert_eq!(place.account_of("C-29"), "A-000029", "{}", resumed.out);
+    assert_eq!(place.account_of("C-28"), "B-000028");
+}
+
+/// The same if the system had another address when the run found them.
+#[test]
+fn values_found_at_another_address_are_protected_when_the_run_is_pruned() {
+    let place = Place::plume();
+    place.moves(30);
+    let rows = (0..30).fold(String::new(), |rows, n| format!("{rows}C-{n},B-{n:06}\n"));
+    let file = place.file("older.csv", &format!("customerId,newAccountId\n{rows}"));
+    let slowly = ["--rate", "5/s", "--concurrency", "1", "--until", "1s"];
+    place
+        .run(&[&["apply", &file, "--yes"][..], &slowly].concat())
+        .expect(4);
+    let older = place.newest_id();
+    let honest = place.sandbox.base_url();
+    let front = Front::new(move |asked: &Asked, stream: &mut TcpStream| {
+        stream.write_all(&asked.honestly(&honest)).is_ok()
+    });
+    let address = front.base_url();
+    let elsewhere = ["--base-url", &address];
+    let newer = place.file("newer.csv", "customerId,newAccountId\nC-29,A-000029\n");
+    place
+        .run(&[&["apply", &newer, "--yes"], &elsewhere[..]].concat())
+        .expect(0);
+    assert_eq!(place.verdicts(), ["unchanged/already"]);
+    let prune = ["runs", "prune", "--older-than", "0s", "--yes", "--json"];
+    let pruned = place.run(&prune).expect(0).json();
+    assert_eq!(pruned["pruned"].as_array().unwrap().len(), 1, "{pruned:#}");
+    let resume = ["resume", &older, "--rate", "500/s"];
+    let resumed = place.run(&[&resume[..], &elsewhere].concat()).expect(1);
+    assert_eq!(place.account_of("C-29"), "A-000029", "{}", resumed.out);
     assert_eq!(place.account_of("C-28"), "B-000028");
 }
 

@@ -262,7 +262,12 @@ pub(super) fn each_process_has_a_session(kept: &Kept) {
             .all(|one| one.host == host() && one.pid == i64::from(std::process::id()))
     );
     assert_eq!(ledger.calls().unwrap().limit_per_s, Some(6.5));
-    assert_eq!(ledger.writing_epochs().unwrap(), Some((5, 5)));
+    let epochs = ledger.epochs().unwrap();
+    assert_eq!((epochs.last(), epochs.highest()), (5, 5));
+    assert!(
+        !epochs.was_begun_before(5),
+        "the first process could not write"
+    );
 }
 
 /// Groups of many rows, and many groups: what is asked afterwards is answered page by page.
