@@ -348,9 +348,13 @@ impl<N: WriteLog> Dispatcher<N> {
         }
     }
 
-    /// Stops admitting units. The first reason is kept, unless a later one is a failure of the ledger.
+    /// Stops admitting units. The first reason is kept, unless a later one is more serious.
     fn end(&mut self, ending: Ending) {
         let first = self.ending.is_none();
+        let counts = self
+            .ending
+            .as_ref()
+            .is_none_or(|kept| ending.outweighs(kept));
         // Otherwise each unit in progress would wait until it fails for the same reason.
         let ends_waits = match &ending {
             Ending::Outage(fatal, _) => fatal.ends_all_calls(),
@@ -360,7 +364,7 @@ impl<N: WriteLog> Dispatcher<N> {
         if ends_waits {
             self.stop.cancel();
         }
-        if first {
+        if counts {
             let why = match &ending {
                 Ending::Finished => String::new(),
                 Ending::Stopped(_, why) | Ending::Outage(_, why) | Ending::Bug(why) => why.clone(),
@@ -373,6 +377,8 @@ impl<N: WriteLog> Dispatcher<N> {
                 open,
                 ends_waits,
             });
+        }
+        if first {
             self.context.stopping.store(true, Ordering::Relaxed);
             self.context.ramp.stop();
             // Dropped, not only aborted: `result_of` would take an aborted task for a bug.
@@ -380,7 +386,7 @@ impl<N: WriteLog> Dispatcher<N> {
             self.ready.clear();
             self.held = None;
         }
-        if first || matches!(ending, Ending::Ledger(_)) {
+        if counts {
             self.ending = Some(ending);
         }
     }

@@ -19,3 +19,17 @@ pub enum Ending {
     /// A task panicked, which is a bug of idshift.
     Bug(String),
 }
+
+impl Ending {
+    /// Whether this reason counts instead of an earlier one: units in progress may show that continuing would do harm after
+    /// a guard or the operator has stopped the run.
+    pub(super) fn outweighs(&self, earlier: &Self) -> bool {
+        match (self, earlier) {
+            (Self::Ledger(_), _) => true,
+            (_, Self::Ledger(_) | Self::Bug(_) | Self::Outage(Fatal::Unsafe, _)) => false,
+            (Self::Outage(Fatal::Unsafe, _) | Self::Bug(_), _) => true,
+            (Self::Outage(..), Self::Stopped(..)) => true,
+            (Self::Finished | Self::Stopped(..) | Self::Interrupted | Self::Outage(..), _) => false,
+        }
+    }
+}

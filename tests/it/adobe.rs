@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use std::io::Write as _;
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 fn run(place: &Place, base: &str, arguments: &[&str]) -> Done {
     let mut command = place.command(arguments);
@@ -149,6 +150,22 @@ fn first_write_that_changes_a_sent_back_field_stops_the_run() {
         assert_eq!(place.patches(), 1, "{name}");
         assert_eq!(renamed(&place), 1, "{name}");
     }
+}
+
+/// The first write takes longer than the run may, so the run is already being stopped when the change shows.
+#[test]
+fn harm_of_the_first_write_is_reported_also_if_the_run_was_being_stopped() {
+    let place = Place::adobe(20);
+    let front = also(&place, |body| {
+        std::thread::park_timeout(Duration::from_secs(4));
+        body["globalSalesEnabled"] = true.into();
+    });
+    let until = [&APPLY[..], &["--until", "2s"]].concat();
+    let done = run(&place, &front.base_url(), &until).expect(4);
+    assert!(done.err.contains("globalSalesEnabled"), "{}", done.err);
+    let summary = std::fs::read_to_string(place.newest().join("summary.json")).unwrap();
+    assert!(summary.contains("globalSalesEnabled"), "{summary}");
+    assert_eq!(renamed(&place), 1);
 }
 
 /// An attempt that was not processed does not show what a write does, so the next attempt is checked as the first.
