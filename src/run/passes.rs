@@ -13,6 +13,7 @@ use super::near_misses::{self, Look};
 use super::plan_view;
 use super::prepared_run::{PreparedRun, Work, done};
 use super::request::Consent;
+use super::suppress;
 use super::waves::{WaveRecord, Waves};
 use crate::domain::Failed;
 use crate::engine::{self, Context, Ending, Event, Mode, Tally};
@@ -113,6 +114,7 @@ impl PreparedRun {
         if !matches!(looked, Ending::Finished) {
             return Ok(looked);
         }
+        suppress::leave_found_alone(&self.run, journal).await?;
         let planned = self.run.ledger.planned()?;
         let lines = self.run.draft.counts.lines;
         if let Some(most) = self.run.limits.max_changes

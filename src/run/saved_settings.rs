@@ -49,6 +49,9 @@ pub(crate) struct SavedSettings {
     /// Digest of the earlier runs that were compared, if no account ID went from one customer to another.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) apart: Option<u64>,
+    /// The account IDs of customers that the run leaves alone, each with the reason (`--suppress`).
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) suppressed: BTreeMap<String, String>,
 }
 
 impl SavedSettings {
@@ -130,6 +133,7 @@ impl SavedSettings {
             key: None,
             plain: None,
             apart: None,
+            suppressed: BTreeMap::new(),
         }
     }
 
@@ -261,6 +265,7 @@ pub(super) fn kept(
         key: None,
         plain: None,
         apart: None,
+        suppressed: BTreeMap::new(),
     })
 }
 

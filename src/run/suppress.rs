@@ -3,10 +3,12 @@
 use super::clock;
 use super::create::NewRun;
 use super::error::CommandError;
+use super::input_plan::InputPlan;
+use super::open::OpenRun;
 use crate::config::Values;
 use crate::domain::{AccountId, Line, Outcome, Skipped, Status};
 use crate::input::{Suppression, suppressions};
-use crate::ledger::LineSet;
+use crate::ledger::{Journal, LineSet};
 use crate::ui;
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -59,8 +61,7 @@ pub(super) fn leave_alone(
                 && !draft.is_wrong(change.line)
             {
                 unknown.remove(&entry.line);
-                let words = format!("until {}: {}", entry.until, entry.reason);
-                lines.insert(change.line, words);
+                lines.insert(change.line, words(entry));
             }
         }
     }
@@ -70,17 +71,15 @@ pub(super) fn leave_alone(
             more => format!(", and {more} more like it"),
         };
         ui::warning(&format!(
-            "--suppress: line {line}: the file has no line for {account}{more}"
+            "--suppress: line {line}: the file has no line with the account ID {account}{more}"
         ));
     }
-    for unit in draft.units.values() {
-        let named = unit.lines().find(|line| lines.contains_key(line));
-        for line in unit.lines().filter(|_| named.is_some()) {
-            let first = named.unwrap_or_default();
-            let why = format!("it depends on line {first}, which is suppressed");
-            lines.entry(line).or_insert(why);
-        }
-    }
+    add_dependent(draft, &mut lines);
+    new.run.kept.suppressed = active
+        .iter()
+        .map(|(account, entry)| (account.to_string(), words(entry)))
+        .collect();
+    new.run.keep()?;
     let outcomes = lines.iter().map(|(line, why)| {
         let mut outcome = Outcome::bare(*line, Status::Skipped(Skipped::Suppressed));
         outcome.message.clone_from(why);
@@ -89,4 +88,54 @@ pub(super) fn leave_alone(
     });
     new.run.ledger.seed(outcomes)?;
     Ok(lines.into_keys().collect())
+}
+
+fn words(entry: &Suppression) -> String {
+    format!("until {}: {}", entry.until, entry.reason)
+}
+
+/// Leaves alone the lines for which the look-ups have found one of these customers, and those that depend on such a line: a
+/// line can name its customer without the account ID.
+pub(super) async fn leave_found_alone(
+    run: &OpenRun,
+    journal: &Journal,
+) -> Result<(), CommandError> {
+    let active = &run.kept.suppressed;
+    if active.is_empty() {
+        return Ok(());
+    }
+    let mut lines: BTreeMap<Line, String> = BTreeMap::new();
+    for outcome in run.ledger.outcomes_with(&["would_change"]) {
+        let outcome = outcome?;
+        let account = outcome.account.before.as_ref();
+        if let Some(why) = account.and_then(|account| active.get(account.as_str())) {
+            lines.insert(outcome.line, why.clone());
+        }
+    }
+    add_dependent(&run.draft, &mut lines);
+    for (line, why) in lines {
+        let found = run.ledger.outcome_of(line)?;
+        let open = found.filter(|outcome| outcome.status == Status::WouldChange);
+        if let Some(mut outcome) = open {
+            outcome.status = Status::Skipped(Skipped::Suppressed);
+            outcome.message = why;
+            outcome.account.after.clone_from(&outcome.account.before);
+            outcome.service.after.clone_from(&outcome.service.before);
+            outcome.profile.after = outcome.profile.before;
+            journal.outcome(outcome).await?;
+        }
+    }
+    Ok(journal.flush().await?)
+}
+
+/// Adds the lines of chains and swaps that depend on these lines.
+fn add_dependent(draft: &InputPlan, lines: &mut BTreeMap<Line, String>) {
+    for unit in draft.units.values() {
+        let named = unit.lines().find(|line| lines.contains_key(line));
+        for line in unit.lines().filter(|_| named.is_some()) {
+            let first = named.unwrap_or_default();
+            let why = format!("it depends on line {first}, which is suppressed");
+            lines.entry(line).or_insert(why);
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! Why the system differed from a line of a scheduled run.
 
-use crate::support::{Place, named};
+use crate::support::{Place, finish, named};
 use std::collections::HashMap;
 
 /// Returns the cause and the number of nights of each line with a drift, by account ID.
@@ -196,6 +196,36 @@ fn drift_cause_survives_prune_and_stopped_runs_count_as_nights() {
 }
 
 #[test]
+fn suppression_applies_to_lines_that_name_the_customer_by_its_id() {
+    let place = Place::plume();
+    place.moves(4);
+    let file = place.file(
+        "night.csv",
+        "accountId,customerId,newAccountId\nA-000000,,B-000000\n,C-1,B-000001\n,C-2,B-000002\n",
+    );
+    let known = "accountId,until,reason\nA-000001,2999-12-31,ticket 7\n";
+    place.file("known.csv", known);
+    let night = ["reconcile", &file, "--yes", "--suppress", "known.csv"];
+    place.run(&night).expect(0);
+    let verdicts = ["changed/", "skipped/suppressed", "changed/"];
+    assert_eq!(place.verdicts(), verdicts);
+    let rows = place.rows("results.csv");
+    assert_eq!(rows[1]["idshift_message"], "until 2999-12-31: ticket 7");
+    assert_eq!(rows[1]["idshift_account_id_after"], "A-000001");
+    assert_eq!(place.account_of("C-1"), "A-000001");
+    // The same after the process was killed while it looked the customers up.
+    let place = Place::plume();
+    place.moves(4);
+    let file = place.file("night.csv", "customerId,newAccountId\nC-1,B-000001\n");
+    place.file("known.csv", known);
+    let mut command = place.command(&["reconcile", &file, "--yes", "--suppress", "known.csv"]);
+    finish(command.env("IDSHIFT_CRASH_AT", "3").spawn().unwrap());
+    std::fs::remove_file(place.path().join("known.csv")).unwrap();
+    place.run(&["resume", "--yes"]).expect(0);
+    assert_eq!(place.account_of("C-1"), "A-000001");
+}
+
+#[test]
 fn suppression_without_a_line_is_named_and_a_duplicate_is_refused() {
     let place = Place::plume();
     let file = place.moves(2);
@@ -203,7 +233,7 @@ fn suppression_without_a_line_is_named_and_a_duplicate_is_refused() {
     let known = |rows: &str| place.file("known.csv", &format!("accountId,until,reason\n{rows}"));
     known("A-000001,2999-12-31,ticket 7\nA-00001,2999-12-31,mistyped\n");
     let done = place.run(&night).expect(0);
-    let words = "line 3: the file has no line for A-00001";
+    let words = "line 3: the file has no line with the account ID A-00001";
     assert!(done.err.contains(words), "{}", done.err);
     assert!(!done.out.contains("nothing to do"), "{}", done.out);
     // A night with only suppressed lines left is not reported as complete, and need not be resumed.
