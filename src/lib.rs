@@ -3,6 +3,7 @@
 //! The modules, from what imports nothing to what imports the others (the table is in `tests/architecture`):
 //!
 //! - [`domain`]: the types that all others share
+//! - `moment`: moments that also count the time during which the machine was suspended
 //! - `regular_file`: opens files without waiting for other programs
 //! - [`input`]: bytes → rows → changes or problems
 //! - [`plan`]: changes → units, in an order that never gives two customers one ID
@@ -37,6 +38,7 @@ mod http;
 mod input;
 mod ledger;
 mod limits;
+mod moment;
 mod plan;
 mod regular_file;
 mod report;

@@ -9,6 +9,7 @@ use super::write_breaker::{Refusable, WriteBreaker};
 use super::{Event, Tally, WriteLog, spans, token_check};
 use crate::domain::{AccountId, CustomerId, Failed, Outcome, Reseller, Status};
 use crate::ledger::{LedgerError, Write};
+use crate::moment::Moment;
 use crate::system::{Customer, Location, System, SystemError};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -39,7 +40,7 @@ pub struct Context<N> {
     pub(super) stopping: AtomicBool,
     pub(super) bulk: AtomicBool,
     pub(super) bulk_worked: AtomicBool,
-    started: Instant,
+    started: Moment,
     token_good_at_ms: AtomicU64,
     /// Answers of 401 since the last good one.
     refused_in_a_row: AtomicU64,
@@ -84,7 +85,7 @@ impl<N: WriteLog> Context<N> {
             tally,
             events,
             stopping: AtomicBool::new(false),
-            started: Instant::now(),
+            started: Moment::now(),
             token_good_at_ms: AtomicU64::new(0),
             refused_in_a_row: AtomicU64::new(0),
             token_check: tokio::sync::Mutex::new(()),

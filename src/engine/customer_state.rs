@@ -3,11 +3,11 @@
 use crate::domain::{
     AccountId, Change, CustomerId, Failed, LocationId, LocationState, NewAccount, Reseller,
 };
+use crate::moment::Moment;
 use crate::plan::Member;
 use crate::system::{Customer, Locations, SystemError};
 use smol_str::SmolStr;
 use std::collections::HashMap;
-use tokio::time::Instant;
 
 /// The present state of a member's customer.
 #[derive(Debug, Clone)]
@@ -21,9 +21,9 @@ pub(super) struct CustomerState {
     pub(super) locations: Locations,
     /// The values of locations before the first write of this run to them; only for locations with such a write.
     pub(super) original_locations: HashMap<LocationId, LocationState>,
-    pub(super) read_at: Instant,
+    pub(super) read_at: Moment,
     /// When the locations were read.
-    pub(super) locations_read_at: Instant,
+    pub(super) locations_read_at: Moment,
     pub(super) contacts: Option<u32>,
     pub(super) owner: Option<SmolStr>,
     /// The temporary ID that the customer has now, if any.
@@ -74,7 +74,7 @@ impl<'a> DesiredState<'a> {
 
 impl CustomerState {
     /// Makes the state of a customer as it was found.
-    pub(super) fn of(customer: Customer, reseller: Option<&Reseller>, at: Instant) -> Self {
+    pub(super) fn of(customer: Customer, reseller: Option<&Reseller>, at: Moment) -> Self {
         Self {
             id: customer.id,
             reseller: reseller.cloned(),

@@ -6,11 +6,11 @@ use super::halt::OrHalt;
 use super::write_result::{Sent, StepOutcome};
 use super::{Halt, WriteLog, reading};
 use crate::domain::{AccountId, CustomerId, Failed, Line, is_respelling};
+use crate::moment::Moment;
 use crate::plan::temporary_id;
 use crate::system::SystemError;
 use std::collections::HashSet;
 use std::time::Duration;
-use tokio::time::Instant;
 
 /// How long to wait before reading whether a write without an answer took effect late.
 const LATE: Duration = Duration::from_secs(3);
@@ -223,7 +223,7 @@ impl<'a, N: WriteLog> CycleState<'a, N> {
             };
             let accounts: Vec<&AccountId> = state.now.iter().chain([&temp_id]).collect();
             let system = &one.case.context.system;
-            let at = Instant::now();
+            let at = Moment::now();
             let found =
                 reading::customer(system, &state.id, state.reseller.as_ref(), false, accounts);
             // A customer that cannot be read now had the right ID after its last write.

@@ -10,13 +10,13 @@ use super::{
     with_health,
 };
 use crate::ledger::{LedgerError, StopReason};
+use crate::moment::Moment;
 use crate::system::Fatal;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
@@ -37,7 +37,7 @@ struct Dispatcher<N> {
     ending: Option<Ending>,
     /// Cancelling it ends every wait of the system's calls.
     stop: CancellationToken,
-    deadline: Option<Instant>,
+    deadline: Option<Moment>,
     fed: bool,
 }
 
@@ -69,9 +69,9 @@ fn result_of<T>(task: Result<Result<T, Halt>, JoinError>) -> Result<T, Halt> {
     task.unwrap_or_else(|bug| Err(Halt::Bug(bug.to_string())))
 }
 
-async fn reached(deadline: Option<Instant>) {
+async fn reached(deadline: Option<Moment>) {
     if let Some(deadline) = deadline {
-        tokio::time::sleep_until(deadline).await;
+        tokio::time::sleep_until(deadline.timer()).await;
     }
 }
 
@@ -89,7 +89,7 @@ impl<N: WriteLog> Dispatcher<N> {
             lookups: JoinSet::new(),
             units: JoinSet::new(),
             ending: None,
-            deadline: context.settings.until.map(|until| Instant::now() + until),
+            deadline: context.settings.until.map(|until| Moment::now() + until),
             fed: false,
             context,
         }
@@ -216,7 +216,7 @@ impl<N: WriteLog> Dispatcher<N> {
     /// Begins units, as many as may be under way at the same time. Returns whether it has begun any.
     fn admit(&mut self) -> bool {
         let mut has_begun_any = false;
-        if self.deadline.is_some_and(|until| Instant::now() >= until) && !self.has_begun_all() {
+        if self.deadline.is_some_and(|until| Moment::now() >= until) && !self.has_begun_all() {
             self.end(Ending::Stopped(StopReason::Until, UNTIL.to_owned()));
         }
         while self.ending.is_none() && self.units.len() < self.concurrency() {

@@ -8,9 +8,9 @@ use super::halt::{OrHalt, StepError, StepResult};
 use super::{Halt, Taken, WriteLog, reading};
 use crate::domain::{AccountId, CustomerId, Failed, Outcome, Status, StoredValue};
 use crate::ledger::{Judgement, Verdict, Write, WriteRecord, WriteVerdict, judge};
+use crate::moment::Moment;
 use crate::system::{Customer, SystemError};
 use std::sync::Arc;
-use tokio::time::Instant;
 
 impl<N: WriteLog> Case<'_, N> {
     /// Returns the present state of the customer that this run or its plan has chosen.
@@ -284,13 +284,13 @@ impl<N: WriteLog> Case<'_, N> {
         id: &CustomerId,
         desired: &DesiredState<'_>,
         given: &[AccountId],
-    ) -> StepResult<(Customer, Instant)> {
+    ) -> StepResult<(Customer, Moment)> {
         if let Some([customer]) = self.seen.customer(id, desired.reseller)
             && customer.id == *id
         {
             return Ok((customer.clone(), self.seen.at()));
         }
-        let at = Instant::now();
+        let at = Moment::now();
         let told = [desired.account, desired.target()].into_iter().flatten();
         let accounts: Vec<&AccountId> = told.chain(given).collect();
         let (system, reseller) = (&self.context.system, desired.reseller);

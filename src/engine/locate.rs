@@ -8,9 +8,9 @@ use super::customer_state::{CustomerState, DesiredState, has_temporary_id};
 use super::halt::{OrHalt, StepError, StepResult};
 use super::{Taken, UnitTask, WriteLog, spans};
 use crate::domain::{AccountId, CustomerId, Failed, Line, NewAccount};
+use crate::moment::Moment;
 use crate::plan::{AliasConflicts, Member};
 use crate::system::{Customer, SystemError};
-use tokio::time::Instant;
 use tracing::Instrument;
 
 impl<N: WriteLog> Case<'_, N> {
@@ -182,7 +182,7 @@ impl<N: WriteLog> Case<'_, N> {
                 self.seen.at(),
             ));
         }
-        let at = Instant::now();
+        let at = Moment::now();
         let found = match self
             .context
             .find(account, desired.reseller)
@@ -271,7 +271,7 @@ impl<N: WriteLog> Case<'_, N> {
         let (NewAccount::Clear, Some(id)) = (desired.new_account, desired.customer) else {
             return Err(not_found.into());
         };
-        let at = Instant::now();
+        let at = Moment::now();
         match self
             .context
             .read(id, desired.reseller, desired.locations)
@@ -332,7 +332,7 @@ fn choose(
     account: &AccountId,
     found: Vec<Customer>,
     desired: &DesiredState<'_>,
-    at: Instant,
+    at: Moment,
 ) -> Result<CustomerState, SystemError> {
     let named = desired.customer;
     match <[Customer; 1]>::try_from(found) {

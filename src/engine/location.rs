@@ -8,10 +8,10 @@ use super::write_result::{Sent, StepOutcome, said};
 use super::{Context, Halt, WriteLog};
 use crate::domain::{Change, Failed, Line, LocationId, LocationState, Profile, StoredValue};
 use crate::ledger::Write;
+use crate::moment::Moment;
 use crate::system::{Location, Locations, SystemError};
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
-use tokio::time::Instant;
 
 /// The location that a line means.
 #[derive(Debug, Clone)]
@@ -289,7 +289,7 @@ pub(super) async fn learn<N: WriteLog>(
     if matches!(state.locations, Locations::Known(_)) {
         return Ok(());
     }
-    state.locations_read_at = Instant::now();
+    state.locations_read_at = Moment::now();
     let refusal = match context.locations(&state.id).await.or_halt()? {
         Ok(locations) => {
             state.locations = Locations::Known(locations);

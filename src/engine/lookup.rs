@@ -6,17 +6,17 @@
 
 use super::{Context, Event, Halt, Lookup, UnitTask, WriteLog};
 use crate::domain::{AccountId, Change, CustomerId, Reseller};
+use crate::moment::Moment;
 use crate::plan::Member;
 use crate::system::{Bulk, Customer, Fatal, Key, SystemError, Wanted};
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-use tokio::time::Instant;
 
 /// What a bulk look-up saw, and when.
 #[derive(Debug)]
 pub(super) struct LookupCache {
-    at: Instant,
+    at: Moment,
     max_age: Duration,
     seen: HashMap<Wanted, Vec<Customer>, foldhash::fast::RandomState>,
 }
@@ -25,14 +25,14 @@ impl LookupCache {
     /// Makes an empty cache.
     pub(super) fn none() -> Self {
         Self {
-            at: Instant::now(),
+            at: Moment::now(),
             max_age: Duration::ZERO,
             seen: HashMap::default(),
         }
     }
 
     /// Returns when the results were read.
-    pub(super) fn at(&self) -> Instant {
+    pub(super) fn at(&self) -> Moment {
         self.at
     }
 

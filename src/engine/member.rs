@@ -9,11 +9,11 @@ use super::write_result::{Sent, SentAttempt, StepOutcome, WriteRequest};
 use super::{Halt, WriteLog, location, spans};
 use crate::domain::{AccountId, Change, CustomerId, Failed, Line, LocationId, Status, StoredValue};
 use crate::ledger::{Verdict, Write, WriteRecord};
+use crate::moment::Moment;
 use crate::plan::Shape;
 use crate::system::SystemError;
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
-use tokio::time::Instant;
 use tracing::Instrument;
 
 impl<N: WriteLog> Case<'_, N> {
@@ -130,7 +130,7 @@ impl<N: WriteLog> Case<'_, N> {
         if let Some(now) = now {
             state.parked = now.clone().filter(|_| temporary);
             state.now = now;
-            state.read_at = Instant::now();
+            state.read_at = Moment::now();
         }
         Ok(match ended {
             StepOutcome::Done(sent) => StepOutcome::Done(sent),

@@ -8,6 +8,7 @@ use super::write_result::{Next, Sent, StepOutcome, WriteRequest};
 use super::{Context, Halt, WriteLog, spans};
 use crate::domain::{Failed, StoredValue, counted};
 use crate::ledger::{Intent, NEVER_SENT, Noted, Verdict, WriteId, WriteVerdict};
+use crate::moment::Moment;
 use crate::system::{Fatal, SystemError, WriteOp, Written, new_correlation};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -63,14 +64,14 @@ pub(super) async fn carry_out<N: WriteLog>(
     loop {
         // Held until the result of this attempt is known; the first writes are sent one by one.
         let _permit = context.ramp.permit(request.unit).await?;
-        if std::mem::take(&mut is_to_be_looked_at) || Instant::now() > send_deadline {
-            let looked_at = Instant::now();
+        if std::mem::take(&mut is_to_be_looked_at) || Moment::now() > send_deadline {
+            let looked_at = Moment::now();
             let is_ours = request.doubted.is_some() || tries.ineffective > 0;
             if let Some(ended) = read_back::again(context, request, is_ours, &sent).await? {
                 return Ok(ended);
             }
             let left = max_age.saturating_sub(looked_at.elapsed());
-            send_deadline = Instant::now() + left.max(JUST_SEEN) + slack;
+            send_deadline = Moment::now() + left.max(JUST_SEEN) + slack;
         }
         let order = request.operation(send_deadline, slack);
         match attempt(context, request, order, &mut sent, &mut tries).await? {

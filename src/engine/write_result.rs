@@ -5,10 +5,10 @@ use super::write_breaker::Refusable;
 use super::{Context, Halt, WriteLog};
 use crate::domain::{CustomerId, Failed, Line, LocationState, Profile, Reseller, StoredValue};
 use crate::ledger::{Chunk, Verdict, Write, WriteId};
+use crate::moment::Moment;
 use crate::system::{SystemError, WriteOp, WriteValue};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::Instant;
 
 /// One write that is to be carried out.
 pub(super) struct WriteRequest<'a> {
@@ -19,7 +19,7 @@ pub(super) struct WriteRequest<'a> {
     pub(super) reseller: Option<&'a Reseller>,
     pub(super) write: Write,
     /// When the value that the write is based on was read.
-    pub(super) read_at: Instant,
+    pub(super) read_at: Moment,
     /// The last attempt of an earlier process for which no reading showed an effect; it may have taken effect since.
     pub(super) doubted: Option<SentAttempt>,
 }
@@ -124,7 +124,7 @@ impl Next {
 
 impl WriteRequest<'_> {
     /// Returns the write as the system takes it. `send_deadline`: it may not be sent later.
-    pub(super) fn operation(&self, send_deadline: Instant, slack: Duration) -> WriteOp<'_> {
+    pub(super) fn operation(&self, send_deadline: Moment, slack: Duration) -> WriteOp<'_> {
         let what = match &self.write {
             Write::Account { before, after, .. } => WriteValue::Account {
                 before: before.as_ref(),

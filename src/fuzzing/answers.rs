@@ -1,5 +1,6 @@
 use crate::domain::{AccountId, CustomerId, LocationId, ServiceId};
 use crate::http::{Rate, Settings as Http, Token};
+use crate::moment::Moment;
 use crate::system::{
     Bulk, Customer, Key, Sending, Settings, System, SystemKind, Wanted, WriteOp, WriteValue,
     Written,
@@ -10,7 +11,6 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// The responses to reads, and to writes.
@@ -321,7 +321,7 @@ fn order<'a>(customer: &'a CustomerId, what: WriteValue<'a>) -> WriteOp<'a> {
         customer,
         reseller: None,
         what,
-        send_deadline: Instant::now() + Duration::from_secs(600),
+        send_deadline: Moment::now() + Duration::from_secs(600),
         slack: Duration::ZERO,
     }
 }

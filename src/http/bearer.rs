@@ -1,9 +1,9 @@
 //! A token in use: its lifetime, and whether a call with it was accepted.
 
+use crate::moment::Moment;
 use reqwest::header::HeaderValue;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, SystemTime};
-use tokio::time::Instant;
+use std::time::Duration;
 
 /// A token is renewed this long before its end, or after half of its life if that is later.
 const MARGIN: Duration = Duration::from_secs(30);
@@ -29,7 +29,7 @@ impl Bearer {
     pub(super) fn new(
         header: HeaderValue,
         generation: u64,
-        asked_at: Instant,
+        asked_at: Moment,
         lasts: Option<Duration>,
     ) -> Self {
         Self {
@@ -37,7 +37,6 @@ impl Bearer {
             generation,
             life: lasts.map(|lasts| Life {
                 born: asked_at,
-                born_wall: SystemTime::now() - asked_at.elapsed(),
                 lasts,
             }),
             is_dead: AtomicBool::new(false),
@@ -89,26 +88,19 @@ impl Bearer {
     }
 }
 
-/// A lifetime measured by two clocks: the monotonic one stands still while the machine is suspended, the wall clock may
-/// be set. The greater age counts.
+/// The lifetime of a token.
 #[derive(Debug)]
 struct Life {
-    born: Instant,
-    born_wall: SystemTime,
+    born: Moment,
     lasts: Duration,
 }
 
 impl Life {
-    fn age(&self) -> Duration {
-        let wall = self.born_wall.elapsed().unwrap_or_default();
-        self.born.elapsed().max(wall)
-    }
-
     fn is_due(&self) -> bool {
-        self.age() + MARGIN.min(self.lasts / 2) >= self.lasts
+        self.born.elapsed() + MARGIN.min(self.lasts / 2) >= self.lasts
     }
 
     fn is_over(&self) -> bool {
-        self.age() + ON_THE_WAY.min(self.lasts / 4) >= self.lasts
+        self.born.elapsed() + ON_THE_WAY.min(self.lasts / 4) >= self.lasts
     }
 }

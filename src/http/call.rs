@@ -2,10 +2,10 @@
 
 use super::json;
 use super::path::Path;
+use crate::moment::Moment;
 use serde::de::DeserializeOwned;
 use std::fmt;
 use std::time::Duration;
-use tokio::time::Instant;
 
 /// The methods that the systems use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,7 +43,7 @@ pub struct Call {
     /// For a write: the correlation ID under which its intent was recorded. A read gets a new one for each attempt.
     pub correlation: Option<String>,
     /// For a write: after this time the values that it relies on are too old, so it must not depart any more.
-    pub send_deadline: Option<Instant>,
+    pub send_deadline: Option<Moment>,
     /// For a read: it is unknown whether the system offers this call. A failure answers that question, is not repeated,
     /// and says nothing about the system's health.
     pub tentative: bool,
@@ -72,7 +72,7 @@ impl Call {
     }
 
     /// Creates a PATCH that must not depart after `send_deadline`.
-    pub fn patch(path: Path, body: Vec<u8>, send_deadline: Instant) -> Self {
+    pub fn patch(path: Path, body: Vec<u8>, send_deadline: Moment) -> Self {
         Self {
             method: Method::Patch,
             path,

@@ -1,6 +1,7 @@
 //! The turns of a process that paces its own calls: first the quota of a local address, which may take long, then a
 //! slot of the rate. Processes on this machine share the quota, but not the rate.
 
+use crate::moment::Moment;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -77,7 +78,7 @@ impl Turns for LocalTurns {
             let near = async {
                 tokio::select! {
                     biased;
-                    near = pace.approach(ask.lead, ask.send_deadline) => {
+                    near = pace.approach(ask.lead, ask.send_deadline.map(Moment::timer)) => {
                         near.map_err(|TooLate(wait)| too_late(wait))
                     }
                     () = self.stopped() => Err(CallError::cancelled()),

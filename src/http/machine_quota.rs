@@ -23,6 +23,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::settings::Quota;
 use crate::limits::{CallReservations, ReservedCalls};
+use crate::moment::since_boot;
 
 /// A call reaches the server within this time after its departure, unless a new connection is slow. The process that
 /// made the call counts the window from its completion; other processes count the window from its departure plus this
@@ -262,20 +263,8 @@ fn now() -> Stamp {
     let wall = SystemTime::now().duration_since(UNIX_EPOCH);
     Stamp {
         wall_ms: wall.map_or(0, millis),
-        boot_ms: boot_time().map(millis),
+        boot_ms: Some(millis(since_boot())),
     }
-}
-
-/// Returns the time since boot, suspend included.
-#[cfg(target_os = "linux")]
-fn boot_time() -> Option<Duration> {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
-    Duration::try_from(time).ok()
-}
-
-#[cfg(not(target_os = "linux"))]
-fn boot_time() -> Option<Duration> {
-    None
 }
 
 /// Returns the age in milliseconds, by the clock that gives the lower one.

@@ -7,6 +7,7 @@
 //! up and is renewed. After the first refusal that concerns a customer, every 401 is checked in this way, so a thousand
 //! foreign customers do not cost a thousand tokens.
 
+use crate::moment::Moment;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -117,7 +118,7 @@ impl Tokens {
         };
         if let Some(token) = first {
             tokens
-                .install(&Fetched { token, life: None }, Instant::now())
+                .install(&Fetched { token, life: None }, Moment::now())
                 .map_err(SetupError::Token)?;
         }
         Ok(tokens)
@@ -266,12 +267,12 @@ impl Tokens {
         }
         let (mut failures, mut local_failures) = (0, 0);
         let result = loop {
-            let asked_at = Instant::now();
+            let asked_at = Moment::now();
             let refusal = match self.fetch().await {
                 Ok(fetched) => match self.install(&fetched, asked_at) {
                     Ok(bearer) => {
                         let is_short = fetched.life.is_some_and(|life| life < BETWEEN * 4);
-                        renewing.next_at = is_short.then(|| asked_at + BETWEEN);
+                        renewing.next_at = is_short.then(|| (asked_at + BETWEEN).timer());
                         trace::token_renewed(
                             self.source.name(),
                             bearer.generation,
@@ -358,7 +359,7 @@ impl Tokens {
     }
 
     /// Makes the fetched token the current one. If it equals the current one, that one stays.
-    fn install(&self, fetched: &Fetched, asked_at: Instant) -> Result<Arc<Bearer>, String> {
+    fn install(&self, fetched: &Fetched, asked_at: Moment) -> Result<Arc<Bearer>, String> {
         let header = bearer_header(&fetched.token)?;
         let old = self.cached();
         if let Some(old) = &old

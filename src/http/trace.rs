@@ -4,6 +4,7 @@
 //! Without a subscriber this costs one comparison: nothing is allocated, and no clock is read. Never logged: bodies,
 //! the texts of a server, and headers other than the two that are IDs of the request.
 
+use crate::moment::Moment;
 use reqwest::Url;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -61,7 +62,7 @@ pub(super) fn token_call(url: &Url, begun: Instant, status: Option<u16>, error: 
 pub(super) fn token_renewed(
     source: &'static str,
     number: u64,
-    asked_at: Instant,
+    asked_at: Moment,
     life: Option<Duration>,
 ) {
     event!(
@@ -75,7 +76,7 @@ pub(super) fn token_renewed(
 }
 
 /// Logs that no token could be obtained.
-pub(super) fn token_failed(source: &'static str, asked_at: Instant, reason: &'static str) {
+pub(super) fn token_failed(source: &'static str, asked_at: Moment, reason: &'static str) {
     let ms = millis(asked_at.elapsed());
     event!(WARN, event = "token_failed", source, reason, ms);
 }

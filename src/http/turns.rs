@@ -5,6 +5,7 @@
 //! other processes of this machine. With [`super::shared_turns`] all processes of a target get their turns from one
 //! place. Each process's own gate judges what calls show about the system (outages, probes, the breaker).
 
+use crate::moment::Moment;
 use std::fmt;
 use std::pin::Pin;
 use std::time::Duration;
@@ -24,7 +25,7 @@ pub(super) struct Ask<'w> {
     /// The turn is given this long before its time, because the caller has to prepare something before it sends.
     pub(super) lead: Duration,
     /// The latest time of departure; a call that would depart later takes no turn from others.
-    pub(super) send_deadline: Option<Instant>,
+    pub(super) send_deadline: Option<Moment>,
     /// The durations of the waits are added here if calls are logged.
     pub(super) waited: &'w mut Waited,
 }
@@ -116,10 +117,10 @@ pub(super) enum Departs {
 
 /// Refuses a call after its deadline; `queued`: how long it waited for the rate alone.
 pub(super) fn refuse_late(
-    send_deadline: Option<Instant>,
+    send_deadline: Option<Moment>,
     queued: Duration,
 ) -> Result<(), CallError> {
-    if send_deadline.is_none_or(|last| Instant::now() <= last) {
+    if send_deadline.is_none_or(|last| Moment::now() <= last) {
         return Ok(());
     }
     Err(too_late(queued))

@@ -1,7 +1,7 @@
 //! Leases: until when a recorded write may be sent. A process keeps what it holds only while it renews its lease.
 
 use super::WriteId;
-use rustix::time::{ClockId, clock_gettime};
+use crate::moment::since_boot;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -64,19 +64,6 @@ impl Lease {
         };
         since_boot() < Duration::from_millis(until.load(Ordering::Acquire))
     }
-}
-
-/// The time since this machine was started; it goes on while the machine is suspended.
-pub(super) fn since_boot() -> Duration {
-    #[cfg(target_os = "linux")]
-    let clock = ClockId::Boottime;
-    // On these systems, the monotonic clock goes on during a suspension.
-    #[cfg(not(target_os = "linux"))]
-    let clock = ClockId::Monotonic;
-    let now = clock_gettime(clock);
-    let seconds = u64::try_from(now.tv_sec).unwrap_or(0);
-    let nanoseconds = u32::try_from(now.tv_nsec).unwrap_or(0);
-    Duration::new(seconds, nanoseconds)
 }
 
 #[cfg(test)]

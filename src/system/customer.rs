@@ -1,8 +1,8 @@
 //! Customers as a system returns them, and the keys by which they are looked up.
 
 use crate::domain::{AccountId, CustomerId, LocationId, Profile, Reseller, ServiceId};
+use crate::moment::Moment;
 use smol_str::SmolStr;
-use tokio::time::Instant;
 
 /// A customer as the system returned it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,7 +73,7 @@ pub struct Wanted {
 #[derive(Debug)]
 pub enum Bulk {
     /// The customers found for each [`Wanted`], in the same order, as they were at this time or later.
-    Found(Vec<Vec<Customer>>, Instant),
+    Found(Vec<Vec<Customer>>, Moment),
     /// The system does not allow it with this token, for this reason: look customers up one by one.
     Refused(String),
 }

@@ -3,10 +3,10 @@
 
 use super::{Customer, Key, SystemError, Wanted};
 use crate::domain::{AccountId, CustomerId, Failed};
+use crate::moment::Moment;
 use foldhash::fast::RandomState;
 use std::collections::HashMap;
 use std::time::Duration;
-use tokio::time::Instant;
 
 /// How often a list is read at most, if customers are added or removed meanwhile.
 pub(super) const SWEEPS: usize = 3;
@@ -35,7 +35,7 @@ pub(super) fn cut_short(read: usize, total: Option<usize>) -> SystemError {
 /// A listing, and when it was begun.
 #[derive(Debug)]
 pub(super) struct Listing {
-    at: Instant,
+    at: Moment,
     customers: Vec<Customer>,
     by_account: HashMap<AccountId, Vec<u32>, RandomState>,
     by_id: HashMap<CustomerId, u32, RandomState>,
@@ -45,7 +45,7 @@ pub(super) struct Listing {
 impl Listing {
     pub(super) fn begun_now() -> Self {
         Self {
-            at: Instant::now(),
+            at: Moment::now(),
             customers: Vec::new(),
             by_account: HashMap::default(),
             by_id: HashMap::default(),
@@ -99,7 +99,7 @@ impl Listing {
     }
 
     /// Returns when the listing was begun; no entry is older.
-    pub(super) fn begun_at(&self) -> Instant {
+    pub(super) fn begun_at(&self) -> Moment {
         self.at
     }
 

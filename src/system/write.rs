@@ -3,9 +3,9 @@
 use super::error::{SystemError, senseless};
 use crate::domain::{AccountId, CustomerId, LocationId, Profile, Reseller, ServiceId, StoredValue};
 use crate::http::{PendingWrite, Reply, Sent};
+use crate::moment::Moment;
 use std::pin::Pin;
 use std::time::Duration;
-use tokio::time::Instant;
 
 /// What a method of a system returns: systems are used as trait objects, so their futures are boxed.
 pub(crate) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -20,7 +20,7 @@ pub struct WriteOp<'a> {
     /// What the write sets.
     pub what: WriteValue<'a>,
     /// The write must be sent before this time: afterwards, the look-up that it is based on is too old.
-    pub send_deadline: Instant,
+    pub send_deadline: Moment,
     /// The extra time that `send_deadline` includes because an earlier turn took too long.
     pub slack: Duration,
 }

@@ -16,18 +16,22 @@ use std::path::{Path, PathBuf};
 /// impossible.
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("domain", &[]),
+    ("moment", &[]),
     ("regular_file", &[]),
     ("input", &["domain", "regular_file"]),
     ("plan", &["domain"]),
     ("limits", &[]),
-    ("http", &["regular_file", "limits"]),
+    ("http", &["moment", "regular_file", "limits"]),
     ("call_log", &["regular_file"]),
-    ("system", &["domain", "http"]),
-    ("ledger", &["domain", "regular_file", "limits"]),
-    ("engine", &["domain", "plan", "system", "ledger"]),
+    ("system", &["domain", "moment", "http"]),
+    ("ledger", &["domain", "moment", "regular_file", "limits"]),
+    ("engine", &["domain", "moment", "plan", "system", "ledger"]),
     ("report", &["domain", "regular_file", "input", "ledger"]),
     // The targets of fuzzing, which are not part of the program.
-    ("fuzzing", &["domain", "input", "plan", "http", "system"]),
+    (
+        "fuzzing",
+        &["domain", "moment", "input", "plan", "http", "system"],
+    ),
     ("ui", &["domain", "engine"]),
     ("sandbox", &[]),
     (

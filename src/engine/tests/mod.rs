@@ -5,4 +5,5 @@ mod in_doubt;
 mod memory;
 mod refused;
 mod simulation;
+mod suspended;
 mod world;

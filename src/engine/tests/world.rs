@@ -5,6 +5,7 @@ mod pauses;
 
 use crate::domain::{AccountId, CustomerId, Failed, LocationId, ServiceId, StoredValue};
 use crate::engine::write::JUST_SEEN;
+use crate::moment;
 use crate::system::{Customer, Fatal, Location, Locations, SystemError, Written};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -65,6 +66,9 @@ pub(super) struct State {
     pub(super) loses: Option<String>,
     /// Another user or program changes this customer as soon as a write to it has taken effect.
     pub(super) contested: Option<String>,
+    /// The machine is suspended for this time while a write to this customer waits for its turn, and another user or
+    /// program changes the customer meanwhile.
+    pub(super) suspended: Option<(String, Duration)>,
     /// No call shows this customer: each that would show it fails.
     pub(super) hidden: Option<String>,
     random: fastrand::Rng,
@@ -156,6 +160,16 @@ impl State {
         }
         self.customers.get_mut(&id).unwrap().account = account;
         self.touch(id);
+    }
+
+    /// Suspends the machine while a write to the customer waits, if that is to happen.
+    fn suspend(&mut self, effect: &Effect) {
+        let (Effect::Account(id, _) | Effect::Service(id, _)) = effect;
+        if let Some((_, time)) = self.suspended.take_if(|(which, _)| which == id) {
+            self.customers.get_mut(id).unwrap().account = format!("X-{id}");
+            self.touch(id.clone());
+            moment::suspend(time);
+        }
     }
 
     /// Notes that another user or program has changed a customer.

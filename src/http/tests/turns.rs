@@ -1,10 +1,13 @@
 //! The client with a replacement for its own turns: which calls it makes to [`Turns`], and that it follows the answers.
 
+use super::super::bearer::Bearer;
 use super::super::breaker::Hold;
 use super::super::call::CallError;
-use super::super::turns::{Ask, Blocked, Departs, Scope, Taken, Taking, Turn, Turns};
+use super::super::turns::{Ask, Blocked, Departs, Scope, Taken, Taking, Turn, Turns, refuse_late};
 use super::server::{Server, ok, with};
 use super::*;
+use crate::moment::{Moment, suspend};
+use reqwest::header::HeaderValue;
 use std::sync::{Arc, Mutex};
 use tokio::time::Instant;
 
@@ -132,4 +135,16 @@ async fn only_calls_that_the_system_accepted_count_for_the_rate() {
     let heard = turns.heard.lock().unwrap();
     let accepted = heard.iter().filter(|one| *one == "accepted Read").count();
     assert_eq!((server.count(), accepted), (4, 2), "{heard:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn deadline_of_a_write_and_end_of_a_token_pass_while_the_machine_is_suspended() {
+    let minute = Duration::from_secs(60);
+    let now = Moment::now();
+    let bearer = Bearer::new(HeaderValue::from_static("x"), 1, now, Some(minute));
+    assert!(refuse_late(Some(now + minute), Duration::ZERO).is_ok());
+    assert!(!bearer.has_ended());
+    suspend(minute * 2);
+    assert!(refuse_late(Some(now + minute), Duration::ZERO).is_err());
+    assert!(bearer.has_ended());
 }

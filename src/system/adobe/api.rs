@@ -7,12 +7,12 @@ use super::super::settings::{Sending, Settings, SetupError};
 use super::wire::{Body, RawBody, Whole, code_of, refusal};
 use crate::domain::{CustomerId, ResellerId};
 use crate::http::{ApiTraits, Call, CallKind, Client, Path, Reply};
+use crate::moment::Moment;
 use secrecy::ExposeSecret;
 use serde_json::Value;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Mutex, Semaphore};
-use tokio::time::Instant;
 
 /// The most customers that have been read for a write and are not written yet.
 const MOST_BETWEEN: usize = 256;
@@ -111,7 +111,7 @@ pub(super) enum Kept {
     Nothing,
     Listed(Arc<Listing>),
     /// The list ended too early, at this time, with this error.
-    Broken(Instant, SystemError),
+    Broken(Moment, SystemError),
 }
 
 /// The result of the check of the first write.

@@ -8,11 +8,11 @@ use super::api::{Adobe, Kept};
 use super::wire::{Body, ListBody, Page, code_of, refusal};
 use crate::domain::{Failed, ResellerId};
 use crate::http::{Call, CallKind, Path, Reply};
+use crate::moment::Moment;
 use smol_str::SmolStr;
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::Instant;
 
 /// The most customers on a page.
 const PAGE: usize = 50;
@@ -40,7 +40,7 @@ impl Adobe {
         for status in STATUSES {
             if let Err(trouble) = self.sweeps(reseller, status, &mut listing).await {
                 if trouble.reason == Failed::BadAnswer {
-                    *kept = Kept::Broken(Instant::now(), trouble.clone());
+                    *kept = Kept::Broken(Moment::now(), trouble.clone());
                 }
                 return Err(trouble);
             }

@@ -34,8 +34,8 @@ use super::settings::Sending;
 use super::write::{BoxFuture, PreparedWrite, WriteOp, Written};
 use crate::domain::{AccountId, CustomerId, Failed, Reseller};
 use crate::http::{Call, CallKind, Path, Reply};
+use crate::moment::Moment;
 use std::sync::PoisonError;
-use tokio::time::Instant;
 
 impl Backend for Adobe {
     fn find_many<'a>(
@@ -49,7 +49,7 @@ impl Backend for Adobe {
                 .any(|wanted| matches!(wanted.key, Key::Account(_)));
             if !by_account && self.reseller.is_none() {
                 // Without a reseller there is no list. The engine reads customers that are named by their ID one by one.
-                return Ok(Bulk::Found(vec![Vec::new(); wanted.len()], Instant::now()));
+                return Ok(Bulk::Found(vec![Vec::new(); wanted.len()], Moment::now()));
             }
             let listing = self.listed().await?;
             let found = wanted.iter().map(|wanted| listing.find(wanted));

@@ -9,9 +9,9 @@ use super::first_write_check::First;
 use super::wire::{Body, Update, refusal};
 use crate::domain::{AccountId, Failed};
 use crate::http::{Call, Reply};
+use crate::moment::Moment;
 use std::time::Duration;
 use tokio::sync::SemaphorePermit;
-use tokio::time::Instant;
 
 /// The maximum age of a profile that is written back.
 const GAP: Duration = Duration::from_secs(5);
@@ -75,7 +75,7 @@ impl Adobe {
             Err(trouble) => return Err(Written::NotSent(trouble)),
         };
         let order = WriteOp {
-            send_deadline: Instant::now() + GAP + order.slack,
+            send_deadline: Moment::now() + GAP + order.slack,
             ..order
         };
         let now = whole

@@ -30,8 +30,8 @@ use super::read::{Answer, read};
 use super::write::{BoxFuture, OneCall, PreparedWrite, WriteOp, WriteValue, Written};
 use crate::domain::{AccountId, CustomerId, Failed, Reseller};
 use crate::http::{Call, CallKind, Path, Reply};
+use crate::moment::Moment;
 use serde_json::json;
-use tokio::time::Instant;
 
 impl CloudCockpit {
     fn one_call<'a>(&'a self, order: &WriteOp<'a>) -> Result<Box<dyn PreparedWrite + 'a>, Written> {
@@ -68,7 +68,7 @@ impl Backend for CloudCockpit {
     ) -> BoxFuture<'a, Result<Bulk, SystemError>> {
         Box::pin(async move {
             let mut found = Vec::with_capacity(wanted.len());
-            let mut at = Instant::now();
+            let mut at = Moment::now();
             for wanted in wanted {
                 let Some(listing) = self.listed(wanted.reseller.as_ref()).await? else {
                     let why = "a listing costs more calls than single searches, or does not show the \

@@ -6,11 +6,11 @@ use super::api::{BULK_LIMIT, Plume};
 use super::wire::{CustomerBody, error_of};
 use crate::domain::{AccountId, CustomerId};
 use crate::http::{Call, CallKind, Path, Unreadable, encoded_len};
+use crate::moment::Moment;
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
-use tokio::time::Instant;
 
 /// How many account IDs that were found in another case are remembered for the reports.
 const MOST_NEAR: usize = 10_000;
@@ -29,7 +29,7 @@ impl Plume {
         wanted: &[Wanted],
         locations: bool,
     ) -> Result<Bulk, SystemError> {
-        let at = Instant::now();
+        let at = Moment::now();
         let mut by_account: HashMap<AccountId, Vec<Customer>> = HashMap::new();
         let mut by_id: HashMap<CustomerId, Vec<Customer>> = HashMap::new();
         let (accounts, ids) = keys(wanted);

@@ -2,6 +2,7 @@
 
 use super::{Effect, World, location, pause};
 use crate::domain::{AccountId, CustomerId, LocationId, Reseller};
+use crate::moment::Moment;
 use crate::system::{
     Backend, BoxFuture, Bulk, Customer, Key, Location, PreparedWrite, SystemError, Wanted, WriteOp,
     WriteValue, Written,
@@ -13,7 +14,7 @@ use tokio::time::Instant;
 struct InLine<'a> {
     world: &'a World,
     effect: Effect,
-    send_deadline: Instant,
+    send_deadline: Moment,
     slack: Duration,
     lined_up: Instant,
 }
@@ -32,6 +33,7 @@ impl PreparedWrite for InLine<'_> {
                 }
             };
             pause(ms).await;
+            self.world.lock().suspend(&self.effect);
             self.world.process.over().await;
             self.is_late().map_or(Ok(()), Err)
         })
@@ -50,7 +52,7 @@ impl PreparedWrite for InLine<'_> {
 impl InLine<'_> {
     /// Returns the answer to a write that is not sent, because the reading that it is based on is too old.
     fn is_late(&self) -> Option<Written> {
-        let is_late = Instant::now() > self.send_deadline;
+        let is_late = Moment::now() > self.send_deadline;
         is_late.then(|| Written::Expired(self.lined_up.elapsed()))
     }
 }
@@ -61,7 +63,7 @@ impl Backend for World {
         wanted: &'a [Wanted],
         _locations: bool,
     ) -> BoxFuture<'a, Result<Bulk, SystemError>> {
-        let at = Instant::now();
+        let at = Moment::now();
         Box::pin(self.ask(move |state| {
             let found = wanted.iter().map(|wanted| {
                 let id = match &wanted.key {
