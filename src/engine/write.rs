@@ -164,13 +164,12 @@ async fn attempt<N: WriteLog>(
             // Another process has taken over the unit.
             return Err(Halt::Stopping);
         };
-        if !lease.holds() {
-            return came_too_late(&log, recorded, id, sent, tries).await;
-        }
         context.common_failures.sends(request.line);
         sent.number = context.write_breaker.number();
+        // Once the lease has ended, another process may have the unit.
+        let may_send = || lease.holds();
         let sending = prepared
-            .send(&id)
+            .send(&id, &may_send)
             .instrument(spans::of_attempt(sent.attempts, &id));
         let written = unless_replayed(sending.await, tries.repeats_the_id);
         if tries.repeats_the_id && is_unsent(&written) {
@@ -189,6 +188,9 @@ async fn attempt<N: WriteLog>(
         log.verdict(recorded, settled).await?;
         if trouble.http_status.is_none() {
             sent.attempts -= 1;
+            if !lease.holds() {
+                return Ok(Next::ReadFirst(Duration::ZERO));
+            }
             context.lead_time.was_not_sent(lead);
             continue;
         }
@@ -198,28 +200,6 @@ async fn attempt<N: WriteLog>(
             return unless_landed(context, request, why, sent, tries).await;
         }
     }
-}
-
-/// Handles a write when the lease ended while the intent was recorded: another process may have the unit now, so
-/// nothing is sent. If no other process has it, the value is read again first.
-async fn came_too_late<N: WriteLog>(
-    log: &N,
-    recorded: WriteId,
-    correlation: String,
-    sent: &mut Sent,
-    tries: &mut Tries,
-) -> Result<Next, Halt> {
-    sent.attempts -= 1;
-    if tries.repeats_the_id {
-        tries.unanswered_id = Some(correlation);
-    }
-    let never_sent = WriteVerdict {
-        verdict: Verdict::NotApplied,
-        http_status: Some(NEVER_SENT),
-        effect: None,
-    };
-    log.verdict(recorded, never_sent).await?;
-    Ok(Next::ReadFirst(Duration::ZERO))
 }
 
 /// Decides what follows when a write was not sent and has no intent on record.

@@ -311,7 +311,10 @@ async fn written(system: &System, order: WriteOp<'_>) -> Written {
         Err(unsent) => return unsent,
     };
     match prepared.turn(Duration::ZERO).await {
-        Ok(()) => prepared.send("11111111-1111-4111-8111-111111111111").await,
+        Ok(()) => {
+            let id = "11111111-1111-4111-8111-111111111111";
+            prepared.send(id, &|| true).await
+        }
         Err(unsent) => unsent,
     }
 }

@@ -67,7 +67,7 @@ pub use egress::{check_addresses, parse_addresses};
 pub use health::{Counters, Health};
 pub use notice::Notice;
 pub use path::{Path, PathError, encoded_len};
-pub use pending_write::PendingWrite;
+pub use pending_write::{MaySend, PendingWrite};
 pub use proxy::{Proxies, Route};
 pub use secrecy::SecretString;
 pub use secret_source::SecretSource;

@@ -15,6 +15,9 @@ use super::client::{CallState, Client, MOST_RENEWALS};
 use super::retry;
 use super::trace::timed;
 
+/// Returns whether a write may still be sent.
+pub type MaySend<'a> = &'a (dyn Fn() -> bool + Sync);
+
 /// A write without a final result yet.
 #[derive(Debug)]
 pub struct PendingWrite<'a> {
@@ -122,8 +125,9 @@ impl<'a> PendingWrite<'a> {
     }
 
     /// Sends the write now, with the correlation ID under which its intent was recorded. At most one request reaches
-    /// the server. After [`Sent::Again`] the next [`PendingWrite::turn`] does the necessary waiting.
-    pub async fn send(&mut self, correlation: &str) -> Sent {
+    /// the server, and none if `may_send` says no after the last wait. After [`Sent::Again`] the next
+    /// [`PendingWrite::turn`] does the necessary waiting.
+    pub async fn send(&mut self, correlation: &str, may_send: MaySend<'_>) -> Sent {
         let Some(ready) = self.ready.take() else {
             return Sent::Again(CallError::new(
                 CallErrorKind::Postponed,
@@ -132,7 +136,10 @@ impl<'a> PendingWrite<'a> {
         };
         correlation.clone_into(self.call.correlation.get_or_insert_default());
         let client = self.client;
-        let shot = match client.depart(ready, &self.call, &mut self.course).await {
+        let shot = match client
+            .depart(ready, &self.call, &mut self.course, may_send)
+            .await
+        {
             Ok(Departure::Sent(shot)) => shot,
             Ok(Departure::Held | Departure::Missed(_)) => {
                 return Sent::Again(CallError::new(

@@ -18,6 +18,7 @@ use super::call::{Call, CallError, CallErrorKind, CallKind, Method, Reply, new_i
 use super::client::{CallState, Client};
 use super::gate::Admission;
 use super::logged_attempt::LoggedAttempt;
+use super::pending_write::MaySend;
 use super::retry::read_retry_after;
 use super::skew::Skew;
 use super::trace::{Waited, timed};
@@ -150,7 +151,7 @@ impl Client {
             let Some(ready) = ready.await? else {
                 return Ok(None);
             };
-            match self.depart(ready, call, course).await? {
+            match self.depart(ready, call, course, &|| true).await? {
                 Departure::Sent(shot) => return Ok(Some(shot)),
                 Departure::Held => return Ok(None),
                 Departure::Missed(unused) => admission = unused,
@@ -196,12 +197,13 @@ impl Client {
         }))
     }
 
-    /// Sends an attempt that is ready, in its turn.
+    /// Sends an attempt that is ready, in its turn. `may_send` is asked after the last wait.
     pub(super) async fn depart<'a>(
         &'a self,
         ready: Ready<'a>,
         call: &Call,
         course: &mut CallState,
+        may_send: MaySend<'_>,
     ) -> Result<Departure<'a>, CallError> {
         let Ready {
             admission,
@@ -210,7 +212,7 @@ impl Client {
             mut taken,
         } = ready;
         loop {
-            if !admission.is_valid() || !taken.turn.is_open() {
+            if !admission.is_valid() || !taken.turn.is_open() || !may_send() {
                 return Ok(Departure::Held);
             }
             refuse_late(call.send_deadline, taken.queued_at.elapsed())?;

@@ -2,7 +2,7 @@
 
 use super::error::{SystemError, senseless};
 use crate::domain::{AccountId, CustomerId, LocationId, Profile, Reseller, ServiceId, StoredValue};
-use crate::http::{PendingWrite, Reply, Sent};
+use crate::http::{MaySend, PendingWrite, Reply, Sent};
 use crate::moment::Moment;
 use std::pin::Pin;
 use std::time::Duration;
@@ -123,8 +123,12 @@ pub(crate) trait PreparedWrite: Send {
     /// write: nothing was sent.
     fn turn(&mut self, lead: Duration) -> BoxFuture<'_, Result<(), Written>>;
 
-    /// Sends the write, at most once. After [`Written::Again`], [`PreparedWrite::turn`] may be called again.
-    fn send<'s>(&'s mut self, correlation: &'s str) -> BoxFuture<'s, Written>;
+    /// Sends the write, at most once, and only if `may_send` says so after the last wait. After [`Written::Again`], [`PreparedWrite::turn`] may be called again.
+    fn send<'s>(
+        &'s mut self,
+        correlation: &'s str,
+        may_send: MaySend<'s>,
+    ) -> BoxFuture<'s, Written>;
 }
 
 /// Judges an answer with a status of 2xx.
@@ -145,9 +149,13 @@ impl PreparedWrite for OneCall<'_> {
         })
     }
 
-    fn send<'s>(&'s mut self, correlation: &'s str) -> BoxFuture<'s, Written> {
+    fn send<'s>(
+        &'s mut self,
+        correlation: &'s str,
+        may_send: MaySend<'s>,
+    ) -> BoxFuture<'s, Written> {
         Box::pin(async move {
-            let sent = self.write.send(correlation).await;
+            let sent = self.write.send(correlation, may_send).await;
             Written::of(sent, self.refusal, &self.accepted)
         })
     }

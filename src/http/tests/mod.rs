@@ -67,7 +67,7 @@ fn get(id: &str) -> Call {
 /// Makes one attempt of a write: waits for its turn and sends it.
 async fn attempt(write: &mut PendingWrite<'_>) -> Sent {
     match write.turn(Duration::ZERO).await {
-        Ok(()) => write.send("intent-1").await,
+        Ok(()) => write.send("intent-1", &|| true).await,
         Err(ended) => ended,
     }
 }

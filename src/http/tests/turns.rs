@@ -148,3 +148,20 @@ async fn deadline_of_a_write_and_end_of_a_token_pass_while_the_machine_is_suspen
     assert!(refuse_late(Some(now + minute), Duration::ZERO).is_err());
     assert!(bearer.has_ended());
 }
+
+#[tokio::test]
+async fn write_that_may_no_longer_be_sent_after_its_last_wait_is_not_sent() {
+    let server = Server::start(|_| ok()).await;
+    let turns = Scripted::default();
+    let wait = Duration::from_millis(300);
+    turns.script.lock().unwrap().push(Said::In(wait));
+    let mut client = client(settings(&server));
+    client.turns = Box::new(turns);
+    let mut write = client.pending_write(patch("7"));
+    assert!(write.turn(Duration::ZERO).await.is_ok());
+    let until = Instant::now() + wait / 2;
+    let sent = write.send("intent-1", &|| Instant::now() < until).await;
+    assert!(matches!(sent, Sent::Again(_)), "{sent:?}");
+    assert_eq!(server.count(), 0);
+    assert!(matches!(attempt(&mut write).await, Sent::Reply(_)));
+}

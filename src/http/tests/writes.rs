@@ -121,7 +121,7 @@ async fn a_hold_that_begins_between_turn_and_sending_postpones_the_write() {
     );
     assert!(second.turn(Duration::ZERO).await.is_ok());
     assert!(matches!(attempt(&mut first).await, Sent::Again(why) if why.status == Some(429)));
-    let sent = second.send("intent-2").await;
+    let sent = second.send("intent-2", &|| true).await;
     assert!(
         matches!(&sent, Sent::Again(why) if why.kind == CallErrorKind::Postponed),
         "{sent:?}"

@@ -8,7 +8,7 @@ use super::api::{Adobe, path_of};
 use super::first_write_check::First;
 use super::wire::{Body, Update, refusal};
 use crate::domain::{AccountId, Failed};
-use crate::http::{Call, Reply};
+use crate::http::{Call, MaySend, Reply};
 use crate::moment::Moment;
 use std::time::Duration;
 use tokio::sync::SemaphorePermit;
@@ -128,9 +128,13 @@ impl PreparedWrite for AdobeWrite<'_> {
         self.call.turn(lead)
     }
 
-    fn send<'s>(&'s mut self, correlation: &'s str) -> BoxFuture<'s, Written> {
+    fn send<'s>(
+        &'s mut self,
+        correlation: &'s str,
+        may_send: MaySend<'s>,
+    ) -> BoxFuture<'s, Written> {
         Box::pin(async move {
-            let written = self.call.send(correlation).await;
+            let written = self.call.send(correlation, may_send).await;
             // The attempt was not processed, so the next attempt is still the first write.
             if matches!(written, Written::Again(_)) {
                 return written;

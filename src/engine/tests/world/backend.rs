@@ -1,7 +1,7 @@
 //! The model as the engine calls it.
 
 use super::{Effect, World, location, pause};
-use crate::domain::{AccountId, CustomerId, LocationId, Reseller};
+use crate::domain::{AccountId, CustomerId, Failed, LocationId, Reseller};
 use crate::moment::Moment;
 use crate::system::{
     Backend, BoxFuture, Bulk, Customer, Key, Location, PreparedWrite, SystemError, Wanted, WriteOp,
@@ -39,8 +39,15 @@ impl PreparedWrite for InLine<'_> {
         })
     }
 
-    fn send<'s>(&'s mut self, _correlation: &'s str) -> BoxFuture<'s, Written> {
+    fn send<'s>(
+        &'s mut self,
+        _correlation: &'s str,
+        may_send: &'s (dyn Fn() -> bool + Sync),
+    ) -> BoxFuture<'s, Written> {
         Box::pin(async move {
+            if !may_send() {
+                return Written::Again(SystemError::new(Failed::Unavailable, "it may not be sent"));
+            }
             match self.is_late() {
                 Some(late) => late,
                 None => self.world.send(self.effect.clone(), self.slack).await,
