@@ -27,8 +27,8 @@ impl Ending {
         match (self, earlier) {
             (Self::Ledger(_), _) => true,
             (_, Self::Ledger(_) | Self::Bug(_) | Self::Outage(Fatal::Unsafe, _)) => false,
-            (Self::Outage(Fatal::Unsafe, _) | Self::Bug(_), _) => true,
-            (Self::Outage(..), Self::Stopped(..)) => true,
+            (Self::Outage(Fatal::Unsafe, _) | Self::Bug(_), _)
+            | (Self::Outage(..), Self::Stopped(..)) => true,
             (Self::Finished | Self::Stopped(..) | Self::Interrupted | Self::Outage(..), _) => false,
         }
     }

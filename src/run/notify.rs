@@ -14,7 +14,7 @@ use super::values::{catalog, values};
 use crate::config::AfterRun;
 use crate::http::Notice;
 use crate::regular_file;
-use crate::report::{FORMAT, Measured, run_status, write_metrics};
+use crate::report::{FORMAT, Measured, run_status, tells_the_end, write_metrics};
 use crate::ui;
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::{Value, json};
@@ -193,8 +193,14 @@ impl End {
         };
         let run = dir.map_or_else(String::new, |dir| dir.run().to_string());
         let failure = result.as_ref().err();
-        // After a failure, an existing summary is that of another process.
-        let summary = dir.filter(|_| failure.is_none()).and_then(|dir| {
+        // An existing summary may be that of another process: after a failure, or if this process has left the run to others.
+        let is_of_this_end = |dir: &&KeptRun| {
+            let told = dir
+                .ledger()
+                .and_then(|ledger| tells_the_end(dir.path(), &ledger));
+            failure.is_none() && told.unwrap_or(false)
+        };
+        let summary = dir.filter(is_of_this_end).and_then(|dir| {
             let text = regular_file::read(&dir.path().join("summary.json")).ok()?;
             serde_json::from_slice::<Value>(&text).ok()
         });
