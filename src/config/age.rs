@@ -8,7 +8,7 @@ use std::time::Duration;
 pub fn parse_age(text: &str) -> Result<Duration, String> {
     let days = text.strip_suffix('d').and_then(|n| n.parse::<u32>().ok());
     match days {
-        // Other durations have no days, and a retention may last years.
+        // Other durations are limited to a year, and a retention may last longer.
         Some(days) => Ok(Duration::from_secs(u64::from(days) * 86_400)),
         None => Span::from_str(text)
             .map(|span| span.0)

@@ -160,7 +160,7 @@ impl Client {
                 let what = if reply.is_html() {
                     "a web page"
                 } else {
-                    "not the API's error"
+                    "a body that the API does not send"
                 };
                 stranger(Stranger::Page, instead(status, what))
             }

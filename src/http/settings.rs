@@ -285,7 +285,7 @@ impl fmt::Display for Quota {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Span(pub Duration);
 
-const SPAN: &str = "a duration; write it like 30s, 15m, 1h30m or 500ms";
+const SPAN: &str = "a duration; write it like 30s, 15m, 1h30m, 2d or 500ms";
 
 impl FromStr for Span {
     type Err = ParseError;

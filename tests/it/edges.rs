@@ -64,7 +64,7 @@ fn wrong_addresses() -> Vec<(&'static str, Vec<u8>, &'static str)> {
         (
             "other API",
             answer(404, "", b"{\"error\":\"Not Found\"}"),
-            "404: not the API's error",
+            "404: a body that the API does not send",
         ),
         ("proxy", answer(407, "", b""), "407: a proxy"),
         (

@@ -93,8 +93,9 @@ pub(super) fn failed(path: &Path, source: Error) -> LedgerError {
 /// The size by which SQLite's shared memory grows.
 const SHARED_MEMORY_BYTES: usize = 32 << 10;
 
-/// SQLite returns the same error for a full disk and for a failed one if it could not create a file beside the ledger, or
-/// could not extend its shared memory. Returns which of them it is, if this process cannot write such a file there either.
+/// SQLite returns the same error for a full disk, a failed one and a folder in which nothing may be written if it could not
+/// create a file beside the ledger, or could not extend its shared memory. Returns which of them it is, if this process cannot
+/// write such a file there either.
 fn disk_error(path: &Path, source: &Error) -> Option<io::Error> {
     let code = source.sqlite_error()?;
     let is_unclear =
@@ -106,7 +107,11 @@ fn disk_error(path: &Path, source: &Error) -> Option<io::Error> {
         tempfile::tempfile_in(folder)?.write_all_at(&vec![0; SHARED_MEMORY_BYTES], length)
     };
     let why = is_unclear.then(write)?.err()?;
-    is_of_disk(&why).then_some(why)
+    let is_refused = matches!(
+        why.kind(),
+        io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied
+    );
+    (is_refused || is_of_disk(&why)).then_some(why)
 }
 
 #[cfg(test)]
@@ -129,5 +134,15 @@ mod tests {
         assert!(matches!(error, LedgerError::Database { .. }), "{error}");
         let error = explained(ffi::SQLITE_FULL);
         assert!(matches!(error, LedgerError::Full { .. }), "{error}");
+    }
+
+    /// In this folder of Linux, not even root can create a file.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn folder_that_refuses_new_files_is_the_cause_of_a_ledger_that_cannot_be_opened() {
+        let source = Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_CANTOPEN), None);
+        let error = failed(Path::new("/sys/ledger.db"), source);
+        let is_refused = matches!(error, LedgerError::ReadOnly { .. } | LedgerError::Io { .. });
+        assert!(is_refused, "{error}");
     }
 }
