@@ -1,7 +1,7 @@
 //! Reports a mistake in the command line: what is wrong, and how to correct it.
 
 use super::options;
-use crate::config::{TypedSettings, Values};
+use crate::config::{HOW_TO_GIVE_A_TOKEN, TypedSettings, Values};
 use crate::run::{Exit, document};
 use crate::ui;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -15,7 +15,7 @@ pub(super) fn say(error: &clap::Error) {
             ui::out_as_is(&document(Exit::NothingDone, body));
         }
     };
-    if let Some((words, help)) = missing(error) {
+    if let Some((words, help)) = missing(error).or_else(|| secret(error)) {
         ui::error(&words);
         ui::help(&help);
         document_of(&words, Some(&help));
@@ -88,6 +88,17 @@ fn missing(error: &clap::Error) -> Option<(String, String)> {
         format!("`{typed}` needs {}", names.join(" and ")),
         format!("{example}`{typed} --help` describes what can be given"),
     ))
+}
+
+/// If the token is given as an option, returns the message and the help. A command line is visible to other users.
+fn secret(error: &clap::Error) -> Option<(String, String)> {
+    let unknown = error.get(ContextKind::InvalidArg);
+    let (ErrorKind::UnknownArgument, Some(ContextValue::String(name))) = (error.kind(), unknown)
+    else {
+        return None;
+    };
+    let words = || "there is no option --token: other users could see the token".to_owned();
+    (name == "--token").then(|| (words(), HOW_TO_GIVE_A_TOKEN.to_owned()))
 }
 
 fn uncapitalised(text: &str) -> String {

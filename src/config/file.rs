@@ -3,10 +3,10 @@
 //! An error shows line, column and a caret under the key. It does not show the value: the value of a mistyped key may
 //! be a secret.
 
-use super::ConfigError;
 use super::setting::{Setting, Shape};
 use super::settings_table::{COLUMNS, OAUTH2, SETTINGS};
 use super::trust::Trust;
+use super::{ConfigError, HOW_TO_GIVE_A_TOKEN};
 use crate::regular_file;
 use std::collections::BTreeMap;
 use std::fs::Metadata;
@@ -229,7 +229,10 @@ impl Reader<'_> {
         let mut known = table.iter().filter(|setting| setting.is_in_file());
         let Some(setting) = known.clone().find(|known| known.name == name.get_ref()) else {
             let meant = crate::domain::nearest(name.get_ref(), known.by_ref().map(|one| one.name));
-            let hint = meant.map_or_else(String::new, |meant| format!("is `{meant}` meant?"));
+            let hint = match name.get_ref().as_ref() {
+                "token" => format!("this file holds no secrets: {HOW_TO_GIVE_A_TOKEN}"),
+                _ => meant.map_or_else(String::new, |meant| format!("is `{meant}` meant?")),
+            };
             return Err(self.wrong(name, "is not a setting", &hint));
         };
         let wrong = |wanted: &str| self.wrong(name, wanted, "not this");
@@ -348,6 +351,7 @@ mod tests {
             ("[map]\naccountId = \" \"", "must be the name of a column"),
             ("[map]\nacountId = \"X\"", "is `accountId` meant?"),
             ("no_input = true", "`no_input` is not a setting"),
+            ("token = \"hunter2\"", "this file holds no secrets"),
             ("[profiles]\na = 1", "idshift.toml:2:1: `a` must be a table"),
             ("[profiles.a]\noauth2 = 1", "`oauth2` must be a table"),
             ("[profiles.a.oauth2.extra]\nx = 1", "`x` must be a text"),

@@ -142,6 +142,10 @@ pub enum ConfigError {
     Credentials(String),
 }
 
+/// Where a token comes from, for a person who has given none, or has given it in another way.
+pub const HOW_TO_GIVE_A_TOKEN: &str =
+    "set IDSHIFT_TOKEN, or token_file, token_command or oauth2 in a profile";
+
 impl ConfigError {
     /// Nothing names the system of a real target.
     pub const NO_SYSTEM: Self = Self::Missing {
@@ -152,7 +156,7 @@ impl ConfigError {
     /// Nothing says how to authenticate.
     pub const NO_TOKEN: Self = Self::Missing {
         what: "the token",
-        help: "set IDSHIFT_TOKEN, or token_file, token_command or oauth2 in a profile",
+        help: HOW_TO_GIVE_A_TOKEN,
     };
 }
 

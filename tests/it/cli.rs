@@ -310,3 +310,18 @@ fn help_shows_examples_and_variables_without_markup() {
         "{help}"
     );
 }
+
+#[test]
+fn token_given_as_an_option_is_refused_with_the_ways_to_give_it() {
+    let place = Place::plume();
+    let done = place
+        .run(&["plan", "moves.csv", "--token", "hunter2"])
+        .expect(2);
+    assert!(
+        done.err.contains("there is no option --token"),
+        "{}",
+        done.err
+    );
+    assert!(done.err.contains("IDSHIFT_TOKEN"), "{}", done.err);
+    assert!(!done.err.contains("hunter2"), "{}", done.err);
+}
