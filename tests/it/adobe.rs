@@ -160,7 +160,7 @@ fn harm_of_the_first_write_is_reported_also_if_the_run_was_being_stopped() {
         std::thread::park_timeout(Duration::from_secs(4));
         body["globalSalesEnabled"] = true.into();
     });
-    let until = [&APPLY[..], &["--until", "2s"]].concat();
+    let until = [&APPLY[..], &["--until", "2s", "--concurrency", "2"]].concat();
     let done = run(&place, &front.base_url(), &until).expect(4);
     assert!(done.err.contains("globalSalesEnabled"), "{}", done.err);
     let summary = std::fs::read_to_string(place.newest().join("summary.json")).unwrap();
